@@ -1,0 +1,178 @@
+"""The lab's own libvirtd: started, found and ended without the host's.
+
+It runs in the clone's network namespace and in a mount namespace in which its
+folders are the lab's (see libvirtd.sh). PID 1 need not be systemd.
+"""
+
+import grp
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from chainrace.errors import LabError
+from chainrace.host import namespace
+from chainrace.host.shell import as_root, run, tail
+from chainrace.paths import STORE_INSIDE, Paths
+
+# Addresses are the same in each clone: each has a network namespace of its own.
+NETWORK = "chainrace"
+BRIDGE = "virbr-lab"
+GATEWAY = "10.77.0.1"
+SOCKET_PATH_LIMIT = 107  # sun_path of AF_UNIX, unix(7)
+START_SECONDS = 60.0
+
+
+def node_address(number: int) -> str:
+    """The address of node `number` (1, 2, …) in the lab's network."""
+    return f"10.77.0.{10 + number}"
+
+
+def node_mac(number: int) -> str:
+    """The MAC address by which the network knows node `number`."""
+    return f"52:54:00:77:00:{10 + number:02x}"
+
+
+def is_running(paths: Paths) -> bool:
+    """Whether the lab's libvirtd answers at its socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(paths.libvirt_socket))
+        except OSError:
+            return False
+    return True
+
+
+def virsh(paths: Paths, *words: str, timeout: float = 60) -> str:
+    """Run one virsh command against the lab's daemon and return what it prints."""
+    return run(
+        ["virsh", "--quiet", "--connect", paths.libvirt_uri, *words],
+        remedy=f"see {paths.logs / 'libvirtd.log'}, or start anew: ./lab down",
+        timeout=timeout,
+    )
+
+
+def start(paths: Paths, *, kvm: bool, nodes: int) -> None:
+    """Bring up namespace, daemon, network and storage pool; whatever is up stays.
+
+    `kvm` is what the probe said of this host; `nodes` how many addresses to reserve.
+    Raises LabError when the daemon does not come up.
+    """
+    if len(str(paths.libvirt_socket)) > SOCKET_PATH_LIMIT:
+        raise LabError(
+            f"the path of this clone is too long for a socket in it: {paths.root}",
+            "clone into a shorter path (79 characters at the most)",
+        )
+    if not is_running(paths):
+        namespace.create(paths.prefix)
+        _launch(paths, kvm=kvm)
+    _ensure_network(paths, nodes)
+    _ensure_pool(paths)
+
+
+def _launch(paths: Paths, *, kvm: bool) -> None:
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    run(
+        as_root(
+            [
+                *("ip", "netns", "exec", paths.prefix),
+                *("unshare", "--mount"),
+                str(Path(__file__).with_name("libvirtd.sh")),
+                str(paths.state),
+                grp.getgrgid(os.getgid()).gr_name,
+                "keep-kvm" if kvm else "hide-kvm",
+            ]
+        ),
+        remedy=f"see {paths.logs / 'libvirtd-start.log'}",
+        timeout=START_SECONDS,
+        log=paths.logs / "libvirtd-start.log",
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while not is_running(paths):
+        if time.monotonic() > deadline:
+            raise LabError(
+                "the lab's libvirtd started, but does not answer: "
+                + tail(paths.logs / "libvirtd.log", 1),
+                f"see {paths.logs / 'libvirtd.log'}",
+            )
+        time.sleep(0.05)
+
+
+def _ensure_network(paths: Paths, nodes: int) -> None:
+    if NETWORK in virsh(paths, "net-list", "--name").split():
+        return
+    hosts = "".join(
+        f"<host mac='{node_mac(number)}' ip='{node_address(number)}'/>"
+        for number in range(1, nodes + 1)
+    )
+    definition = paths.state / "network.xml"
+    # No forward element: an isolated network. No spanning tree, no forwarding
+    # delay: the node's first DHCP request must not wait for a bridge.
+    definition.write_text(
+        f"<network><name>{NETWORK}</name>"
+        f"<bridge name='{BRIDGE}' stp='off' delay='0'/>"
+        f"<dns enable='no'/>"
+        f"<ip address='{GATEWAY}' netmask='255.255.255.0'>"
+        f"<dhcp><range start='10.77.0.100' end='10.77.0.199'/>{hosts}</dhcp>"
+        f"</ip></network>"
+    )
+    if NETWORK in virsh(paths, "net-list", "--all", "--name").split():
+        virsh(paths, "net-undefine", NETWORK)
+    virsh(paths, "net-define", str(definition))
+    virsh(paths, "net-start", NETWORK)
+
+
+def _ensure_pool(paths: Paths) -> None:
+    if "default" in virsh(paths, "pool-list", "--name").split():
+        return
+    (paths.store / "volumes").mkdir(parents=True, exist_ok=True)
+    target = STORE_INSIDE / "volumes"
+    definition = paths.state / "pool.xml"
+    definition.write_text(
+        f"<pool type='dir'><name>default</name>"
+        f"<target><path>{escape(str(target))}</path></target></pool>"
+    )
+    if "default" not in virsh(paths, "pool-list", "--all", "--name").split():
+        virsh(paths, "pool-define", str(definition))
+    virsh(paths, "pool-start", "default")
+
+
+def domains(paths: Paths) -> list[str]:
+    """The names of all domains the lab's daemon knows, running or not."""
+    return virsh(paths, "list", "--all", "--name").split()
+
+
+def stop(paths: Paths) -> None:
+    """End every node, the network, the daemon and the namespace of this clone."""
+    if is_running(paths):
+        for domain in virsh(paths, "list", "--name").split():
+            virsh(paths, "destroy", domain)
+        for domain in domains(paths):
+            virsh(paths, "undefine", domain, "--snapshots-metadata", "--managed-save")
+        if NETWORK in virsh(paths, "net-list", "--name").split():
+            virsh(paths, "net-destroy", NETWORK)
+    _end_process(paths.run / "libvirtd.pid", "libvirtd")
+    namespace.delete(paths.prefix)
+
+
+def _end_process(pid_file: Path, program: str) -> None:
+    """End the process a pid file names, if it still is that program."""
+    try:
+        pid = int(pid_file.read_text())
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except (OSError, ValueError):
+        return
+    if name != program:
+        return
+    run(
+        as_root(["kill", f"-{signal.SIGTERM.value}", str(pid)]),
+        remedy=f"end process {pid} by hand",
+        timeout=10,
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while Path(f"/proc/{pid}").exists():
+        if time.monotonic() > deadline:
+            raise LabError(f"{program} ({pid}) does not end", f"kill -9 {pid}")
+        time.sleep(0.05)

@@ -1,0 +1,40 @@
+"""The network namespace of one clone: its nodes live there, and nothing leads out."""
+
+import os
+from pathlib import Path
+
+from chainrace.host.shell import as_root, run
+
+REMEDY = "check that this user may create network namespaces (root, or sudo without a password)"
+
+
+def exists(name: str) -> bool:
+    """Whether the named namespace is there (`ip netns` keeps it under /run/netns)."""
+    return Path("/run/netns", name).exists()
+
+
+def create(name: str) -> None:
+    """Make the namespace with its loopback up; nothing happens where it exists."""
+    if exists(name):
+        return
+    run(as_root(["ip", "netns", "add", name]), remedy=REMEDY, timeout=30)
+    run(
+        as_root(["ip", "-n", name, "link", "set", "lo", "up"]),
+        remedy=REMEDY,
+        timeout=30,
+    )
+
+
+def delete(name: str) -> None:
+    """Remove the namespace; nothing happens where it is not there."""
+    if exists(name):
+        run(as_root(["ip", "netns", "delete", name]), remedy=REMEDY, timeout=30)
+
+
+def proxy_command(name: str) -> str:
+    """The ssh ProxyCommand that reaches an address inside the namespace.
+
+    `%h` and `%p` are ssh's own placeholders for host and port.
+    """
+    sudo = "" if os.geteuid() == 0 else "sudo -n "
+    return f"{sudo}nsenter --net=/run/netns/{name} nc %h %p"

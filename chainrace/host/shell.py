@@ -1,0 +1,78 @@
+"""Runs programs of the host; a failure becomes one line and a log to read."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chainrace.errors import LabError
+
+
+def as_root(command: Sequence[str]) -> list[str]:
+    """The same command with root's rights: as it is for root, else through sudo."""
+    return list(command) if os.geteuid() == 0 else ["sudo", "-n", *command]
+
+
+def run(
+    command: Sequence[str],
+    *,
+    remedy: str,
+    timeout: float,
+    log: Path | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a program to its end and return its standard output.
+
+    `timeout` is in seconds. With `log` both its streams go into that file instead
+    and the result is empty. Raises LabError with the last lines of what the program
+    said when it fails, is missing, or outlasts its time.
+    """
+    full_env = {**os.environ, **(env or {})}
+    shown = shlex.join(command)
+    try:
+        if log is None:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                cwd=cwd,
+                env=full_env,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+            said = done.stderr.strip() or done.stdout.strip()
+        else:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("w") as sink:
+                done = subprocess.run(
+                    command,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    timeout=timeout,
+                    cwd=cwd,
+                    env=full_env,
+                    stdin=subprocess.DEVNULL,
+                    check=False,
+                )
+            said = tail(log)
+    except FileNotFoundError as error:
+        raise LabError(f"{command[0]} is not on this machine ({shown})", remedy) from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{shown} did not end within {timeout:.0f} s", remedy) from error
+    if done.returncode != 0:
+        where = f" (whole output: {log})" if log else ""
+        last = said.splitlines()[-1] if said else "it said nothing"
+        raise LabError(f"{shown} failed with {done.returncode}: {last}{where}", remedy)
+    return done.stdout or ""
+
+
+def tail(path: Path, lines: int = 8) -> str:
+    """The last lines of a log, or nothing where there is none."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
