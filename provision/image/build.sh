@@ -63,13 +63,21 @@ in_tree systemctl --quiet mask \
 	systemd-pstore.service systemd-random-seed.service systemd-sysusers.service \
 	systemd-hwdb-update.service systemd-journal-catalog-update.service \
 	systemd-update-done.service ldconfig.service \
-	systemd-firstboot.service systemd-update-utmp.service \
+	systemd-firstboot.service systemd-update-utmp.service systemd-logind.service \
+	systemd-binfmt.service systemd-modules-load.service systemd-remount-fs.service \
+	systemd-network-generator.service systemd-networkd-persistent-storage.service \
+	systemd-udev-load-credentials.service kmod-static-nodes.service \
+	dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount \
+	sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
 	modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \
 	modprobe@efi_pstore.service modprobe@fuse.service modprobe@loop.service \
 	getty.target getty@tty1.service serial-getty@ttyS0.service autovt@.service \
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 	e2scrub_all.timer e2scrub_reap.service fstrim.timer
 umount "$tree/proc"
+# There is no vsock to offer ssh on; the generator only complains.
+mkdir -p "$tree/etc/systemd/system-generators"
+ln -s /dev/null "$tree/etc/systemd/system-generators/systemd-ssh-generator"
 touch "$tree/etc/.updated" "$tree/var/.updated"
 rm -f "$tree"/var/cache/apt/*.bin
 rm -rf "$tree"/var/lib/apt/lists/* "$tree"/boot/initrd*

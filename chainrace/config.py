@@ -1,0 +1,69 @@
+"""lab.toml, typed: what the lab builds and races."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chainrace.errors import UsageError
+from chainrace.paths import REPOSITORY
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NodeConfig(_Section):
+    """The virtual machine. Memory in MiB; `backend` is what `iptables` means on it."""
+
+    cpus: int = Field(default=2, ge=1, le=16)
+    memory_mib: int = Field(default=1536, ge=768, le=65536)
+    backend: Literal["nft", "legacy"] = "nft"
+
+
+class KubeletConfig(_Section):
+    """Which kubelet: a version that provision/binaries pins, or a binary by its path."""
+
+    version: str = Field(default="1.34.4", pattern=r"^\d+\.\d+\.\d+$")  # 1.34.4
+    path: str | None = None
+
+
+class LimitsConfig(_Section):
+    """Seconds after which the environment counts as broken. Never an outcome."""
+
+    boot: int = Field(default=300, ge=10)
+    kubelet_start: int = Field(default=120, ge=5)
+    trial: int = Field(default=180, ge=10)
+
+
+class LabConfig(_Section):
+    """The whole of lab.toml."""
+
+    node: NodeConfig = NodeConfig()
+    kubelet: KubeletConfig = KubeletConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+
+def load(path: Path = REPOSITORY / "lab.toml") -> LabConfig:
+    """Read lab.toml; without the file, the outage's defaults.
+
+    Raises UsageError with the file and the key for whatever is not allowed in it.
+    """
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return LabConfig()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "make it a readable text file") from error
+    try:
+        return LabConfig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}", "mend that line") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{path}: {key}: {first['msg']} (it says {first['input']!r})",
+            "see the comments in the project's own lab.toml for what is allowed",
+        ) from error

@@ -1,0 +1,91 @@
+"""Everything a node needs, in order: packages, image, kubelet, libvirt, settings."""
+
+import base64
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from chainrace.config import LabConfig
+from chainrace.errors import LabError
+from chainrace.host import acceleration, box, image, keys, kubelet, libvirt, namespace, packages
+from chainrace.host.acceleration import Acceleration
+from chainrace.host.image import Image
+from chainrace.host.kubelet import Kubelet
+from chainrace.paths import LOGS_INSIDE, Paths
+
+NODES = ["node1"]
+
+Step = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host made ready: what nodes will be made from."""
+
+    image: Image
+    kubelet: Kubelet
+    acceleration: Acceleration
+
+
+def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
+    """Build and start whatever is missing. `step(text)` is entered around each part.
+
+    Raises LabError or UsageError; what was whole before stays whole.
+    """
+    absent = packages.missing()
+    if absent:
+        with step(f"installing {len(absent)} packages: {' '.join(absent)}"):
+            packages.install(absent, paths.logs / "apt.log")
+    paths.store.mkdir(parents=True, exist_ok=True)
+    with step("node image from provision/image (built when its recipe changed)"):
+        built = image.ensure(paths)
+        box_file = box.ensure(paths, built)
+    with step(f"kubelet {config.kubelet.path or config.kubelet.version}"):
+        binary = kubelet.ensure(paths, config.kubelet)
+        disk = kubelet.ensure_disk(paths, binary)
+    with step("acceleration: does a probe guest boot with KVM?"):
+        answer = acceleration.probe(paths, built)
+    with step("the lab's own libvirt, in a network namespace of its own"):
+        libvirt.start(paths, kvm=answer.kvm, nodes=len(NODES))
+    public_key = keys.ensure(paths, built, NODES)
+    settings = {
+        "prefix": paths.prefix,
+        "uri": paths.libvirt_uri,
+        "socket": str(paths.libvirt_socket),
+        "box": box.name(paths, built),
+        "box_file": str(box_file),
+        "kernel": built.inside("vmlinuz"),
+        "initrd": built.inside("initrd.img"),
+        "cmd_line": image.COMMAND_LINE,
+        "binaries_disk": disk,
+        "driver": "kvm" if answer.kvm else "qemu",
+        "cpu_mode": "host-passthrough" if answer.kvm else "maximum",
+        "cpus": config.node.cpus,
+        "memory_mib": config.node.memory_mib,
+        "backend": config.node.backend,
+        "boot_seconds": config.limits.boot,
+        "network": libvirt.NETWORK,
+        "network_address": "10.77.0.0/24",
+        "proxy_command": namespace.proxy_command(paths.prefix),
+        "private_key": str(paths.ssh / "id_ed25519"),
+        "public_key_base64": base64.b64encode(f"{public_key}\n".encode()).decode(),
+        "nodes": [
+            {
+                "name": name,
+                "mac": libvirt.node_mac(number),
+                "console": str(LOGS_INSIDE / paths.console(name).name),
+            }
+            for number, name in enumerate(NODES, start=1)
+        ],
+    }
+    paths.vagrant_settings.write_text(json.dumps(settings, indent=2) + "\n")
+    return Host(built, binary, answer)
+
+
+def report_missing() -> list[str]:
+    """What `prepare` would install, a line each; empty when nothing is missing."""
+    try:
+        return packages.missing()
+    except LabError as error:
+        return [str(error)]

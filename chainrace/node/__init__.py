@@ -1,0 +1,1 @@
+"""One node over ssh: commands, files, and the agent that races on it."""

@@ -1,0 +1,117 @@
+"""ssh to one node with paramiko. Every command has a limit; none can hang for ever."""
+
+import shlex
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from chainrace.errors import LabError
+
+CONNECT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command of the node ended with."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Connection:
+    """An ssh connection as the lab's ssh config describes it. Use as a context manager."""
+
+    def __init__(self, config: Path, name: str) -> None:
+        """Connect. Raises LabError when the node does not answer."""
+        self.name = name
+        try:
+            entry = paramiko.SSHConfig.from_path(str(config)).lookup(name)
+        except FileNotFoundError as error:
+            raise LabError(f"there is no {config}", "./lab setup") from error
+        self._client = paramiko.SSHClient()
+        self._client.load_host_keys(entry["userknownhostsfile"])
+        self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            self._client.connect(
+                entry["hostname"],
+                username=entry["user"],
+                key_filename=entry["identityfile"],
+                sock=paramiko.ProxyCommand(entry["proxycommand"]),
+                timeout=CONNECT_SECONDS,
+                banner_timeout=CONNECT_SECONDS,
+                auth_timeout=CONNECT_SECONDS,
+                allow_agent=False,
+                look_for_keys=False,
+            )
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise LabError(
+                f"{name} does not answer ssh: {error or type(error).__name__}",
+                "is it up? vagrant status; its console is under .lab/log",
+            ) from error
+
+    def run(self, command: str, *, timeout: float = 60) -> Result:
+        """Run a shell command to its end. `timeout` in seconds; raises LabError past it."""
+        channel = self.open(command)
+        channel.settimeout(timeout)
+        started = time.monotonic()
+        out: list[bytes] = []
+        err: list[bytes] = []
+        try:
+            while data := channel.recv(65536):
+                out.append(data)
+                if time.monotonic() - started > timeout:
+                    raise TimeoutError
+            while data := channel.recv_stderr(65536):
+                err.append(data)
+        except (TimeoutError, socket.timeout) as error:
+            channel.close()
+            raise LabError(
+                f"{self.name}: {command} did not end within {timeout:.0f} s",
+                f"look at the node: ./lab ssh {self.name}",
+            ) from error
+        code = channel.recv_exit_status()
+        channel.close()
+        return Result(
+            code, b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace")
+        )
+
+    def succeed(self, command: str, *, timeout: float = 60) -> str:
+        """Run a command that must succeed; returns what it prints. Raises LabError."""
+        result = self.run(command, timeout=timeout)
+        if result.code != 0:
+            said = (result.stderr.strip() or result.stdout.strip()).splitlines()
+            raise LabError(
+                f"{self.name}: {command} failed with {result.code}: {said[-1] if said else ''}",
+                f"look at the node: ./lab ssh {self.name}",
+            )
+        return result.stdout
+
+    def open(self, command: str) -> paramiko.Channel:
+        """Start a command and return its channel, for those that talk for long."""
+        transport = self._client.get_transport()
+        if transport is None or not transport.is_active():
+            raise LabError(f"{self.name}: the ssh connection is gone", "run the command again")
+        channel = transport.open_session(timeout=CONNECT_SECONDS)
+        channel.exec_command(command)
+        return channel
+
+    def put(self, data: bytes, path: str) -> None:
+        """Write a file on the node."""
+        channel = self.open(f"cat >{shlex.quote(path)}")
+        channel.sendall(data)
+        channel.shutdown_write()
+        if channel.recv_exit_status() != 0:
+            raise LabError(f"{self.name}: {path} cannot be written", "is the node's disk full?")
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
