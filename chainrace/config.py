@@ -55,7 +55,9 @@ def load(path: Path = REPOSITORY / "lab.toml") -> LabConfig:
     except FileNotFoundError:
         return LabConfig()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "make it a readable text file") from error
+        raise UsageError(
+            f"{path} cannot be read: {error}", "make it a readable text file"
+        ) from error
     try:
         return LabConfig.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -40,7 +40,12 @@ class ProcessEvents:
         self._socket.setsockopt(socket.SOL_SOCKET, 33, RECEIVE_BUFFER)  # SO_RCVBUFFORCE
         self._socket.bind((0, CN_IDX_PROC))
         self._socket.setblocking(False)
-        wish = struct.pack("=I", PROC_CN_MCAST_LISTEN)
+        self._send(struct.pack("=I", PROC_CN_MCAST_LISTEN))
+        # Linux 6.6 and newer then leave out what is not asked for; older kernels
+        # ignore a wish of this length.
+        self._send(struct.pack("=II", PROC_CN_MCAST_LISTEN, PROC_EVENT_EXIT))
+
+    def _send(self, wish: bytes) -> None:
         message = CONNECTOR.pack(CN_IDX_PROC, CN_VAL_PROC, 0, 0, len(wish), 0) + wish
         header = NETLINK_HEADER.pack(
             NETLINK_HEADER.size + len(message), NLMSG_DONE, 0, 0, os.getpid()

@@ -22,7 +22,12 @@ def run(command: List[str], text: str = "") -> str:
     """Run a program of the node and return what it prints. Raises NodeError."""
     try:
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=PROGRAM_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NodeError(f"{' '.join(command)}: {error}") from error

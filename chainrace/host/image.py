@@ -84,7 +84,9 @@ def _build(paths: Paths, folder: Path) -> None:
         )
     log = paths.logs / "image.log"
     run(
-        as_root([str(paths.provision / "image" / "build.sh"), str(folder), _mirror(), str(KEYRING)]),
+        as_root(
+            [str(paths.provision / "image" / "build.sh"), str(folder), _mirror(), str(KEYRING)]
+        ),
         remedy=f"see {log}",
         timeout=BUILD_SECONDS,
         log=log,

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from chainrace.config import LabConfig
-from chainrace.errors import LabError
 from chainrace.host import acceleration, box, image, keys, kubelet, libvirt, namespace, packages
 from chainrace.host.acceleration import Acceleration
 from chainrace.host.image import Image
@@ -25,6 +24,7 @@ class Host:
 
     image: Image
     kubelet: Kubelet
+    disk: str  # the kubelet's disk, as QEMU sees it
     acceleration: Acceleration
 
 
@@ -80,12 +80,4 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         ],
     }
     paths.vagrant_settings.write_text(json.dumps(settings, indent=2) + "\n")
-    return Host(built, binary, answer)
-
-
-def report_missing() -> list[str]:
-    """What `prepare` would install, a line each; empty when nothing is missing."""
-    try:
-        return packages.missing()
-    except LabError as error:
-        return [str(error)]
+    return Host(built, binary, disk, answer)

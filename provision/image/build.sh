@@ -63,7 +63,7 @@ in_tree systemctl --quiet mask \
 	systemd-pstore.service systemd-random-seed.service systemd-sysusers.service \
 	systemd-hwdb-update.service systemd-journal-catalog-update.service \
 	systemd-update-done.service ldconfig.service \
-	systemd-firstboot.service systemd-update-utmp.service systemd-logind.service \
+	systemd-firstboot.service systemd-update-utmp.service \
 	systemd-binfmt.service systemd-modules-load.service systemd-remount-fs.service \
 	systemd-network-generator.service systemd-networkd-persistent-storage.service \
 	systemd-udev-load-credentials.service kmod-static-nodes.service \
@@ -75,6 +75,8 @@ in_tree systemctl --quiet mask \
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 	e2scrub_all.timer e2scrub_reap.service fstrim.timer
 umount "$tree/proc"
+# `systemctl reboot` asks logind, which D-Bus starts then; no boot waits for it.
+rm "$tree/usr/lib/systemd/system/multi-user.target.wants/systemd-logind.service"
 # There is no vsock to offer ssh on; the generator only complains.
 mkdir -p "$tree/etc/systemd/system-generators"
 ln -s /dev/null "$tree/etc/systemd/system-generators/systemd-ssh-generator"

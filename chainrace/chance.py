@@ -1,0 +1,217 @@
+"""The trials by chance: search the window, then sample in it with both scripts.
+
+Original and fixed alternate on one node at the same moments, so that whatever
+drifts (the host's load, the node's caches) drifts for both.
+"""
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chainrace.errors import LabError
+from chainrace.node.agent import Agent
+from chainrace.node.machine import console_since
+from chainrace.race import outcome as outcomes
+from chainrace.race import trial
+from chainrace.race.moments import MomentSearch, sample
+from chainrace.race.rules import RuleSet
+from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.report.results import (
+    SAMPLE,
+    SEARCH,
+    Record,
+    ResultsFolder,
+    record_of,
+    write_evidence,
+)
+
+SCRIPTS_ON_NODE = {
+    ORIGINAL: "/usr/local/lib/chainrace/save/original.sh",
+    FIXED: "/usr/local/lib/chainrace/save/fixed.sh",
+}
+# The search may take this share of the budget; the rest is for the rates.
+SEARCH_SHARE = 0.4
+# A broken environment is retried so often in a row; an outcome never is.
+ENVIRONMENT_RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to sample: pairs of trials, or seconds for all trials, or both.
+
+    At least one of them must be given; `trial_seconds` is when a trial counts as broken.
+    """
+
+    pairs: int | None
+    budget: float | None
+    trial_seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is told after each trial: what it was, and how far the run is (0 to 1)."""
+
+    record: Record
+    done: float
+    left_seconds: float | None
+
+
+Tell = Callable[[Progress], None]
+
+
+@dataclass
+class ChanceRun:
+    """One run of trials on one node; `records` grows as trials end."""
+
+    agent: Agent
+    folder: ResultsFolder
+    console: Path
+    limits: Limits
+    tell: Tell
+    seed: int
+    scripts: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self.records: list[Record] = []
+        self.window: tuple[float, float] | None = None
+        self._begun = time.monotonic()
+        self._numbers = itertools.count(1)
+        self._console_at = self.console.stat().st_size if self.console.exists() else 0
+        self._reference: dict[str, RuleSet] = {}
+
+    def take_reference(self) -> trial.Seen:
+        """Two clean starts: the first warms kubelet up, the second is the reference.
+
+        Raises LabError when kubelet does not initialise on a clean start, or when
+        the two do not leave the same rules.
+        """
+        first = self._clean_start()
+        seen = self._clean_start()
+        try:
+            warm, self._reference = outcomes.reference_rules(first), outcomes.reference_rules(seen)
+        except ValueError as error:
+            raise LabError(
+                f"no reference can be taken: {error}",
+                f"read kubelet's log: {self.folder.path / 'reference' / 'kubelet.log'}",
+            ) from error
+        if warm != self._reference:
+            raise LabError(
+                "two clean starts of kubelet left different rules: nothing can be compared",
+                f"compare them by hand; the second is in {self.folder.path / 'reference'}",
+            )
+        return seen
+
+    def _clean_start(self) -> trial.Seen:
+        answer = self._ask(None, 0.0)
+        evidence = self.folder.reference()
+        if answer["error"]:
+            write_evidence(evidence, answer, None, self._console())
+            raise LabError(
+                f"kubelet's clean start failed: {answer['error']}",
+                f"see the evidence in {evidence}",
+            )
+        seen = trial.from_answer(answer)
+        write_evidence(evidence, answer, seen, self._console())
+        return seen
+
+    def run(self, reference: trial.Seen) -> None:
+        """Search and sample until the limits are reached. Raises LabError when broken."""
+        span = max(one.started for one in reference.commands if one.actor == "kubelet")
+        search = MomentSearch(span)
+        while not self._search_spent():
+            moment = search.next_moment()
+            if moment is None:
+                break
+            record = self._trial(ORIGINAL, SEARCH, moment)
+            search.learn(moment, failed=record.outcome == outcomes.INIT_FAILED)
+        self.window = search.window
+        source = random.Random(self.seed)  # noqa: S311 - moments, not secrets
+        for pair in itertools.count():
+            if self._spent(pair):
+                return
+            moment = sample(self.window, source)
+            for script in (ORIGINAL, FIXED) if pair % 2 == 0 else (FIXED, ORIGINAL):
+                self._trial(script, SAMPLE, moment)
+
+    def _search_spent(self) -> bool:
+        budget = self.limits.budget
+        return budget is not None and self._elapsed() > SEARCH_SHARE * budget
+
+    def _spent(self, pairs: int) -> bool:
+        if self.limits.pairs is not None and pairs >= self.limits.pairs:
+            return True
+        return self.limits.budget is not None and self._elapsed() >= self.limits.budget
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _done(self) -> tuple[float, float | None]:
+        """How far the run is, and the seconds left where a budget says so."""
+        shares = [0.0]
+        left = None
+        if self.limits.pairs:
+            sampled = sum(record.phase == SAMPLE for record in self.records)
+            shares.append(sampled / (2 * self.limits.pairs))
+        if self.limits.budget:
+            shares.append(self._elapsed() / self.limits.budget)
+            left = max(0.0, self.limits.budget - self._elapsed())
+        return min(1.0, max(shares)), left
+
+    def _trial(self, script: str, phase: str, moment: float) -> Record:
+        """One trial that counts. A broken environment is recorded, and tried again."""
+        for _ in range(1 + ENVIRONMENT_RETRIES):
+            record = self._attempt(script, phase, moment)
+            self.records.append(record)
+            done, left = self._done()
+            self.tell(Progress(record, done, left))
+            if record.outcome != outcomes.ENVIRONMENT:
+                return record
+        raise LabError(
+            f"{1 + ENVIRONMENT_RETRIES} trials in a row broke: {record.error}",
+            f"see the evidence in {self.folder.path / 'trials'}",
+        )
+
+    def _attempt(self, script: str, phase: str, moment: float) -> Record:
+        number = next(self._numbers)
+        answer = self._ask(self.scripts[script], moment)
+        if answer["error"] is None:
+            seen = trial.from_answer(answer)
+            judged = outcomes.judge(self._reference, seen)
+            record = record_of(number, script, phase, moment, seen, judged)
+        else:
+            seen = None
+            record = Record(
+                number=number,
+                script=script,
+                phase=phase,
+                moment=moment,
+                outcome=outcomes.ENVIRONMENT,
+                signature=False,
+                hit=False,
+                families={},
+                script_code=answer["watch"]["script_code"],
+                seconds={},
+                error=answer["error"],
+            )
+        write_evidence(self.folder.add(record), answer, seen, self._console())
+        return record
+
+    def _ask(self, script: str | None, moment: float) -> dict[str, Any]:
+        limit = self.limits.trial_seconds
+        answer: dict[str, Any] = self.agent.ask(
+            # The agent ends a trial at its limit by itself; twice that, and it is gone.
+            "trial",
+            timeout=2 * limit,
+            script=script,
+            delay=moment,
+            limit=limit,
+        )
+        return answer
+
+    def _console(self) -> str:
+        text, self._console_at = console_since(self.console, self._console_at)
+        return text

@@ -1,0 +1,159 @@
+"""The commands of ./lab. Exit codes: 0 confirmed, 1 refuted, 3 inconclusive, 2, 4."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from chainrace import config as configuration
+from chainrace import session
+from chainrace.errors import LabError, UsageError
+from chainrace.host import doctor, libvirt, setup
+from chainrace.host.packages import missing
+from chainrace.node.machine import NODE
+from chainrace.paths import Paths
+from chainrace.race.verdict import EXIT_CODES
+from chainrace.report.results import ResultsFolder
+from chainrace.report.terminal import Terminal
+
+INTERRUPTED_EXIT = 130
+DEFAULT_BUDGET = "5m"
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Races a firewall save script against kubelet's start, on real VMs.",
+)
+
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Only say what would be installed.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the node running afterwards.")]
+
+
+def seconds(text: str) -> float:
+    """Read a duration: `90s`, `5m`, `1h`, `1h30m`. Raises UsageError for anything else."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)  # 1h30m
+    if not text or not found:
+        raise UsageError(f"--budget {text!r} is no duration", "write it like 90s, 5m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in found.groups())
+    total = 3600 * hours + 60 * minutes + rest
+    if total == 0:
+        raise UsageError("--budget must be longer than nothing", "write it like 90s, 5m or 1h30m")
+    return float(total)
+
+
+def _refuse_install(*, no_install: bool) -> None:
+    absent = missing() if no_install else []
+    if absent:
+        raise LabError(
+            f"--no-install: {len(absent)} packages are missing: {' '.join(absent)}",
+            "run without --no-install, or as root: apt-get install " + " ".join(absent),
+        )
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Say what this machine has, and what is missing."""
+    terminal = Terminal()
+    findings = doctor.examine(Paths())
+    for finding in findings:
+        terminal.say(f"{'ok     ' if finding.ok else 'missing'} {finding.what}")
+        if finding.remedy:
+            terminal.say(f"        to do: {finding.remedy}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(LabError.exit_code)
+
+
+@app.command("setup")
+def setup_command(
+    *,
+    no_install: NoInstall = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing unless it fails.")] = False,
+) -> None:
+    """Install and build what is missing; `vagrant up && pytest` works from then on."""
+    terminal = Terminal(quiet=quiet)
+    _refuse_install(no_install=no_install)
+    host = setup.prepare(Paths(), configuration.load(), terminal.step)
+    terminal.say(f"acceleration: {host.acceleration.name} ({host.acceleration.reason})")
+    terminal.say("ready: vagrant up && pytest")
+
+
+@app.command()
+def run(
+    *,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Trials of each script.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help=f"Time for the trials [{DEFAULT_BUDGET}].")
+    ] = None,
+    keep: Keep = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json.")] = False,
+    no_install: NoInstall = False,
+) -> None:
+    """Race both scripts against kubelet's start, and say what that proves."""
+    if budget is None and trials is None:
+        budget = DEFAULT_BUDGET
+    limit = None if budget is None else seconds(budget)
+    paths, config, terminal = Paths(), configuration.load(), Terminal(as_json=as_json)
+    _refuse_install(no_install=no_install)
+    with session.node_up(paths, config, terminal.step, keep=keep) as node:
+        folder = ResultsFolder(paths.results)
+        terminal.say(f"racing; results go to {folder.path.relative_to(paths.root)}")
+        verdict = session.race(
+            paths, config, node, folder, pairs=trials, budget=limit, tell=terminal.trial
+        )
+    terminal.verdict(
+        verdict,
+        str(folder.path.relative_to(paths.root)),
+        json.loads((folder.path / "verdict.json").read_text()),
+    )
+    raise typer.Exit(EXIT_CODES[verdict.word])
+
+
+@app.command()
+def test() -> None:
+    """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
+    paths = Paths()
+    setup.prepare(paths, configuration.load(), Terminal().step)
+    done = subprocess.run([sys.executable, "-m", "tox", "run"], cwd=paths.root, check=False)
+    raise typer.Exit(done.returncode)
+
+
+@app.command()
+def ssh(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None:
+    """A shell on a node that is up."""
+    paths = Paths()
+    if not paths.ssh_config.exists():
+        raise LabError("this clone is not set up yet", "./lab setup")
+    os.execvp("ssh", ["ssh", "-F", str(paths.ssh_config), name])
+
+
+@app.command()
+def down() -> None:
+    """End everything of this clone that runs: nodes, libvirt, network, namespace."""
+    libvirt.stop(Paths())
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run one command; every error is a line or two, never a traceback."""
+    # SIGTERM ends a run as Ctrl-C does: what was measured is judged and kept.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("lab: interrupted; what was measured is kept", file=sys.stderr)
+        sys.exit(INTERRUPTED_EXIT)

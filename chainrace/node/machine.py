@@ -1,0 +1,90 @@
+"""The life of the node's virtual machine, through Vagrant."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import vagrant
+
+from chainrace.errors import LabError
+from chainrace.host import libvirt
+from chainrace.host.setup import Host
+from chainrace.host.shell import tail
+from chainrace.paths import Paths
+
+NODE = "node1"
+
+
+class Machine:
+    """One node's VM. Vagrant's own words go to a log that every error names."""
+
+    def __init__(self, paths: Paths, name: str = NODE) -> None:
+        self._paths = paths
+        self.name = name
+        self.log = paths.logs / f"vagrant-{name}.log"
+        self._vagrant = vagrant.Vagrant(
+            root=str(paths.root), out_cm=self._sink, err_cm=self._sink, env=dict(os.environ)
+        )
+
+    @contextmanager
+    def _sink(self) -> Iterator[IO[str]]:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as sink:
+            yield sink
+
+    @property
+    def domain(self) -> str:
+        """The name under which the lab's libvirt knows it."""
+        return f"{self._paths.prefix}-{self.name}"
+
+    def is_up(self) -> bool:
+        """Whether it runs now (asked of libvirt: Vagrant takes seconds to say)."""
+        return (
+            libvirt.is_running(self._paths)
+            and self.domain in libvirt.virsh(self._paths, "list", "--name").split()
+        )
+
+    def up(self, host: Host) -> None:
+        """Boot and provision it; one that runs is provisioned anew.
+
+        Raises LabError when Vagrant fails, and when the machine that runs was made
+        from another image or kubelet than today's.
+        """
+        if self.is_up():
+            made_from = libvirt.virsh(self._paths, "dumpxml", self.domain)
+            for part in (host.image.folder.name, host.disk):
+                if part not in made_from:
+                    raise LabError(
+                        f"{self.name} runs, but was made from another image or kubelet",
+                        "vagrant destroy -f, then run again",
+                    )
+        try:
+            self._vagrant.up(vm_name=self.name, provision=True)
+        except subprocess.CalledProcessError as error:
+            raise LabError(
+                f"vagrant up {self.name} failed: {tail(self.log, 3)}",
+                f"see {self.log} and {self._paths.console(self.name)}",
+            ) from error
+
+    def destroy(self) -> None:
+        """Remove it with its disk. Raises LabError when Vagrant fails."""
+        try:
+            self._vagrant.destroy(vm_name=self.name)
+        except subprocess.CalledProcessError as error:
+            raise LabError(
+                f"vagrant destroy {self.name} failed: {tail(self.log, 3)}", "./lab down"
+            ) from error
+
+
+def console_since(path: Path, offset: int) -> tuple[str, int]:
+    """What a console has said after an offset, and the offset for the next call."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return "", offset
+    return data.decode(errors="replace"), offset + len(data)

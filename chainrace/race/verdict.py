@@ -1,0 +1,114 @@
+"""From judged trials to one word: confirmed, refuted or inconclusive."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chainrace.race import statistics
+from chainrace.race.outcome import ENVIRONMENT, HEALTHY, INIT_FAILED
+from chainrace.race.statistics import Rate
+
+CONFIRMED = "confirmed"
+REFUTED = "refuted"
+INCONCLUSIVE = "inconclusive"
+EXIT_CODES = {CONFIRMED: 0, REFUTED: 1, INCONCLUSIVE: 3}
+
+ORIGINAL = "original"
+FIXED = "fixed"
+SIGNIFICANCE = 0.01
+
+# So many trials inside the window without one failure bound the original's rate
+# below a half (95 %), while the window was measured to break it more often.
+HELD_HITS = 5
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One trial of an arm, reduced to what the verdict needs."""
+
+    script: str  # original or fixed
+    outcome: str
+    signature: bool
+    hit: bool  # its interleaving was one in which the outage can happen
+    sampled: bool  # drawn from the window; the search's own trials are biased
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One script's sampled trials."""
+
+    outcomes: dict[str, int]
+    rate: Rate  # of init_failed
+    clean_bound: float  # one-sided 95 % upper bound on any failure
+    hits: int
+
+    @property
+    def trials(self) -> int:
+        return self.rate.trials
+
+    @property
+    def failures(self) -> int:
+        """Trials that ended in anything but health."""
+        return self.trials - self.outcomes.get(HEALTHY, 0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The word, the sentence behind it, and both arms."""
+
+    word: str
+    reason: str
+    original: Arm
+    fixed: Arm
+    p: float
+    environment: int  # trials lost to a broken environment; they count nowhere
+
+
+def _arm(trials: Iterable[Judged]) -> Arm:
+    mine = list(trials)
+    outcomes = dict(sorted(Counter(one.outcome for one in mine).items()))
+    failed = len(mine) - outcomes.get(HEALTHY, 0)
+    return Arm(
+        outcomes=outcomes,
+        rate=statistics.rate(outcomes.get(INIT_FAILED, 0), len(mine)),
+        clean_bound=statistics.upper_bound(failed, len(mine)),
+        hits=sum(one.hit for one in mine),
+    )
+
+
+def decide(trials: Iterable[Judged]) -> Verdict:
+    """Judge all trials of a run. Search trials and broken ones are in no rate.
+
+    A failure of the fixed script refutes wherever it happened, in the search too.
+    """
+    every = list(trials)
+    valid = [one for one in every if one.outcome != ENVIRONMENT]
+    sampled = [one for one in valid if one.sampled]
+    original = _arm(one for one in sampled if one.script == ORIGINAL)
+    fixed = _arm(one for one in sampled if one.script == FIXED)
+    broke = original.rate.failures
+    p = statistics.fisher(broke, original.trials, fixed.rate.failures, fixed.trials)
+    fixed_failed = [one for one in valid if one.script == FIXED and one.outcome != HEALTHY]
+    signed = any(one.signature for one in sampled if one.script == ORIGINAL)
+
+    if fixed_failed:
+        word = REFUTED
+        reason = f"the fixed script failed too: {fixed_failed[0].outcome}"
+    elif not original.trials or not fixed.trials:
+        word, reason = INCONCLUSIVE, "no trials of both scripts were completed"
+    elif original.failures == 0 and original.hits >= HELD_HITS:
+        word = REFUTED
+        reason = f"the original held in {original.hits} trials that hit the window"
+    elif not signed:
+        word = INCONCLUSIVE
+        reason = "the original never broke kubelet's start with the outage's own message"
+    elif p >= SIGNIFICANCE:
+        word = INCONCLUSIVE
+        reason = f"too few trials to tell the scripts apart (p = {p:.2g})"
+    else:
+        word = CONFIRMED
+        reason = (
+            f"the original broke kubelet's start in {broke} of {original.trials} trials, "
+            f"the fixed script in none of {fixed.trials} (p = {p:.2g})"
+        )
+    return Verdict(word, reason, original, fixed, p, len(every) - len(valid))

@@ -1,0 +1,174 @@
+"""The results folder: written while trials run, read to judge them again.
+
+results/<UTC time>/verdict.json      the one truth
+                   trials.jsonl      a line a trial, enough to judge again
+                   reference/        kubelet's clean start
+                   trials/<n>-<script>/  kubelet.log, rules, timeline, console.log
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from chainrace.errors import UsageError
+from chainrace.race.outcome import Outcome
+from chainrace.race.trial import Seen
+from chainrace.race.verdict import Arm, Judged, Verdict
+from chainrace.race.window import is_hit
+
+SCHEMA = 1
+SEARCH = "search"
+SAMPLE = "sample"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial as trials.jsonl keeps it. `moment` in seconds; times in seconds."""
+
+    number: int
+    script: str
+    phase: str  # search or sample
+    moment: float
+    outcome: str
+    signature: bool
+    hit: bool
+    families: dict[str, dict[str, Any]]
+    script_code: int | None
+    seconds: dict[str, float]
+    error: str | None
+
+    def judged(self) -> Judged:
+        return Judged(self.script, self.outcome, self.signature, self.hit, self.phase == SAMPLE)
+
+
+def record_of(
+    number: int, script: str, phase: str, moment: float, seen: Seen, outcome: Outcome
+) -> Record:
+    """The record of a trial that was seen to its end."""
+    return Record(
+        number=number,
+        script=script,
+        phase=phase,
+        moment=moment,
+        outcome=outcome.name,
+        signature=outcome.signature,
+        hit=is_hit(seen),
+        families={name: asdict(family) for name, family in outcome.families.items()},
+        script_code=seen.script_code,
+        seconds={"first_step": seen.first_step, **seen.phases},
+        error=None,
+    )
+
+
+class ResultsFolder:
+    """One run's folder. Every trial is on disk before the next one starts."""
+
+    def __init__(self, parent: Path) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+        self.path = parent / now
+        number = 1
+        while self.path.exists():
+            number += 1
+            self.path = parent / f"{now}.{number}"
+        (self.path / "trials").mkdir(parents=True)
+        latest = parent / "latest"
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(self.path.name)
+
+    def add(self, record: Record) -> Path:
+        """Append a trial to trials.jsonl; returns the folder for its evidence."""
+        with (self.path / "trials.jsonl").open("a") as file:
+            file.write(json.dumps(asdict(record)) + "\n")
+        folder = self.path / "trials" / f"{record.number:04d}-{record.script}"
+        folder.mkdir()
+        return folder
+
+    def reference(self) -> Path:
+        """The folder for the reference's evidence."""
+        folder = self.path / "reference"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def conclude(self, verdict: Verdict, node: dict[str, Any], *, interrupted: bool) -> None:
+        """Write verdict.json, whole or not at all."""
+        write_json(
+            self.path / "verdict.json",
+            {
+                "schema": SCHEMA,
+                "verdict": verdict.word,
+                "reason": verdict.reason,
+                "interrupted": interrupted,
+                "p": verdict.p,
+                "environment": verdict.environment,
+                "scripts": {
+                    "original": arm_json(verdict.original),
+                    "fixed": arm_json(verdict.fixed),
+                },
+                "node": node,
+            },
+        )
+
+
+def arm_json(arm: Arm) -> dict[str, Any]:
+    """One script's part of verdict.json. `rate` is that of init_failed."""
+    return {
+        "trials": arm.trials,
+        "outcomes": arm.outcomes,
+        "rate": arm.rate.value,
+        "rate_low": arm.rate.low,
+        "rate_high": arm.rate.high,
+        "any_failure_upper_bound": arm.clean_bound,
+        "window_hits": arm.hits,
+    }
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file so that no reader ever sees half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(data, indent=2) + "\n")
+    partial.replace(path)
+
+
+def write_evidence(folder: Path, answer: dict[str, Any], seen: Seen | None, console: str) -> None:
+    """Put what a trial left into its folder: also of one that broke."""
+    folder.joinpath("kubelet.log").write_text("\n".join(answer["watch"]["journal"]) + "\n")
+    for when in ("before", "after"):
+        for family, text in answer[when].items():
+            folder.joinpath(f"rules-{when}.{family}").write_text(text)
+    folder.joinpath("console.log").write_text(console)
+    write_json(folder / "watch.json", answer["watch"])
+    if seen is not None:
+        folder.joinpath("timeline.txt").write_text("\n".join(timeline(seen)) + "\n")
+
+
+def timeline(seen: Seen) -> Iterator[str]:
+    """Every iptables process of a trial, a line each, times after kubelet's first."""
+    yield f"{'start':>8} {'end':>8} code  actor    command"
+    for one in seen.commands:
+        end = "" if one.ended is None else f"{one.ended:.3f}"
+        code = "" if one.code is None else str(one.code)
+        words = " ".join((one.program, *one.arguments))
+        yield f"{one.started:8.3f} {end:>8} {code:>4}  {one.actor:<8} {words}"
+
+
+def read_trials(folder: Path) -> list[Record]:
+    """The records of a run. Raises UsageError for a folder or line that is none."""
+    file = folder / "trials.jsonl"
+    try:
+        lines = file.read_text().splitlines()
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be read: {error.strerror}", "name a results folder"
+        ) from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(Record(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                f"{file}:{number} is not a trial: {error}", "remove the line, or run again"
+            ) from error
+    return records
