@@ -20,6 +20,7 @@ from chainrace.race import trial
 from chainrace.race.moments import MomentSearch, sample
 from chainrace.race.rules import RuleSet
 from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.race.window import sighting
 from chainrace.report.results import (
     SAMPLE,
     SEARCH,
@@ -60,6 +61,18 @@ class Progress:
     left_seconds: float | None
 
 
+def search_from(reference: trial.Seen) -> MomentSearch:
+    """A search over this node's own times. Raises LabError where kubelet built no guard."""
+    shape = sighting(reference, failed=False)
+    if shape.guard_begin is None or shape.guard_end is None:
+        raise LabError(
+            "this kubelet builds no KUBE-FIREWALL: there is nothing of the outage to race",
+            "name another kubelet in lab.toml",
+        )
+    span = max(one.started for one in reference.commands if one.actor == "kubelet")
+    return MomentSearch(span, shape.guard_end - shape.guard_begin)
+
+
 Tell = Callable[[Progress], None]
 
 
@@ -84,25 +97,18 @@ class ChanceRun:
         self._reference: dict[str, RuleSet] = {}
 
     def take_reference(self) -> trial.Seen:
-        """Two clean starts: the first warms kubelet up, the second is the reference.
+        """One clean start, without any script: what kubelet does and leaves here.
 
-        Raises LabError when kubelet does not initialise on a clean start, or when
-        the two do not leave the same rules.
+        Raises LabError when kubelet does not initialise even so.
         """
-        first = self._clean_start()
         seen = self._clean_start()
         try:
-            warm, self._reference = outcomes.reference_rules(first), outcomes.reference_rules(seen)
+            self._reference = outcomes.reference_rules(seen)
         except ValueError as error:
             raise LabError(
                 f"no reference can be taken: {error}",
                 f"read kubelet's log: {self.folder.path / 'reference' / 'kubelet.log'}",
             ) from error
-        if warm != self._reference:
-            raise LabError(
-                "two clean starts of kubelet left different rules: nothing can be compared",
-                f"compare them by hand; the second is in {self.folder.path / 'reference'}",
-            )
         return seen
 
     def _clean_start(self) -> trial.Seen:
@@ -120,22 +126,29 @@ class ChanceRun:
 
     def run(self, reference: trial.Seen) -> None:
         """Search and sample until the limits are reached. Raises LabError when broken."""
-        span = max(one.started for one in reference.commands if one.actor == "kubelet")
-        search = MomentSearch(span)
+        search = search_from(reference)
         while not self._search_spent():
             moment = search.next_moment()
             if moment is None:
                 break
-            record = self._trial(ORIGINAL, SEARCH, moment)
-            search.learn(moment, failed=record.outcome == outcomes.INIT_FAILED)
-        self.window = search.window
+            self._original(SEARCH, moment, search)
         source = random.Random(self.seed)  # noqa: S311 - moments, not secrets
         for pair in itertools.count():
             if self._spent(pair):
                 return
+            self.window = search.window
             moment = sample(self.window, source)
-            for script in (ORIGINAL, FIXED) if pair % 2 == 0 else (FIXED, ORIGINAL):
-                self._trial(script, SAMPLE, moment)
+            if pair % 2:
+                self._trial(FIXED, SAMPLE, moment)
+                self._original(SAMPLE, moment, search)
+            else:
+                self._original(SAMPLE, moment, search)
+                self._trial(FIXED, SAMPLE, moment)
+
+    def _original(self, phase: str, moment: float, search: MomentSearch) -> None:
+        """A trial of the original, from which the search learns."""
+        seen, record = self._trial(ORIGINAL, phase, moment)
+        search.learn(sighting(seen, failed=record.outcome == outcomes.INIT_FAILED))
 
     def _search_spent(self) -> bool:
         budget = self.limits.budget
@@ -161,27 +174,27 @@ class ChanceRun:
             left = max(0.0, self.limits.budget - self._elapsed())
         return min(1.0, max(shares)), left
 
-    def _trial(self, script: str, phase: str, moment: float) -> Record:
+    def _trial(self, script: str, phase: str, moment: float) -> tuple[trial.Seen, Record]:
         """One trial that counts. A broken environment is recorded, and tried again."""
         for _ in range(1 + ENVIRONMENT_RETRIES):
-            record = self._attempt(script, phase, moment)
+            seen, record = self._attempt(script, phase, moment)
             self.records.append(record)
             done, left = self._done()
             self.tell(Progress(record, done, left))
-            if record.outcome != outcomes.ENVIRONMENT:
-                return record
+            if seen is not None:
+                return seen, record
         raise LabError(
             f"{1 + ENVIRONMENT_RETRIES} trials in a row broke: {record.error}",
             f"see the evidence in {self.folder.path / 'trials'}",
         )
 
-    def _attempt(self, script: str, phase: str, moment: float) -> Record:
+    def _attempt(self, script: str, phase: str, moment: float) -> tuple[trial.Seen | None, Record]:
         number = next(self._numbers)
         answer = self._ask(self.scripts[script], moment)
         if answer["error"] is None:
             seen = trial.from_answer(answer)
             judged = outcomes.judge(self._reference, seen)
-            record = record_of(number, script, phase, moment, seen, judged)
+            record = record_of(number, script, phase, moment, seen=seen, outcome=judged)
         else:
             seen = None
             record = Record(
@@ -198,7 +211,7 @@ class ChanceRun:
                 error=answer["error"],
             )
         write_evidence(self.folder.add(record), answer, seen, self._console())
-        return record
+        return seen, record
 
     def _ask(self, script: str | None, moment: float) -> dict[str, Any]:
         limit = self.limits.trial_seconds

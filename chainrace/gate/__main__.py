@@ -1,9 +1,11 @@
 """The node's side of the line: one JSON request a line in, one JSON answer a line out."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
-from typing import Any, Dict, Optional
+from typing import Any
 
 from chainrace.gate import rules
 from chainrace.gate.nftables import generation
@@ -13,9 +15,9 @@ from chainrace.gate.trial import run_trial
 
 class _Agent:
     def __init__(self) -> None:
-        self.clean: Optional[CleanState] = None
+        self.clean: CleanState | None = None
 
-    def answer(self, request: Dict[str, Any]) -> Any:
+    def answer(self, request: dict[str, Any]) -> Any:
         name = request.pop("do")
         if name == "clean":
             self.clean = CleanState()

@@ -38,7 +38,7 @@ class OpenGate:
 
     def __init__(self, path: str) -> None:
         """Mark the file. Raises OSError where the kernel lacks permission events."""
-        self._fd = _libc.fanotify_init(
+        self._fd: int = _libc.fanotify_init(
             FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, os.O_RDONLY | os.O_CLOEXEC
         )
         if self._fd < 0:

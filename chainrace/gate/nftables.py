@@ -22,7 +22,7 @@ def generation() -> int:
         line.send(request)
         reply = line.recv(4096)
     at = HEADER.size + NFGENMSG.size
-    length, kind = ATTRIBUTE.unpack_from(reply, at)
+    _, kind = ATTRIBUTE.unpack_from(reply, at)
     if kind != NFTA_GEN_ID:
         raise OSError(f"the kernel answered with attribute {kind} instead of the generation")
     return int(struct.unpack_from(">I", reply, at + ATTRIBUTE.size)[0])

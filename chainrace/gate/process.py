@@ -1,8 +1,9 @@
 """Names an iptables process: whose it is, which family, what it is asked to do."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
-from typing import List, Optional
 
 KUBELET_UNIT = "kubelet.service"
 SERVICE_UNIT = "iptables.service"
@@ -16,10 +17,10 @@ class Command:
     pid: int
     actor: str  # kubelet, script, service or other
     program: str  # iptables, ip6tables-save, ...
-    arguments: List[str]
+    arguments: list[str]
     started: float
-    ended: Optional[float] = None
-    code: Optional[int] = None
+    ended: float | None = None
+    code: int | None = None
 
 
 def _actor(pid: int) -> str:
@@ -30,7 +31,7 @@ def _actor(pid: int) -> str:
     )
 
 
-def describe(pid: int, now: float) -> Optional[Command]:
+def describe(pid: int, now: float) -> Command | None:
     """What the process is; None when it is gone or has no arguments (a kernel thread)."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:

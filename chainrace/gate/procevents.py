@@ -39,7 +39,7 @@ class ProcessEvents:
         # A burst of events must not be lost while the rest of the loop is busy.
         self._socket.setsockopt(socket.SOL_SOCKET, 33, RECEIVE_BUFFER)  # SO_RCVBUFFORCE
         self._socket.bind((0, CN_IDX_PROC))
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self._send(struct.pack("=I", PROC_CN_MCAST_LISTEN))
         # Linux 6.6 and newer then leave out what is not asked for; older kernels
         # ignore a wish of this length.
@@ -60,7 +60,7 @@ class ProcessEvents:
 
         Raises OSError (ENOBUFS) when events were lost: then nothing may be concluded.
         """
-        found = []
+        found: list[Ended] = []
         while True:
             try:
                 data = self._socket.recv(65536)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from typing import Dict, List
 
 SAVE = {"ipv4": "iptables-save", "ipv6": "ip6tables-save"}
 RESTORE = {"ipv4": "iptables-restore", "ipv6": "ip6tables-restore"}
@@ -18,7 +17,7 @@ class NodeError(Exception):
     """The node cannot do what a trial needs; the lab counts it as environment."""
 
 
-def run(command: List[str], text: str = "") -> str:
+def run(command: list[str], text: str = "") -> str:
     """Run a program of the node and return what it prints. Raises NodeError."""
     try:
         done = subprocess.run(
@@ -32,11 +31,12 @@ def run(command: List[str], text: str = "") -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NodeError(f"{' '.join(command)}: {error}") from error
     if done.returncode != 0:
-        raise NodeError(f"{' '.join(command)} failed with {done.returncode}: {done.stderr.strip()}")
+        said = done.stderr.strip()
+        raise NodeError(f"{' '.join(command)} failed with {done.returncode}: {said}")
     return done.stdout
 
 
-def read() -> Dict[str, str]:
+def read() -> dict[str, str]:
     """The rules of both families, in the backend that `iptables` means here.
 
     IPv4 before IPv6, always: reading may load modules, and the order is part of
@@ -45,10 +45,16 @@ def read() -> Dict[str, str]:
     return {family: run([program]) for family, program in SAVE.items()}
 
 
-def plain(text: str) -> List[str]:
+def plain(text: str) -> list[str]:
     """An iptables-save text without comments and counters, to compare two of them."""
     lines = (line.split(" [")[0] if line.startswith(":") else line for line in text.splitlines())
     return sorted(line for line in lines if line and not line.startswith("#"))
+
+
+def _is_users_own(line: str) -> bool:
+    """Whether a line of iptables-save is a rule or a user's chain."""
+    # -A INPUT -j KUBE-FIREWALL, or :KUBE-FIREWALL - [0:0], whose policy is a dash
+    return line.startswith("-") or (line.startswith(":") and " - " in line)
 
 
 def backend() -> str:
@@ -66,7 +72,7 @@ class CleanState:
         for path in SAVED_FILE.values():
             if os.path.exists(path + ".image"):
                 shutil.copy(path + ".image", path)
-        self._saved: Dict[str, bytes] = {}
+        self._saved: dict[str, bytes] = {}
         for family, path in SAVED_FILE.items():
             with open(path, "rb") as file:
                 self._saved[family] = file.read()
@@ -81,12 +87,7 @@ class CleanState:
             return
         # Legacy tables cannot be removed without unloading modules: empty them.
         for family, text in read().items():
-            emptied = []
-            for line in text.splitlines():
-                if line.startswith("*") or line == "COMMIT":
-                    emptied.append(line)
-                elif line.startswith(":") and " - " not in line:  # :INPUT ACCEPT [0:0]
-                    emptied.append(line)
+            emptied = [line for line in text.splitlines() if not _is_users_own(line)]
             run([RESTORE[family]], "\n".join(emptied) + "\n")
 
     def restore(self) -> None:

@@ -4,6 +4,8 @@ Every wait ends on a fact: a process has ended, kubelet has logged its word. The
 limit only tells a broken environment from a slow one.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 import re
@@ -12,7 +14,7 @@ import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from chainrace.gate import rules
 from chainrace.gate.fanotify import OpenGate
@@ -42,16 +44,16 @@ class Watch:
     """What has been seen so far. Times are CLOCK_MONOTONIC seconds."""
 
     started: float = 0.0
-    first_step: Optional[float] = None
-    fired: Optional[float] = None
-    script_ended: Optional[float] = None
-    script_code: Optional[int] = None
-    settled: Optional[float] = None
+    first_step: float | None = None
+    fired: float | None = None
+    script_ended: float | None = None
+    script_code: int | None = None
+    settled: float | None = None
     beyond: bool = False
-    words: Dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     canary_trouble: bool = False
-    commands: List[Command] = field(default_factory=list)
-    journal: List[str] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    journal: list[str] = field(default_factory=list)
 
 
 def _library() -> str:
@@ -66,14 +68,14 @@ def _main_pid(unit: str) -> int:
 
 
 class _Trial:
-    def __init__(self, script: Optional[str], delay: float, limit: float) -> None:
+    def __init__(self, script: str | None, delay: float, limit: float) -> None:
         self.script = script
         self.delay = delay
         self.deadline = time.monotonic() + limit
         self.watch = Watch()
-        self.running: Dict[int, Command] = {}
-        self.script_pid: Optional[int] = None
-        self.kubelet_pid: Optional[int] = None
+        self.running: dict[int, Command] = {}
+        self.script_pid: int | None = None
+        self.kubelet_pid: int | None = None
         self._rest = b""
 
     def run(self) -> Watch:
@@ -84,23 +86,31 @@ class _Trial:
                 self._arm(stack, self.script)
             events = stack.enter_context(ProcessEvents())
             gate = stack.enter_context(OpenGate(_library()))
-            follower = subprocess.Popen(
-                [
-                    *("journalctl", "--follow", "--output=cat", "--unit", KUBELET_UNIT),
-                    *("--after-cursor", cursor.strip()),
-                ],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            stack.callback(follower.wait)
-            stack.callback(follower.kill)
+            journal = self._follow(stack, cursor.strip())
             self.watch.started = time.monotonic()
             rules.run(["systemctl", "start", KUBELET_UNIT])
             self.kubelet_pid = _main_pid(KUBELET_UNIT)
-            assert follower.stdout is not None
-            self._loop(gate, events, follower.stdout.fileno())
+            self._loop(gate, events, journal)
         self.watch.settled = time.monotonic()
         return self.watch
+
+    @staticmethod
+    def _follow(stack: ExitStack, cursor: str) -> int:
+        """Start reading kubelet's journal from a cursor on; returns the pipe to read."""
+        journal, its_end = os.pipe()
+        follower = subprocess.Popen(
+            [
+                *("journalctl", "--follow", "--output=cat", "--unit", KUBELET_UNIT),
+                *("--after-cursor", cursor),
+            ],
+            stdout=its_end,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(its_end)
+        stack.callback(os.close, journal)
+        stack.callback(follower.wait)
+        stack.callback(follower.kill)
+        return journal
 
     def _arm(self, stack: ExitStack, script: str) -> None:
         """Start the script's unit, its shell waiting at its first line."""
@@ -147,7 +157,7 @@ class _Trial:
             if journal in ready:
                 self._hear(os.read(journal, 65536))
 
-    def _due(self) -> Optional[float]:
+    def _due(self) -> float | None:
         """When the script is to be fired; None before the anchor, and after the shot."""
         if self.script is None or self.watch.first_step is None or self.watch.fired is not None:
             return None
@@ -209,11 +219,8 @@ class _Trial:
 
     def _canaries_done(self, family: str) -> bool:
         """The monitor's first round: mangle, nat, filter, in that order (iptables.go)."""
-        if self.canary_tried(family, "filter"):
+        if self.watch.canary_trouble:
             return True
-        return self.watch.canary_trouble
-
-    def canary_tried(self, family: str, table: str) -> bool:
         program = {"ipv4": "iptables", "ipv6": "ip6tables"}[family]
         return any(
             command.actor == "kubelet"
@@ -221,12 +228,12 @@ class _Trial:
             and command.ended is not None
             and "-N" in command.arguments
             and CANARY in command.arguments
-            and table in command.arguments
+            and "filter" in command.arguments
             for command in self.watch.commands
         )
 
 
-def run_trial(clean: rules.CleanState, script: Optional[str], delay: float, limit: float) -> Any:
+def run_trial(clean: rules.CleanState, script: str | None, delay: float, limit: float) -> Any:
     """Restore the clean state, race once, take the rules, stop kubelet.
 
     `script` is a path on the node, or None for a clean start (the reference);
@@ -236,7 +243,7 @@ def run_trial(clean: rules.CleanState, script: Optional[str], delay: float, limi
     """
     begun = time.monotonic()
     trial = _Trial(script, delay, limit)
-    answer: Dict[str, Any] = {"error": None, "before": {}, "after": {}}
+    answer: dict[str, Any] = {"error": None, "before": {}, "after": {}}
     try:
         clean.restore()
         answer["before"] = clean.rules

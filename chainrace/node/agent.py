@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import chainrace
 from chainrace.errors import LabError
@@ -72,7 +72,7 @@ class Agent:
     def close(self) -> None:
         self._channel.close()
 
-    def __enter__(self) -> "Agent":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

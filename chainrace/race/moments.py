@@ -1,97 +1,92 @@
-"""Where to fire: a search that finds the window, coarse then fine, then samples in it.
+"""Where to fire: a search that finds the window, coarse then fine, and aims in it.
 
 A moment is a number of seconds after kubelet's first iptables process on the node.
+The search learns from each trial's timeline how long after its shot the flush falls
+and when kubelet builds its guard; from then on it aims the one at the other. It goes
+on learning while sampling, for a host's speed drifts.
 """
 
 import random
 from dataclasses import dataclass, field
+from statistics import median
 
-COARSE_POINTS = 5
-FINE_ROUNDS = 2
-FRUITLESS_SWEEPS = 3
+from chainrace.race.window import Sighting
+
+COARSE = (0.0, 1 / 3)  # of the span
+SWEEP = (0.1, 0.2, 0.5, 0.65, 0.8)  # of the span, where the timeline tells nothing
+FINE = (0.3, 0.5, 0.7)  # of the guard
+RECENT = 8  # sightings that the aim is taken from
 
 
 @dataclass
 class MomentSearch:
-    """Proposes moments for the original script and learns whether its start failed.
+    """Proposes moments for the original script and learns what became of them.
 
-    `span` is how long kubelet's iptables steps last on this node, from the
-    reference. Ask `next_moment` until it is None, telling each result by `learn`;
-    then `window` is where to sample.
+    `span` is how long kubelet's iptables steps last, `guard` how long the part that
+    can be broken lasts, both from the reference, in seconds. Ask `next_moment` until
+    it is None, telling every trial by `learn`; then sample in `window`.
     """
 
     span: float
-    tried: dict[float, bool] = field(default_factory=dict)
+    guard: float
+    sightings: list[Sighting] = field(default_factory=list)
     _queue: list[float] = field(default_factory=list)
-    _sweeps: int = 0
-    _rounds: int = 0
+    _stage: int = 0
 
     def __post_init__(self) -> None:
-        if self.span <= 0:
-            raise ValueError("kubelet's steps must last some time")
+        if not 0 < self.guard <= self.span:
+            raise ValueError(f"kubelet's guard lasts {self.guard} of {self.span} seconds")
 
     def next_moment(self) -> float | None:
         """The next moment to try, or None when the search is over."""
-        while not self._queue:
-            if not self._plan():
+        if not self._queue:
+            self._stage += 1
+            if self._stage == 1:
+                self._queue = [share * self.span for share in COARSE]
+            elif self._stage == 2:  # noqa: PLR2004 - the second stage
+                self._queue = self._fine()
+            else:
                 return None
         return self._queue.pop(0)
 
-    def learn(self, moment: float, *, failed: bool) -> None:
-        """Take in what the original did when fired at a moment."""
-        self.tried[moment] = failed
+    def learn(self, sighting: Sighting) -> None:
+        """Take in what one trial of the original showed."""
+        self.sightings.append(sighting)
 
-    @property
-    def found(self) -> bool:
-        """Whether any moment made the original fail."""
-        return any(self.tried.values())
+    def _fine(self) -> list[float]:
+        aims = [self._aim(share) for share in FINE]
+        known = [aim for aim in aims if aim is not None]
+        return known or [share * self.span for share in SWEEP]
 
-    def _plan(self) -> bool:
-        """Queue the next stage: sweeps until something fails, then the edges halved."""
-        if not self.found:
-            if self._sweeps == FRUITLESS_SWEEPS:
-                return False
-            step = self.span / COARSE_POINTS
-            # Each further sweep lies between the points of those before it.
-            shift = step * (0.0, 0.5, 0.25)[self._sweeps]
-            self._queue = [shift + step * number for number in range(COARSE_POINTS)]
-            self._sweeps += 1
-            return True
-        if self._rounds == FINE_ROUNDS:
-            return False
-        self._rounds += 1
-        low, high = self._failing()
-        below = [moment for moment in self.tried if moment < low]
-        above = [moment for moment in self.tried if moment > high]
-        edges = []
-        if below:
-            edges.append((max(below) + low) / 2)
-        if above:
-            edges.append((min(above) + high) / 2)
-        self._queue = edges
-        return bool(edges)
+    def _aim(self, share: float) -> float | None:
+        """When to fire so that the flush falls at this share of the guard.
 
-    def _failing(self) -> tuple[float, float]:
-        """The longest run of neighbouring moments that all failed."""
-        best: tuple[int, float, float] = (0, 0.0, 0.0)
-        run: list[float] = []
-        for moment in sorted(self.tried):
-            run = [*run, moment] if self.tried[moment] else []
-            if len(run) > best[0]:
-                best = (len(run), run[0], run[-1])
-        return best[1], best[2]
+        None while no trial has shown both the flush and the guard.
+        """
+        recent = self.sightings[-RECENT:]
+        lags = [one.flush - one.fired for one in recent if one.flush is not None]
+        begins = [one.guard_begin for one in recent if one.guard_begin is not None]
+        if not lags or not begins:
+            return None
+        lengths = [
+            one.guard_end - one.guard_begin
+            for one in recent
+            if one.guard_begin is not None and one.guard_end is not None
+        ]
+        target = median(begins) + share * median(lengths or [self.guard])
+        # Before kubelet's first process there is nothing to anchor a shot on.
+        return max(0.0, target - median(lags))
 
     @property
     def window(self) -> tuple[float, float]:
-        """Between which moments to sample; the whole span where nothing ever failed."""
-        if not self.found:
-            return 0.0, self.span
-        low, high = self._failing()
-        if low < high:
+        """Between which moments to sample."""
+        low, high = self._aim(FINE[0]), self._aim(FINE[-1])
+        if low is not None and high is not None:
             return low, high
-        # One failing moment only: stay near it, half a fine step to either side.
-        margin = self.span / COARSE_POINTS / 4
-        return max(0.0, low - margin), high + margin
+        failing = [one.fired for one in self.sightings if one.failed]
+        if failing:
+            return min(failing), max(failing)
+        return 0.0, self.span
 
 
 def sample(window: tuple[float, float], source: random.Random) -> float:

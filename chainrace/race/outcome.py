@@ -84,7 +84,7 @@ def judge(reference: Mapping[str, RuleSet], seen: Seen) -> Outcome:
 
 
 def failure_log(journal: tuple[str, ...]) -> str:
-    """kubelet's own words for why its initialisation failed; empty when it did not.
+    """Kubelet's own words for why its initialisation failed; empty when it did not.
 
     klog prints a multi-line error as err=< with indented lines and a closing >.
     """

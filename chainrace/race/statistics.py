@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
@@ -40,6 +41,6 @@ def upper_bound(failures: int, trials: int) -> float:
 
 
 def fisher(failures_a: int, trials_a: int, failures_b: int, trials_b: int) -> float:
-    """p of Fisher's exact test that arm A does not fail more often than arm B."""
-    table = [[failures_a, trials_a - failures_a], [failures_b, trials_b - failures_b]]
+    """P of Fisher's exact test that arm A does not fail more often than arm B."""
+    table = np.array([[failures_a, trials_a - failures_a], [failures_b, trials_b - failures_b]])
     return float(stats.fisher_exact(table, alternative="greater").pvalue)

@@ -45,7 +45,7 @@ class Record:
 
 
 def record_of(
-    number: int, script: str, phase: str, moment: float, seen: Seen, outcome: Outcome
+    number: int, script: str, phase: str, moment: float, *, seen: Seen, outcome: Outcome
 ) -> Record:
     """The record of a trial that was seen to its end."""
     return Record(

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from chainrace.chance import Progress
-from chainrace.report.results import SEARCH
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
+from chainrace.report.results import SEARCH
 
 COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow"}
 

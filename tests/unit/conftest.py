@@ -1,0 +1,58 @@
+"""Builders for what a trial may have seen; the texts are from real runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chainrace.race.trial import Command, Seen
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.fixture(scope="session")
+def sample() -> Callable[[str], str]:
+    """Read a stored text of a real node."""
+    return lambda name: (SAMPLES / name).read_text()
+
+
+@pytest.fixture
+def clean_rules(sample: Callable[[str], str]) -> dict[str, str]:
+    return {"ipv4": sample("clean.ipv4"), "ipv6": sample("clean.ipv6")}
+
+
+@pytest.fixture
+def reference_rules(sample: Callable[[str], str]) -> dict[str, str]:
+    return {"ipv4": sample("reference.ipv4"), "ipv6": sample("reference.ipv6")}
+
+
+@pytest.fixture
+def seen(clean_rules: dict[str, str], reference_rules: dict[str, str]) -> Callable[..., Seen]:
+    """A healthy trial, but for what the test says is different."""
+
+    def build(
+        words: dict[str, str] | None = None,
+        journal: tuple[str, ...] = (),
+        commands: tuple[Command, ...] = (),
+        after: dict[str, str] | None = None,
+    ) -> Seen:
+        return Seen(
+            words={"ipv4": "initialised", "ipv6": "initialised"} if words is None else words,
+            journal=journal,
+            commands=commands,
+            before=clean_rules,
+            after=after or reference_rules,
+            fired=0.3,
+            script_code=0,
+            settled=3.0,
+            first_step=2.0,
+            phases={"restore": 1.0, "race": 5.0, "rules": 0.3},
+        )
+
+    return build
+
+
+def command(actor: str, line: str, started: float) -> Command:
+    """An iptables process as one would type it."""
+    program, *arguments = line.split()
+    return Command(actor, program, tuple(arguments), started, started + 0.05, 0)

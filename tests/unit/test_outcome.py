@@ -1,0 +1,68 @@
+from collections.abc import Callable
+
+import pytest
+
+from chainrace.race import outcome
+from chainrace.race.outcome import HEALTHY, INIT_FAILED, RULES_LOST, judge
+from chainrace.race.trial import Seen
+
+Build = Callable[..., Seen]
+
+
+def test_the_references_own_rules_are_healthy(seen: Build) -> None:
+    assert judge(outcome.reference_rules(seen()), seen()).name == HEALTHY
+
+
+def test_kubelets_failure_is_init_failed_with_its_own_cause(
+    seen: Build, sample: Callable[[str], str], clean_rules: dict[str, str]
+) -> None:
+    broken = seen(
+        words={"ipv4": "failed", "ipv6": "initialised"},
+        journal=tuple(sample("kubelet-failed.log").splitlines()),
+        after=clean_rules,
+    )
+    judged = judge(outcome.reference_rules(seen()), broken)
+    assert judged.name == INIT_FAILED
+    assert judged.signature
+    assert "Chain 'KUBE-FIREWALL' does not exist" in judged.families["ipv4"].cause
+    assert judged.families["ipv6"].outcome == RULES_LOST
+
+
+def test_another_cause_does_not_bear_the_outages_signature(seen: Build) -> None:
+    journal = ('E1 kubelet_network_linux.go:80] "Failed to ensure that x" err="no permission"',)
+    broken = seen(words={"ipv4": "failed", "ipv6": "initialised"}, journal=journal)
+    judged = judge(outcome.reference_rules(seen()), broken)
+    assert judged.name == INIT_FAILED
+    assert not judged.signature
+
+
+def test_a_family_that_kubelet_drops_without_a_word_is_not_healthy(seen: Build) -> None:
+    judged = judge(outcome.reference_rules(seen()), seen(words={"ipv6": "initialised"}))
+    assert judged.families["ipv4"].outcome == INIT_FAILED
+    assert "without a word" in judged.families["ipv4"].cause
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-A INPUT -j KUBE-FIREWALL", ":KUBE-KUBELET-CANARY - [0:0]", ":KUBE-IPTABLES-HINT - [0:0]"],
+)
+def test_each_thing_that_is_lost_though_kubelet_says_initialised_is_seen(
+    seen: Build, reference_rules: dict[str, str], line: str
+) -> None:
+    assert line in reference_rules["ipv4"]
+    after = {**reference_rules, "ipv4": reference_rules["ipv4"].replace(line + "\n", "", 1)}
+    judged = judge(outcome.reference_rules(seen()), seen(after=after))
+    assert judged.name == RULES_LOST
+    assert len(judged.families["ipv4"].missing) == 1
+
+
+def test_a_start_that_failed_is_no_reference(seen: Build) -> None:
+    with pytest.raises(ValueError, match="did not initialise ipv4"):
+        outcome.reference_rules(seen(words={"ipv4": "failed", "ipv6": "initialised"}))
+
+
+def test_a_start_that_added_nothing_is_no_reference(
+    seen: Build, clean_rules: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match="added no ipv4 rules"):
+        outcome.reference_rules(seen(after=clean_rules))
