@@ -1,0 +1,38 @@
+"""pytest's way into the lab: plain `pytest` goes on in the lab's own .venv."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+VENV = ROOT / ".venv"
+IN_VENV = Path(sys.prefix) == VENV
+
+if IN_VENV:
+    pytest_plugins = ["tests.node.fixtures"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--pairs",
+        type=int,
+        default=18,
+        help="trials of each script in the race suites (a share of one half gives p < 0.01)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if IN_VENV:
+        return
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        pytest.exit("chainrace: this clone is not set up yet; to do: ./lab setup", returncode=4)
+    # This is some other pytest (Debian's, say), which has none of the lab's
+    # requirements: hand over before anything of the lab is imported.
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.stop_global_capturing()
+    os.execv(python, [str(python), "-m", "pytest", *config.invocation_params.args])

@@ -1,16 +1,17 @@
 """The commands of ./lab. Exit codes: 0 confirmed, 1 refuted, 3 inconclusive, 2, 4."""
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chainrace import config as configuration
+from chainrace import measure as measuring
 from chainrace import session
 from chainrace.errors import LabError, UsageError
 from chainrace.host import doctor, libvirt, setup
@@ -18,7 +19,7 @@ from chainrace.host.packages import missing
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
 from chainrace.race.verdict import EXIT_CODES
-from chainrace.report.results import ResultsFolder
+from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 
 INTERRUPTED_EXIT = 130
@@ -108,11 +109,9 @@ def run(
         verdict = session.race(
             paths, config, node, folder, pairs=trials, budget=limit, tell=terminal.trial
         )
-    terminal.verdict(
-        verdict,
-        str(folder.path.relative_to(paths.root)),
-        json.loads((folder.path / "verdict.json").read_text()),
-    )
+    terminal.verdict(verdict, str(folder.path.relative_to(paths.root)))
+    if as_json:
+        print((folder.path / "verdict.json").read_text(), end="")
     raise typer.Exit(EXIT_CODES[verdict.word])
 
 
@@ -123,6 +122,31 @@ def test() -> None:
     setup.prepare(paths, configuration.load(), Terminal().step)
     done = subprocess.run([sys.executable, "-m", "tox", "run"], cwd=paths.root, check=False)
     raise typer.Exit(done.returncode)
+
+
+@app.command()
+def judge(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
+    """Judge a stored run again from its trials; no VM is needed."""
+    verdict = judge_again(folder)
+    Terminal().verdict(verdict, str(folder))
+    raise typer.Exit(EXIT_CODES[verdict.word])
+
+
+@app.command()
+def measure(
+    *,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Also ./lab run, cold and warm, in a fresh clone.")
+    ] = False,
+) -> None:
+    """Measure the figures of docs/performance.md on this machine."""
+    paths, terminal = Paths(), Terminal()
+    figures = list(measuring.measure(paths, configuration.load(), terminal.step))
+    if runs:
+        figures += measuring.measure_runs(paths, terminal.step)
+    terminal.say(measuring.HEADER)
+    for figure in figures:
+        terminal.say(figure.row())
 
 
 @app.command()

@@ -16,7 +16,7 @@ from typing import Any
 from chainrace.errors import UsageError
 from chainrace.race.outcome import Outcome
 from chainrace.race.trial import Seen
-from chainrace.race.verdict import Arm, Judged, Verdict
+from chainrace.race.verdict import Arm, Judged, Verdict, decide
 from chainrace.race.window import is_hit
 
 SCHEMA = 1
@@ -166,9 +166,14 @@ def read_trials(folder: Path) -> list[Record]:
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(Record(**json.loads(line)))
+            records.append(Record(**dict(json.loads(line))))
         except (ValueError, TypeError) as error:
             raise UsageError(
                 f"{file}:{number} is not a trial: {error}", "remove the line, or run again"
             ) from error
     return records
+
+
+def judge_again(folder: Path) -> Verdict:
+    """The verdict of a stored run, from its trials alone. Raises UsageError."""
+    return decide(record.judged() for record in read_trials(folder))

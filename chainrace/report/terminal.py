@@ -1,11 +1,9 @@
 """What a run says on the terminal: steps, progress, and the closing table."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +21,6 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         # With --json standard output is data alone; the story goes to standard error.
         self._console = Console(file=sys.stderr if as_json else sys.stdout, quiet=quiet)
-        self._as_json = as_json
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -53,7 +50,7 @@ class Terminal:
             f"{record.outcome}{detail}  [{progress.done:.0%}{left}]"
         )
 
-    def verdict(self, verdict: Verdict, where: str, document: dict[str, Any]) -> None:
+    def verdict(self, verdict: Verdict, where: str) -> None:
         """The closing table and the word."""
         table = Table(box=None, pad_edge=False)
         for heading in (
@@ -80,8 +77,6 @@ class Terminal:
             soft_wrap=True,
         )
         self.say(f"evidence: {where}")
-        if self._as_json:
-            print(json.dumps(document, indent=2))
 
 
 def _row(name: str, arm: Arm) -> tuple[str, ...]:

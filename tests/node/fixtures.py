@@ -1,0 +1,115 @@
+"""The node for the suites, and what they share. One node, one race a session."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+from _pytest.capture import CaptureManager
+from testinfra.host import Host as TestinfraHost
+
+from chainrace import config as configuration
+from chainrace import session
+from chainrace.paths import Paths
+from chainrace.race.verdict import Verdict
+from chainrace.report.results import Record, ResultsFolder, read_trials
+from chainrace.report.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class Race:
+    """A finished race: its verdict, its trials, and where its evidence lies."""
+
+    verdict: Verdict
+    trials: list[Record]
+    folder: Path
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "verdict.json").read_text()))
+
+
+Racer = Callable[..., Race]
+
+
+class Shown(Terminal):
+    """A terminal that speaks past pytest's capture: minutes of silence help nobody."""
+
+    def __init__(self, capture: CaptureManager | None) -> None:
+        super().__init__()
+        self._capture = capture
+
+    def say(self, text: str) -> None:
+        """Print a line, whatever pytest captures."""
+        with self._capture.global_and_fixture_disabled() if self._capture else nullcontext():
+            Terminal().say(text)
+
+
+@pytest.fixture(scope="session")
+def terminal(request: pytest.FixtureRequest) -> Terminal:
+    return Shown(request.config.pluginmanager.getplugin("capturemanager"))
+
+
+@pytest.fixture(scope="session")
+def paths() -> Paths:
+    return Paths()
+
+
+@pytest.fixture(scope="session")
+def lab_node(paths: Paths, terminal: Terminal) -> Iterator[session.Node]:
+    """The node: the one that `vagrant up` brought, or one of this session's own."""
+    config = configuration.load()
+    with session.node_up(paths, config, terminal.step, keep=False) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def host(lab_node: session.Node, paths: Paths) -> TestinfraHost:
+    """The same node as testinfra sees it, over paramiko."""
+    return testinfra.get_host(
+        f"paramiko://{lab_node.machine.name}", ssh_config=str(paths.ssh_config)
+    )
+
+
+@pytest.fixture(scope="session")
+def racer(lab_node: session.Node, paths: Paths, terminal: Terminal) -> Racer:
+    """Runs a race on the node; `scripts` may put other scripts into the two arms."""
+
+    def run(pairs: int, **scripts: Any) -> Race:
+        folder = ResultsFolder(paths.results)
+
+        verdict = session.race(
+            paths,
+            configuration.load(),
+            lab_node,
+            folder,
+            pairs=pairs,
+            budget=None,
+            tell=terminal.trial,
+            **scripts,
+        )
+        return Race(verdict, read_trials(folder.path), folder.path)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def race(racer: Racer, request: pytest.FixtureRequest) -> Race:
+    """The race of the original against the fix, as `./lab run` does it."""
+    return racer(request.config.getoption("--pairs"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run of the node suites in which none of them passed proves nothing: it fails."""
+    asked = [item for item in session.items if "tests/node/" in item.nodeid]
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    passed = reporter.stats.get("passed", []) if reporter else []
+    ran = [report for report in passed if "tests/node/" in report.nodeid]
+    collecting = session.config.getoption("collectonly")
+    if asked and not ran and not collecting and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

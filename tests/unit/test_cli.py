@@ -1,0 +1,51 @@
+import pytest
+
+from chainrace.cli import main, seconds
+from chainrace.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("90s", 90), ("5m", 300), ("1h", 3600), ("1h30m", 5400), ("2m5s", 125)]
+)
+def test_durations_are_read(text: str, meant: float) -> None:
+    assert seconds(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "five minutes", "-5m", "1.5h", "5m1h", "0s", "5m "])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--budget"):
+        seconds(text)
+
+
+def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("sys.argv", ["lab", *words])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return int(caught.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--budget", "soon"),
+        ("run", "--trials", "0"),
+        ("run", "--trials", "many"),
+        ("run", "--nonsense"),
+        ("race",),
+        ("judge", "/nowhere"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_no_traceback(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_names_every_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--help", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    for command in ("doctor", "setup", "run", "test", "judge", "measure", "ssh", "down"):
+        assert command in said

@@ -1,0 +1,87 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chainrace.errors import UsageError
+from chainrace.race import outcome
+from chainrace.race.trial import Seen
+from chainrace.race.verdict import decide
+from chainrace.report.results import (
+    SAMPLE,
+    ResultsFolder,
+    judge_again,
+    read_trials,
+    record_of,
+    timeline,
+)
+from tests.unit.conftest import command
+
+Build = Callable[..., Seen]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, seen: Build) -> ResultsFolder:
+    made = ResultsFolder(tmp_path)
+    judged = outcome.judge(outcome.reference_rules(seen()), seen())
+    for number, script in enumerate(("original", "fixed"), start=1):
+        made.add(record_of(number, script, SAMPLE, 0.5, seen=seen(), outcome=judged))
+    return made
+
+
+def test_what_was_written_is_read_back(folder: ResultsFolder) -> None:
+    first, second = read_trials(folder.path)
+    assert (first.script, first.outcome, first.phase, first.moment) == (
+        "original",
+        "healthy",
+        "sample",
+        0.5,
+    )
+    assert second.number == 2
+
+
+def test_latest_leads_to_the_newest_run(tmp_path: Path, folder: ResultsFolder) -> None:
+    assert (tmp_path / "latest").resolve() == folder.path
+    newer = ResultsFolder(tmp_path)
+    assert newer.path != folder.path
+    assert (tmp_path / "latest").resolve() == newer.path
+
+
+def test_a_verdict_says_what_the_issue_asks_for(folder: ResultsFolder) -> None:
+    verdict = decide(record.judged() for record in read_trials(folder.path))
+    folder.conclude(verdict, {"kernel": "6.12"}, interrupted=False)
+    document = json.loads((folder.path / "verdict.json").read_text())
+    assert document["schema"] == 1
+    assert document["verdict"] == "inconclusive"
+    for script in ("original", "fixed"):
+        arm = document["scripts"][script]
+        assert arm["trials"] == 1
+        assert arm["outcomes"] == {"healthy": 1}
+        assert arm["rate_low"] <= arm["rate"] <= arm["rate_high"]
+    assert document["node"] == {"kernel": "6.12"}
+
+
+def test_a_stored_run_is_judged_again_to_the_same_word(folder: ResultsFolder) -> None:
+    verdict = decide(record.judged() for record in read_trials(folder.path))
+    folder.conclude(verdict, {}, interrupted=False)
+    assert judge_again(folder.path) == verdict
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"number": 1}', '{"strange": 1}', "3"])
+def test_a_line_that_is_no_trial_is_named(folder: ResultsFolder, line: str) -> None:
+    with (folder.path / "trials.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UsageError, match=r"trials\.jsonl:3"):
+        read_trials(folder.path)
+
+
+def test_a_folder_without_trials_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_trials(tmp_path)
+
+
+def test_the_timeline_has_a_line_for_each_process(seen: Build) -> None:
+    lines = list(timeline(seen(commands=(command("script", "iptables-save", 0.25),))))
+    assert len(lines) == 2
+    assert lines[1].split() == ["0.250", "0.300", "0", "script", "iptables-save"]
