@@ -14,7 +14,7 @@ from chainrace import config as configuration
 from chainrace import measure as measuring
 from chainrace import session
 from chainrace.errors import LabError, UsageError
-from chainrace.host import doctor, libvirt, setup
+from chainrace.host import box, doctor, libvirt, setup
 from chainrace.host.packages import missing
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
@@ -161,7 +161,9 @@ def ssh(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None
 @app.command()
 def down() -> None:
     """End everything of this clone that runs: nodes, libvirt, network, namespace."""
-    libvirt.stop(Paths())
+    paths = Paths()
+    libvirt.stop(paths)
+    box.forget(paths)
 
 
 def _interrupt(signum: int, frame: object) -> None:

@@ -5,6 +5,7 @@ uses the truncated volume without a word. Two hundred kilobytes leave no such wi
 """
 
 import json
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -25,6 +26,13 @@ def ensure(paths: Paths, image: Image) -> Path:
 def name(paths: Paths, image: Image) -> str:
     """The name under which Vagrant knows it: this clone's own."""
     return f"{paths.prefix}-{image.folder.name.removeprefix('image-')}"
+
+
+def forget(paths: Paths) -> None:
+    """Take this clone's boxes out of Vagrant's own folder (~/.vagrant.d)."""
+    home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
+    for box in (home / "boxes").glob(f"{paths.prefix}-*"):
+        shutil.rmtree(box)
 
 
 def _build(image: Image, folder: Path) -> None:

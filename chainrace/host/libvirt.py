@@ -144,13 +144,27 @@ def domains(paths: Paths) -> list[str]:
     return virsh(paths, "list", "--all", "--name").split()
 
 
+def remove_domain(paths: Paths, domain: str) -> None:
+    """End a domain and forget it, with its snapshots."""
+    if domain in virsh(paths, "list", "--name").split():
+        virsh(paths, "destroy", domain)
+    virsh(paths, "undefine", domain, "--snapshots-metadata", "--managed-save")
+
+
+def remove_volume(paths: Paths, volume: str) -> None:
+    """Delete a volume of the lab's pool; nothing happens where it is not there."""
+    virsh(paths, "pool-refresh", "default")
+    listed = virsh(paths, "vol-list", "default").splitlines()
+    if volume in (line.split()[0] for line in listed if line.strip()):
+        virsh(paths, "vol-delete", "--pool", "default", volume)
+
+
 def stop(paths: Paths) -> None:
     """End every node, the network, the daemon and the namespace of this clone."""
     if is_running(paths):
-        for domain in virsh(paths, "list", "--name").split():
-            virsh(paths, "destroy", domain)
         for domain in domains(paths):
-            virsh(paths, "undefine", domain, "--snapshots-metadata", "--managed-save")
+            remove_domain(paths, domain)
+            remove_volume(paths, f"{domain}.img")
         if NETWORK in virsh(paths, "net-list", "--name").split():
             virsh(paths, "net-destroy", NETWORK)
     _end_process(paths.run / "libvirtd.pid", "libvirtd")

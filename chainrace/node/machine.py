@@ -61,6 +61,7 @@ class Machine:
                         f"{self.name} runs, but was made from another image or kubelet",
                         "vagrant destroy -f, then run again",
                     )
+        self._remove_leftovers()
         try:
             self._vagrant.up(vm_name=self.name, provision=True)
         except subprocess.CalledProcessError as error:
@@ -68,6 +69,18 @@ class Machine:
                 f"vagrant up {self.name} failed: {tail(self.log, 3)}",
                 f"see {self.log} and {self._paths.console(self.name)}",
             ) from error
+
+    def _remove_leftovers(self) -> None:
+        """Remove a domain or volume that an interruption hid from Vagrant.
+
+        vagrant-libvirt would only say that the name is already taken.
+        """
+        known = self._paths.root / ".vagrant" / "machines" / self.name / "libvirt" / "id"
+        if known.exists():
+            return
+        if self.domain in libvirt.domains(self._paths):
+            libvirt.remove_domain(self._paths, self.domain)
+        libvirt.remove_volume(self._paths, f"{self.domain}.img")
 
     def destroy(self) -> None:
         """Remove it with its disk. Raises LabError when Vagrant fails."""

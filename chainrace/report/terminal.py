@@ -12,6 +12,7 @@ from chainrace.chance import Progress
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
 from chainrace.report.results import SEARCH
 
+LOG_WIDTH = 120
 COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
@@ -20,7 +21,10 @@ class Terminal:
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         # With --json standard output is data alone; the story goes to standard error.
-        self._console = Console(file=sys.stderr if as_json else sys.stdout, quiet=quiet)
+        file = sys.stderr if as_json else sys.stdout
+        # A log has no width of its own: wide enough for the closing table.
+        width = None if file.isatty() else LOG_WIDTH
+        self._console = Console(file=file, quiet=quiet, width=width)
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
