@@ -119,8 +119,9 @@ def run(
 def test() -> None:
     """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
     paths = Paths()
-    setup.prepare(paths, configuration.load(), Terminal().step)
-    done = subprocess.run([sys.executable, "-m", "tox", "run"], cwd=paths.root, check=False)
+    with session.libvirt_as_found(paths):
+        setup.prepare(paths, configuration.load(), Terminal().step)
+        done = subprocess.run([sys.executable, "-m", "tox", "run"], cwd=paths.root, check=False)
     raise typer.Exit(done.returncode)
 
 
@@ -141,7 +142,8 @@ def measure(
 ) -> None:
     """Measure the figures of docs/performance.md on this machine."""
     paths, terminal = Paths(), Terminal()
-    figures = list(measuring.measure(paths, configuration.load(), terminal.step))
+    with session.libvirt_as_found(paths):
+        figures = list(measuring.measure(paths, configuration.load(), terminal.step))
     if runs:
         figures += measuring.measure_runs(paths, terminal.step)
     terminal.say(measuring.HEADER)

@@ -34,16 +34,29 @@ class Node:
 
 
 @contextmanager
+def libvirt_as_found(paths: Paths, *, keep: bool = False) -> Iterator[None]:
+    """Afterwards the lab's libvirt runs only if it did before, or on `keep`."""
+    was_up = libvirt.is_running(paths)
+    try:
+        yield
+    finally:
+        if not was_up and not keep:
+            libvirt.stop(paths)
+
+
+@contextmanager
 def node_up(paths: Paths, config: LabConfig, step: Step, *, keep: bool) -> Iterator[Node]:
     """A provisioned node with its clean state recorded.
 
     A node that was up before stays up; one that was brought up for this is removed
     afterwards with the libvirt that carried it, unless `keep`.
     """
-    daemon_was_up = libvirt.is_running(paths)
     machine = Machine(paths)
     was_up = machine.is_up()
-    try:
+    with (
+        libvirt_as_found(paths, keep=keep),
+        _removed_afterwards(machine, step, keep=keep or was_up),
+    ):
         host = setup.prepare(paths, config, step)
         with step(
             f"vagrant up {machine.name} ({host.acceleration.name}: {host.acceleration.reason})"
@@ -65,12 +78,16 @@ def node_up(paths: Paths, config: LabConfig, step: Step, *, keep: bool) -> Itera
                 "acceleration": host.acceleration.name,
             }
             yield Node(host, machine, connection, agent, identity)
+
+
+@contextmanager
+def _removed_afterwards(machine: Machine, step: Step, *, keep: bool) -> Iterator[None]:
+    try:
+        yield
     finally:
-        if not keep and not was_up and machine.is_up():
+        if not keep and machine.is_up():
             with step(f"removing {machine.name}"):
                 machine.destroy()
-        if not keep and not daemon_was_up:
-            libvirt.stop(paths)
 
 
 def race(

@@ -6,6 +6,7 @@ folders are the lab's (see libvirtd.sh). PID 1 need not be systemd.
 
 import grp
 import os
+import re
 import signal
 import socket
 import time
@@ -64,6 +65,11 @@ def start(paths: Paths, *, kvm: bool, nodes: int) -> None:
         raise LabError(
             f"the path of this clone is too long for a socket in it: {paths.root}",
             "clone into a shorter path (79 characters at the most)",
+        )
+    if not re.fullmatch(r"[\w./+-]+", str(paths.root)):  # /home/me/chain-race
+        raise LabError(
+            f"the path of this clone does not fit into a libvirt address: {paths.root}",
+            "clone into a path of letters, digits and ./_+-",
         )
     if not is_running(paths):
         namespace.create(paths.prefix)

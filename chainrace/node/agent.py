@@ -32,7 +32,8 @@ class Agent:
 
     def __init__(self, connection: Connection) -> None:
         self._name = connection.name
-        connection.succeed("mkdir -p /run/chainrace")
+        # An agent whose lab was interrupted may still be in the middle of a trial.
+        connection.succeed("mkdir -p /run/chainrace; pkill -f '[c]hainrace.gate' || true")
         connection.put(_archive(), ARCHIVE)
         self._channel = connection.open(f"PYTHONPATH={ARCHIVE} exec python3 -m chainrace.gate")
         self._rest = b""

@@ -25,7 +25,7 @@ def test_every_sampled_moment_hits_wherever_the_guard_can_be_hit(
 ) -> None:
     search = search_node(lag, begin, length)
     for end in search.window:
-        if begin + 0.3 * length >= lag:  # else the shot would have to come before the anchor
+        if begin + 0.6 * length >= lag:  # else the shot would have to come before the anchor
             assert begin <= end + lag <= begin + length
         assert end >= 0
 
