@@ -23,7 +23,10 @@ class Result:
 
 
 class Connection:
-    """An ssh connection as the lab's ssh config describes it. Use as a context manager."""
+    """An ssh connection as the lab's ssh config describes it. Use as a context manager.
+
+    `client` is paramiko's own, for libraries that take one.
+    """
 
     def __init__(self, config: Path, name: str) -> None:
         """Connect. Raises LabError when the node does not answer."""
@@ -32,11 +35,11 @@ class Connection:
             entry = paramiko.SSHConfig.from_path(str(config)).lookup(name)
         except FileNotFoundError as error:
             raise LabError(f"there is no {config}", "./lab setup") from error
-        self._client = paramiko.SSHClient()
-        self._client.load_host_keys(entry["userknownhostsfile"])
-        self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        self.client = paramiko.SSHClient()
+        self.client.load_host_keys(entry["userknownhostsfile"])
+        self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         try:
-            self._client.connect(
+            self.client.connect(
                 entry["hostname"],
                 username=entry["user"],
                 key_filename=entry["identityfile"],
@@ -91,7 +94,7 @@ class Connection:
 
     def open(self, command: str) -> paramiko.Channel:
         """Start a command and return its channel, for those that talk for long."""
-        transport = self._client.get_transport()
+        transport = self.client.get_transport()
         if transport is None or not transport.is_active():
             raise LabError(f"{self.name}: the ssh connection is gone", "run the command again")
         channel = transport.open_session(timeout=CONNECT_SECONDS)
@@ -107,7 +110,7 @@ class Connection:
             raise LabError(f"{self.name}: {path} cannot be written", "is the node's disk full?")
 
     def close(self) -> None:
-        self._client.close()
+        self.client.close()
 
     def __enter__(self) -> Self:
         return self

@@ -70,9 +70,12 @@ def lab_node(paths: Paths, terminal: Terminal) -> Iterator[session.Node]:
 @pytest.fixture(scope="session")
 def host(lab_node: session.Node, paths: Paths) -> TestinfraHost:
     """The same node as testinfra sees it, over paramiko."""
-    return testinfra.get_host(
+    seen = testinfra.get_host(
         f"paramiko://{lab_node.machine.name}", ssh_config=str(paths.ssh_config)
     )
+    # testinfra's own client would only warn of a host key it does not know.
+    seen.backend.client = lab_node.connection.client
+    return seen
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,15 @@ def saved(host: Host) -> dict[str, list[str]]:
 
 
 def test_the_fixed_script_changes_no_rule(host: Host, lab_node: Node) -> None:
-    before = host.check_output("nft list ruleset"), lab_node.agent.ask("generation", timeout=60)
+    before = (
+        host.check_output("nft --stateless list ruleset"),
+        lab_node.agent.ask("generation", timeout=60),
+    )
     host.check_output(f"{FOLDER}/fixed.sh")
-    after = host.check_output("nft list ruleset"), lab_node.agent.ask("generation", timeout=60)
+    after = (
+        host.check_output("nft --stateless list ruleset"),
+        lab_node.agent.ask("generation", timeout=60),
+    )
     assert after == before
 
 
