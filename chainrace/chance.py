@@ -24,8 +24,10 @@ from chainrace.race.window import sighting
 from chainrace.report.results import (
     SAMPLE,
     SEARCH,
+    Phase,
     Record,
     ResultsFolder,
+    Script,
     record_of,
     write_evidence,
 )
@@ -145,7 +147,7 @@ class ChanceRun:
                 self._original(SAMPLE, moment, search)
                 self._trial(FIXED, SAMPLE, moment)
 
-    def _original(self, phase: str, moment: float, search: MomentSearch) -> None:
+    def _original(self, phase: Phase, moment: float, search: MomentSearch) -> None:
         """A trial of the original, from which the search learns."""
         seen, record = self._trial(ORIGINAL, phase, moment)
         search.learn(sighting(seen, failed=record.outcome == outcomes.INIT_FAILED))
@@ -174,7 +176,7 @@ class ChanceRun:
             left = max(0.0, self.limits.budget - self._elapsed())
         return min(1.0, max(shares)), left
 
-    def _trial(self, script: str, phase: str, moment: float) -> tuple[trial.Seen, Record]:
+    def _trial(self, script: Script, phase: Phase, moment: float) -> tuple[trial.Seen, Record]:
         """One trial that counts. A broken environment is recorded, and tried again."""
         for _ in range(1 + ENVIRONMENT_RETRIES):
             seen, record = self._attempt(script, phase, moment)
@@ -188,9 +190,15 @@ class ChanceRun:
             f"see the evidence in {self.folder.path / 'trials'}",
         )
 
-    def _attempt(self, script: str, phase: str, moment: float) -> tuple[trial.Seen | None, Record]:
+    def _attempt(
+        self, script: Script, phase: Phase, moment: float
+    ) -> tuple[trial.Seen | None, Record]:
         number = next(self._numbers)
         answer = self._ask(self.scripts[script], moment)
+        code = answer["watch"]["script_code"]
+        if answer["error"] is None and script == FIXED and code != 0:
+            # A fix that does nothing would look harmless.
+            answer["error"] = f"the fixed script itself failed with code {code}"
         if answer["error"] is None:
             seen = trial.from_answer(answer)
             judged = outcomes.judge(self._reference, seen)
@@ -206,7 +214,7 @@ class ChanceRun:
                 signature=False,
                 hit=False,
                 families={},
-                script_code=answer["watch"]["script_code"],
+                script_code=code,
                 seconds={},
                 error=answer["error"],
             )

@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -121,7 +123,14 @@ def test() -> None:
     paths = Paths()
     with session.libvirt_as_found(paths):
         setup.prepare(paths, configuration.load(), Terminal().step)
-        done = subprocess.run([sys.executable, "-m", "tox", "run"], cwd=paths.root, check=False)
+        # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}
+        done = subprocess.run(
+            [sys.executable, "-m", "tox", "run", "-e", "lint,types,unit,node"],
+            cwd=paths.root,
+            env=env,
+            check=False,
+        )
     raise typer.Exit(done.returncode)
 
 
@@ -182,6 +191,14 @@ def main() -> None:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("lab: interrupted; what was measured is kept", file=sys.stderr)
-        sys.exit(INTERRUPTED_EXIT)
+    except SystemExit as ended:  # typer's own way to end, also on Ctrl-C
+        if ended.code == INTERRUPTED_EXIT:
+            print("lab: interrupted; what was measured is kept", file=sys.stderr)
+        raise
+    except Exception as error:  # noqa: BLE001 - exit code 1 would mean "refuted"
+        log = Paths().logs / "error.log"
+        with suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc())
+        print(f"lab: {type(error).__name__}: {error}\n  to do: see {log}", file=sys.stderr)
+        sys.exit(LabError.exit_code)

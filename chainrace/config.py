@@ -2,7 +2,6 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,11 +14,10 @@ class _Section(BaseModel):
 
 
 class NodeConfig(_Section):
-    """The virtual machine. Memory in MiB; `backend` is what `iptables` means on it."""
+    """The virtual machine. Memory in MiB."""
 
     cpus: int = Field(default=2, ge=1, le=16)
     memory_mib: int = Field(default=1536, ge=768, le=65536)
-    backend: Literal["nft", "legacy"] = "nft"
 
 
 class KubeletConfig(_Section):
@@ -33,7 +31,6 @@ class LimitsConfig(_Section):
     """Seconds after which the environment counts as broken. Never an outcome."""
 
     boot: int = Field(default=300, ge=10)
-    kubelet_start: int = Field(default=120, ge=5)
     trial: int = Field(default=180, ge=10)
 
 

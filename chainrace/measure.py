@@ -4,6 +4,7 @@ Hosts differ, and one host differs from hour to hour: what counts is each figure
 to the bare cost of the same thing, taken just before it.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
-from chainrace.host import image, libvirt, namespace, setup
+from chainrace.host import box, image, libvirt, namespace, setup
 from chainrace.host.setup import Host, Step
 from chainrace.host.shell import as_root, run
 from chainrace.node.machine import Machine
@@ -80,7 +81,10 @@ def measure_runs(paths: Paths, step: Step) -> Iterator[Figure]:
         for name, aim in (("cold", 15 * 60), ("warm", 7 * 60)):
             with step(f"./lab run, {name}, in a fresh clone"):
                 taken = _timed(lambda: _lab_run(clone))
-            yield Figure(f"`./lab run`, {name} (aim {aim} s)", taken)
+            share = json.loads((clone / "results/latest/verdict.json").read_text())
+            outcomes = share["scripts"][ORIGINAL]["outcomes"]
+            about = f"{share['verdict']}; original: {outcomes}"
+            yield Figure(f"`./lab run`, {name} (aim {aim} s; {about})", taken)
 
 
 def _timed(action: Callable[[], object]) -> float:
@@ -203,6 +207,7 @@ def _fresh_clone(paths: Paths) -> Iterator[Path]:
         yield clone
     finally:
         libvirt.stop(Paths(clone))
+        box.forget(Paths(clone))
         shutil.rmtree(folder)
 
 

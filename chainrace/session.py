@@ -74,7 +74,6 @@ def node_up(paths: Paths, config: LabConfig, step: Step, *, keep: bool) -> Itera
             identity = {
                 **asdict(said),
                 "image": host.image.identity,
-                "backend": config.node.backend,
                 "acceleration": host.acceleration.name,
             }
             yield Node(host, machine, connection, agent, identity)

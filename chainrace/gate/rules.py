@@ -10,6 +10,7 @@ SAVED_FILE = {
     "ipv4": "/etc/systemd/scripts/ip4save",
     "ipv6": "/etc/systemd/scripts/ip6save",
 }
+SERVICE = "iptables.service"
 PROGRAM_SECONDS = 60
 
 
@@ -51,24 +52,12 @@ def plain(text: str) -> list[str]:
     return sorted(line for line in lines if line and not line.startswith("#"))
 
 
-def _is_users_own(line: str) -> bool:
-    """Whether a line of iptables-save is a rule or a user's chain."""
-    # -A INPUT -j KUBE-FIREWALL, or :KUBE-FIREWALL - [0:0], whose policy is a dash
-    return line.startswith("-") or (line.startswith(":") and " - " in line)
-
-
-def backend() -> str:
-    """`nft` or `legacy`: what `iptables` means on this node."""
-    # iptables v1.8.11 (nf_tables)
-    return "nft" if "nf_tables" in run(["iptables", "--version"]) else "legacy"
-
-
 class CleanState:
     """The state every trial starts from: kubelet stopped, the image's own rules."""
 
     def __init__(self) -> None:
         """Bring the node there by its own service, and record what that is."""
-        run(["systemctl", "stop", "kubelet.service"])
+        self._stop_and_empty()
         for path in SAVED_FILE.values():
             if os.path.exists(path + ".image"):
                 shutil.copy(path + ".image", path)
@@ -76,30 +65,25 @@ class CleanState:
         for family, path in SAVED_FILE.items():
             with open(path, "rb") as file:
                 self._saved[family] = file.read()
-        self._backend = backend()
-        self._empty()
-        run(["systemctl", "restart", "iptables.service"])
+        run(["systemctl", "restart", SERVICE])
         self.rules = read()
 
-    def _empty(self) -> None:
-        if self._backend == "nft":
-            run(["nft", "flush", "ruleset"])
-            return
-        # Legacy tables cannot be removed without unloading modules: empty them.
-        for family, text in read().items():
-            emptied = [line for line in text.splitlines() if not _is_users_own(line)]
-            run([RESTORE[family]], "\n".join(emptied) + "\n")
+    @staticmethod
+    def _stop_and_empty() -> None:
+        # systemd counts manual starts too, and refuses the sixth in ten seconds.
+        run(["systemctl", "reset-failed", "kubelet.service", SERVICE])
+        run(["systemctl", "stop", "kubelet.service"])
+        run(["nft", "flush", "ruleset"])
 
     def restore(self) -> None:
         """Bring the node back. Raises NodeError when it is not the same afterwards."""
-        run(["systemctl", "stop", "kubelet.service"])
-        self._empty()
+        self._stop_and_empty()
         for family, path in SAVED_FILE.items():
             with open(path, "wb") as file:
                 file.write(self._saved[family])
             run([RESTORE[family]], self.rules[family])
-        if run(["systemctl", "show", "-P", "ActiveState", "iptables.service"]).strip() != "active":
-            run(["systemctl", "restart", "iptables.service"])
+        if run(["systemctl", "show", "-P", "ActiveState", SERVICE]).strip() != "active":
+            run(["systemctl", "restart", SERVICE])
         now = read()
         for family, text in self.rules.items():
             if plain(now[family]) != plain(text):

@@ -33,8 +33,6 @@ INITIALISED = re.compile(r'Initialized iptables rules\.?" protocol="(IPv[46])"')
 FAILED = re.compile(r'Failed to initialize iptables rules[^"]*" protocol="(IPv[46])"')
 # ... "Starting kubelet main sync loop": the call after the initialisation
 BEYOND = "Starting kubelet main sync loop"
-# ... "Could not set up iptables canary" err="..." table="mangle" chain="KUBE-KUBELET-CANARY"
-NO_CANARY = "Could not set up iptables canary"
 
 FAMILY_OF_PROTOCOL = {"IPv4": "ipv4", "IPv6": "ipv6"}
 
@@ -51,7 +49,6 @@ class Watch:
     settled: float | None = None
     beyond: bool = False
     words: dict[str, str] = field(default_factory=dict)
-    canary_trouble: bool = False
     commands: list[Command] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
 
@@ -91,6 +88,8 @@ class _Trial:
             rules.run(["systemctl", "start", KUBELET_UNIT])
             self.kubelet_pid = _main_pid(KUBELET_UNIT)
             self._loop(gate, events, journal)
+        if self.watch.first_step is None:
+            raise NodeError("kubelet initialised without running iptables once")
         self.watch.settled = time.monotonic()
         return self.watch
 
@@ -118,6 +117,8 @@ class _Trial:
             raise NodeError(f"{script} is not an executable file on this node")
         if not os.path.exists(FIRE):
             os.mkfifo(FIRE, 0o600)
+        # One may be left of an agent that was killed while it was armed.
+        self._disarm()
         rules.run(
             [
                 *("systemd-run", "--quiet", "--collect", f"--unit={SCRIPT_UNIT}"),
@@ -125,8 +126,13 @@ class _Trial:
                 *(f'read -r _ <{FIRE}; exec "$0"', script),
             ]
         )
-        stack.callback(subprocess.run, ["systemctl", "--quiet", "stop", SCRIPT_UNIT], check=False)
+        stack.callback(self._disarm)
         self.script_pid = _main_pid(SCRIPT_UNIT)
+
+    @staticmethod
+    def _disarm() -> None:
+        """End the script's unit; most often it is gone already, and that is no error."""
+        subprocess.run(["systemctl", "stop", SCRIPT_UNIT], stderr=subprocess.DEVNULL, check=False)
 
     def _fire(self) -> None:
         with open(os.open(FIRE, os.O_RDWR), "w", encoding="ascii") as fifo:
@@ -198,7 +204,6 @@ class _Trial:
                 if found:
                     self.watch.words.setdefault(FAMILY_OF_PROTOCOL[found[1]], word)
             self.watch.beyond = self.watch.beyond or BEYOND in line
-            self.watch.canary_trouble = self.watch.canary_trouble or NO_CANARY in line
 
     def _over(self) -> bool:
         return not self._missing()
@@ -219,8 +224,6 @@ class _Trial:
 
     def _canaries_done(self, family: str) -> bool:
         """The monitor's first round: mangle, nat, filter, in that order (iptables.go)."""
-        if self.watch.canary_trouble:
-            return True
         program = {"ipv4": "iptables", "ipv6": "ip6tables"}[family]
         return any(
             command.actor == "kubelet"
@@ -228,7 +231,8 @@ class _Trial:
             and command.ended is not None
             and "-N" in command.arguments
             and CANARY in command.arguments
-            and "filter" in command.arguments
+            # 0: made; 1: there already; anything else ends the round (iptables.go)
+            and ("filter" in command.arguments or command.code not in (0, 1))
             for command in self.watch.commands
         )
 

@@ -5,6 +5,7 @@ on which every guest dies. The probe boots the node image's own kernel, whose ti
 initrd says one line and powers off.
 """
 
+import grp
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from chainrace.files import write_json
 from chainrace.host.image import Image
 from chainrace.host.shell import as_root
 from chainrace.paths import Paths
@@ -39,7 +41,11 @@ def _host() -> str:
         (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "",
     )
-    device = f"{DEVICE.stat().st_mode:o}" if DEVICE.exists() else "none"
+    device = "none"
+    if DEVICE.exists():
+        about = DEVICE.stat()
+        members = grp.getgrgid(about.st_gid).gr_mem
+        device = f"{about.st_mode:o} {about.st_uid} {about.st_gid} {' '.join(sorted(members))}"
     return f"{platform.node()} {platform.release()} {cpu.split(':')[-1].strip()} {device}"
 
 
@@ -51,7 +57,7 @@ def probe(paths: Paths, image: Image) -> Acceleration:
         if stored.pop("host") == _host():
             return Acceleration(**stored)
     answer = _probe(image)
-    kept.write_text(json.dumps({"host": _host(), **asdict(answer)}))
+    write_json(kept, {"host": _host(), **asdict(answer)})
     return answer
 
 

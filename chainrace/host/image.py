@@ -64,7 +64,7 @@ def _mirror() -> str:
 
 def current(paths: Paths) -> Path:
     """The folder in which the image of today's recipe stands, or would stand."""
-    name = recipe.digest(recipe.files_below(paths.provision / "image"))
+    name = recipe.digest(paths.provision / "image")
     return paths.store / f"image-{name}"
 
 
@@ -72,7 +72,18 @@ def ensure(paths: Paths) -> Image:
     """Build the image unless today's recipe already has. Raises LabError."""
     folder = current(paths)
     recipe.build_once(folder, lambda partial: _build(paths, partial))
+    root = folder / "root.raw"
+    if (folder / "root.stat").read_text() != _stat(root):
+        raise LabError(
+            f"{root} is not what was built: its size or time has changed",
+            f"remove {folder} and run again: it is built anew",
+        )
     return Image(folder)
+
+
+def _stat(file: Path) -> str:
+    about = file.stat()
+    return f"{about.st_size} {about.st_mtime_ns}"
 
 
 def _build(paths: Paths, folder: Path) -> None:
@@ -100,4 +111,5 @@ def _build(paths: Paths, folder: Path) -> None:
     }
     if os.geteuid() != 0:
         run(as_root(["chown", str(os.getuid()), str(folder)]), remedy=f"see {folder}", timeout=10)
+    (folder / "root.stat").write_text(_stat(folder / "root.raw"))
     (folder / "identity.txt").write_text(json.dumps(identity) + "\n")

@@ -52,18 +52,18 @@ def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:
     build fails or the binary is not what it was asked to be.
     """
     if config.path is not None:
-        own = Path(config.path)
+        own = paths.root / config.path
         if not own.is_file():
             raise UsageError(f"kubelet.path: {own} is no file", "name a kubelet binary in lab.toml")
         return Kubelet(own, _version_of(own))
     module = paths.provision / "binaries" / "kubelet" / config.version
     if not (module / "go.mod").is_file():
-        known = sorted(folder.name for folder in module.parent.iterdir())
+        known = sorted(folder.name for folder in module.parent.iterdir() if folder.is_dir())
         raise UsageError(
             f"kubelet.version: {config.version} is not pinned under {module.parent}",
             f"use one of: {', '.join(known)}",
         )
-    name = recipe.digest(recipe.files_below(module), config.version)
+    name = recipe.digest(module, config.version)
     target = paths.store / f"kubelet-{config.version}-{name}"
     recipe.build_once(target, lambda folder: _build(paths, module, config.version, folder))
     built = Kubelet(target / "kubelet", _version_of(target / "kubelet"))
@@ -111,7 +111,7 @@ def _version_of(path: Path) -> str:
 def ensure_disk(paths: Paths, kubelet: Kubelet) -> str:
     """A read-only ext4 disk with the binary on it; returns its path as QEMU sees it."""
     stat = kubelet.path.stat()
-    name = recipe.digest([], str(kubelet.path), str(stat.st_size), str(stat.st_mtime_ns))
+    name = recipe.digest(None, str(kubelet.path), str(stat.st_size), str(stat.st_mtime_ns))
     target = paths.store / f"disk-{name}"
     recipe.build_once(target, lambda folder: _build_disk(kubelet, folder))
     return str(STORE_INSIDE / target.name / "binaries.ext4")

@@ -7,7 +7,6 @@ folders are the lab's (see libvirtd.sh). PID 1 need not be systemd.
 import grp
 import os
 import re
-import signal
 import socket
 import time
 from pathlib import Path
@@ -55,12 +54,8 @@ def virsh(paths: Paths, *words: str, timeout: float = 60) -> str:
     )
 
 
-def start(paths: Paths, *, kvm: bool, nodes: int) -> None:
-    """Bring up namespace, daemon, network and storage pool; whatever is up stays.
-
-    `kvm` is what the probe said of this host; `nodes` how many addresses to reserve.
-    Raises LabError when the daemon does not come up.
-    """
+def check_place(paths: Paths) -> None:
+    """Raise LabError where the clone's own path cannot carry a lab."""
     if len(str(paths.libvirt_socket)) > SOCKET_PATH_LIMIT:
         raise LabError(
             f"the path of this clone is too long for a socket in it: {paths.root}",
@@ -71,11 +66,33 @@ def start(paths: Paths, *, kvm: bool, nodes: int) -> None:
             f"the path of this clone does not fit into a libvirt address: {paths.root}",
             "clone into a path of letters, digits and ./_+-",
         )
+
+
+def start(paths: Paths, *, kvm: bool, nodes: int) -> None:
+    """Bring up namespace, daemon, network and storage pool; whatever is up stays.
+
+    `kvm` is what the probe said of this host; `nodes` how many addresses to reserve.
+    Raises LabError when the daemon does not come up.
+    """
     if not is_running(paths):
+        _forget_older_boots(paths)
         namespace.create(paths.prefix)
         _launch(paths, kvm=kvm)
     _ensure_network(paths, nodes)
     _ensure_pool(paths)
+
+
+def _forget_older_boots(paths: Paths) -> None:
+    """Empty the lab's /run after a reboot of the host, which its own /run would not outlive.
+
+    The process ids in it would name other processes by now.
+    """
+    now = Path("/proc/sys/kernel/random/boot_id").read_text()
+    kept = paths.state / "boot_id"
+    if kept.exists() and kept.read_text() != now:
+        run(as_root(["rm", "-rf", str(paths.run)]), remedy=f"remove {paths.run}", timeout=60)
+    paths.state.mkdir(parents=True, exist_ok=True)
+    kept.write_text(now)
 
 
 def _launch(paths: Paths, *, kvm: bool) -> None:
@@ -128,6 +145,18 @@ def _ensure_network(paths: Paths, nodes: int) -> None:
         virsh(paths, "net-undefine", NETWORK)
     virsh(paths, "net-define", str(definition))
     virsh(paths, "net-start", NETWORK)
+    # While the node boots nobody answers for its address: ask again after 0.2 s, not
+    # 1 s, so that Vagrant's next try comes sooner.
+    run(
+        as_root(
+            [
+                *("ip", "-n", paths.prefix, "ntable", "change", "name", "arp_cache"),
+                *("dev", BRIDGE, "retrans", "200"),
+            ]
+        ),
+        remedy="see ip-ntable(8)",
+        timeout=10,
+    )
 
 
 def _ensure_pool(paths: Paths) -> None:
@@ -173,26 +202,6 @@ def stop(paths: Paths) -> None:
             remove_volume(paths, f"{domain}.img")
         if NETWORK in virsh(paths, "net-list", "--name").split():
             virsh(paths, "net-destroy", NETWORK)
-    _end_process(paths.run / "libvirtd.pid", "libvirtd")
+    # libvirtd itself, and whatever outlived a libvirtd that was killed.
+    namespace.end_processes(paths.prefix)
     namespace.delete(paths.prefix)
-
-
-def _end_process(pid_file: Path, program: str) -> None:
-    """End the process a pid file names, if it still is that program."""
-    try:
-        pid = int(pid_file.read_text())
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except (OSError, ValueError):
-        return
-    if name != program:
-        return
-    run(
-        as_root(["kill", f"-{signal.SIGTERM.value}", str(pid)]),
-        remedy=f"end process {pid} by hand",
-        timeout=10,
-    )
-    deadline = time.monotonic() + START_SECONDS
-    while Path(f"/proc/{pid}").exists():
-        if time.monotonic() > deadline:
-            raise LabError(f"{program} ({pid}) does not end", f"kill -9 {pid}")
-        time.sleep(0.05)

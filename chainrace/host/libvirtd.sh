@@ -7,6 +7,7 @@
 # libvirtd knows its folders by fixed paths. Here the lab's own folders are bound
 # over them, so it neither reads nor writes anything of the host's libvirt.
 set -euo pipefail
+umask 022
 
 state=$1 socket_group=$2 hide_kvm=$3
 

@@ -1,11 +1,15 @@
 """The network namespace of one clone: its nodes live there, and nothing leads out."""
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 from chainrace.host.shell import as_root, run
 
 REMEDY = "check that this user may create network namespaces (root, or sudo without a password)"
+
+END_SECONDS = 20.0
 
 
 def exists(name: str) -> bool:
@@ -23,6 +27,26 @@ def create(name: str) -> None:
         remedy=REMEDY,
         timeout=30,
     )
+
+
+def end_processes(name: str) -> None:
+    """End every process that runs in the namespace: all of them are the lab's own."""
+    for signal_name in ("TERM", "KILL"):
+        deadline = time.monotonic() + END_SECONDS
+        while pids := _processes(name):
+            if time.monotonic() > deadline:
+                break
+            # One of them may end by itself meanwhile: that is no failure.
+            subprocess.run(
+                as_root(["kill", f"-{signal_name}", *pids]), capture_output=True, check=False
+            )
+            time.sleep(0.1)
+
+
+def _processes(name: str) -> list[str]:
+    if not exists(name):
+        return []
+    return run(as_root(["ip", "netns", "pids", name]), remedy=REMEDY, timeout=30).split()
 
 
 def delete(name: str) -> None:

@@ -2,24 +2,22 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 
-def digest(files: Iterable[Path], *words: str) -> str:
-    """A short identity of files' names, modes and contents, and of further words."""
+def digest(folder: Path | None, *words: str) -> str:
+    """A short identity of a folder's files (places, modes, contents) and of further words."""
     total = hashlib.sha256()
-    for file in sorted(files):
-        total.update(f"{file.name} {file.stat().st_mode & 0o777:o}\n".encode())
-        total.update(file.read_bytes())
+    if folder is not None:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            # git keeps the executable bit alone; the rest depends on the umask.
+            executable = bool(file.stat().st_mode & 0o100)
+            total.update(f"{file.relative_to(folder)} {executable}\n".encode())
+            total.update(file.read_bytes())
     for word in words:
         total.update(f"{word}\n".encode())
     return total.hexdigest()[:12]
-
-
-def files_below(folder: Path) -> list[Path]:
-    """Every file below a folder."""
-    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def build_once(target: Path, build: Callable[[Path], None]) -> bool:

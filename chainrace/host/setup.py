@@ -1,12 +1,12 @@
 """Everything a node needs, in order: packages, image, kubelet, libvirt, settings."""
 
 import base64
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from chainrace.config import LabConfig
+from chainrace.files import write_json
 from chainrace.host import acceleration, box, image, keys, kubelet, libvirt, namespace, packages
 from chainrace.host.acceleration import Acceleration
 from chainrace.host.image import Image
@@ -33,6 +33,7 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
 
     Raises LabError or UsageError; what was whole before stays whole.
     """
+    libvirt.check_place(paths)
     absent = packages.missing()
     if absent:
         with step(f"installing {len(absent)} packages: {' '.join(absent)}"):
@@ -63,7 +64,6 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         "cpu_mode": "host-passthrough" if answer.kvm else "maximum",
         "cpus": config.node.cpus,
         "memory_mib": config.node.memory_mib,
-        "backend": config.node.backend,
         "boot_seconds": config.limits.boot,
         "network": libvirt.NETWORK,
         "network_address": "10.77.0.0/24",
@@ -79,5 +79,5 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
             for number, name in enumerate(NODES, start=1)
         ],
     }
-    paths.vagrant_settings.write_text(json.dumps(settings, indent=2) + "\n")
+    write_json(paths.vagrant_settings, settings)
     return Host(built, binary, disk, answer)

@@ -71,8 +71,8 @@ def run(
 
 
 def tail(path: Path, lines: int = 8) -> str:
-    """The last lines of a log, or nothing where there is none."""
+    """The last lines of a log, or nothing where there is none to read."""
     try:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return ""

@@ -45,7 +45,13 @@ class Agent:
         when it does not answer in time; after the latter the line is of no use.
         """
         self._channel.settimeout(timeout)
-        self._channel.sendall(json.dumps({"do": request, **arguments}).encode() + b"\n")
+        try:
+            self._channel.sendall(json.dumps({"do": request, **arguments}).encode() + b"\n")
+        except OSError as error:
+            raise AgentError(
+                f"{self._name}: the line is gone before '{request}': {error}",
+                "see the node's console under .lab/log",
+            ) from error
         while b"\n" not in self._rest:
             try:
                 data = self._channel.recv(1 << 20)

@@ -53,15 +53,19 @@ class Machine:
         Raises LabError when Vagrant fails, and when the machine that runs was made
         from another image or kubelet than today's.
         """
-        if self.is_up():
+        if libvirt.is_running(self._paths) and self.domain in libvirt.domains(self._paths):
             made_from = libvirt.virsh(self._paths, "dumpxml", self.domain)
             for part in (host.image.folder.name, host.disk):
                 if part not in made_from:
                     raise LabError(
-                        f"{self.name} runs, but was made from another image or kubelet",
+                        f"{self.name} is there, but was made from another image or kubelet",
                         "vagrant destroy -f, then run again",
                     )
         self._remove_leftovers()
+        # QEMU would make its log readable for root alone, and this user may be another.
+        console = self._paths.console(self.name)
+        if not console.exists():
+            console.touch(0o644)
         try:
             self._vagrant.up(vm_name=self.name, provision=True)
         except subprocess.CalledProcessError as error:

@@ -75,8 +75,7 @@ class Connection:
                 f"{self.name}: {command} did not end within {timeout:.0f} s",
                 f"look at the node: ./lab ssh {self.name}",
             ) from error
-        code = channel.recv_exit_status()
-        channel.close()
+        code = self._exit_status(channel, timeout)
         return Result(
             code, b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace")
         )
@@ -97,17 +96,40 @@ class Connection:
         transport = self.client.get_transport()
         if transport is None or not transport.is_active():
             raise LabError(f"{self.name}: the ssh connection is gone", "run the command again")
-        channel = transport.open_session(timeout=CONNECT_SECONDS)
-        channel.exec_command(command)
+        try:
+            channel = transport.open_session(timeout=CONNECT_SECONDS)
+            channel.exec_command(command)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise LabError(
+                f"{self.name} takes no command: {error or type(error).__name__}",
+                "is it up? vagrant status; its console is under .lab/log",
+            ) from error
         return channel
 
     def put(self, data: bytes, path: str) -> None:
         """Write a file on the node."""
         channel = self.open(f"cat >{shlex.quote(path)}")
-        channel.sendall(data)
-        channel.shutdown_write()
-        if channel.recv_exit_status() != 0:
+        channel.settimeout(CONNECT_SECONDS)
+        try:
+            channel.sendall(data)
+            channel.shutdown_write()
+        except OSError as error:
+            raise LabError(
+                f"{self.name}: {path} cannot be written: {error}", "try again"
+            ) from error
+        if self._exit_status(channel, CONNECT_SECONDS) != 0:
             raise LabError(f"{self.name}: {path} cannot be written", "is the node's disk full?")
+
+    def _exit_status(self, channel: paramiko.Channel, timeout: float) -> int:
+        if not channel.status_event.wait(timeout):
+            channel.close()
+            raise LabError(
+                f"{self.name}: a command ended without a word within {timeout:.0f} s",
+                f"look at the node: ./lab ssh {self.name}",
+            )
+        code = channel.recv_exit_status()
+        channel.close()
+        return code
 
     def close(self) -> None:
         self.client.close()

@@ -16,7 +16,7 @@ COARSE = (0.0, 1 / 3)  # of the span
 SWEEP = (0.1, 0.2, 0.5, 0.65, 0.8)  # of the span, where the timeline tells nothing
 # Of the guard. Its two jumps are made in the first two thirds: a delete that comes
 # just behind either finds the chain in use and fails. Behind both, nothing saves it.
-FINE = (0.6, 0.72, 0.85)
+FINE = (0.6, 0.85)
 RECENT = 8  # sightings that the aim is taken from
 
 

@@ -3,20 +3,25 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from chainrace.race import rules
 from chainrace.race.rules import FAMILIES, RuleSet
 from chainrace.race.trial import Seen
 
-HEALTHY = "healthy"
-INIT_FAILED = "init_failed"
-RULES_LOST = "rules_lost"
-ENVIRONMENT = "environment"
+Name = Literal["healthy", "init_failed", "rules_lost", "environment"]
+HEALTHY: Literal["healthy"] = "healthy"
+INIT_FAILED: Literal["init_failed"] = "init_failed"
+RULES_LOST: Literal["rules_lost"] = "rules_lost"
+ENVIRONMENT: Literal["environment"] = "environment"
 
 # The outage's own words, and those of the legacy backend for the same loss:
 # iptables v1.8.11 (nf_tables): Chain 'KUBE-FIREWALL' does not exist
 # iptables: No chain/target/match by that name.
 SIGNATURE = re.compile(r"Chain '?KUBE-[A-Z-]+'? does not exist|No chain/target/match by that name")
+
+# "Failed to initialize iptables rules; some functionality may be missing." protocol="IPv4"
+FAILED = re.compile(r'Failed to initialize iptables rules[^"]*" protocol="(IPv[46])"')
 
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that ..." err=<
 CAUSE = re.compile(r'"Failed to ensure [^"]*"')
@@ -26,7 +31,7 @@ CAUSE = re.compile(r'"Failed to ensure [^"]*"')
 class FamilyOutcome:
     """One family: the class, kubelet's own cause for a failure, what is missing."""
 
-    outcome: str
+    outcome: Name
     cause: str = ""
     missing: tuple[str, ...] = ()
 
@@ -39,12 +44,11 @@ class Outcome:
     signature: bool  # kubelet failed, with the outage's own message
 
     @property
-    def name(self) -> str:
+    def name(self) -> Name:
         classes = {family.outcome for family in self.families.values()}
-        for worst in (INIT_FAILED, RULES_LOST):
-            if worst in classes:
-                return worst
-        return HEALTHY
+        if INIT_FAILED in classes:
+            return INIT_FAILED
+        return RULES_LOST if RULES_LOST in classes else HEALTHY
 
 
 def reference_rules(seen: Seen) -> dict[str, RuleSet]:
@@ -64,13 +68,13 @@ def reference_rules(seen: Seen) -> dict[str, RuleSet]:
 
 def judge(reference: Mapping[str, RuleSet], seen: Seen) -> Outcome:
     """Compare what a trial left with the reference, family by family."""
-    failure = failure_log(seen.journal)
+    causes = failure_causes(seen.journal)
     families = {}
     for family in FAMILIES:
         missing = reference[family].missing_from(rules.parse(seen.after[family]))
         word = seen.words.get(family)
         if word == "failed":
-            families[family] = FamilyOutcome(INIT_FAILED, failure, missing)
+            families[family] = FamilyOutcome(INIT_FAILED, causes.get(family, ""), missing)
         elif word is None:
             # NewBestEffort drops a family whose first look fails, and says nothing.
             cause = "kubelet went on without a word about this family"
@@ -79,23 +83,26 @@ def judge(reference: Mapping[str, RuleSet], seen: Seen) -> Outcome:
             families[family] = FamilyOutcome(RULES_LOST, missing=missing)
         else:
             families[family] = FamilyOutcome(HEALTHY)
-    failed = any(family.outcome == INIT_FAILED for family in families.values())
-    return Outcome(families, signature=failed and bool(SIGNATURE.search(failure)))
+    return Outcome(families, any(SIGNATURE.search(one.cause) for one in families.values()))
 
 
-def failure_log(journal: tuple[str, ...]) -> str:
-    """Kubelet's own words for why its initialisation failed; empty when it did not.
+def failure_causes(journal: tuple[str, ...]) -> dict[str, str]:
+    """Kubelet's own words for why a family's initialisation failed, by family.
 
-    klog prints a multi-line error as err=< with indented lines and a closing >.
+    The cause is logged just before the failure. klog prints an error of several lines
+    as err=< with the lines indented and a closing >.
     """
-    for number, line in enumerate(journal):
-        if not CAUSE.search(line):
-            continue
-        taken = [line]
-        if line.endswith("err=<"):
-            for more in journal[number + 1 :]:
-                if more.strip() == ">":
-                    break
-                taken.append(more.strip())
-        return " ".join(taken)
-    return ""
+    causes = {}
+    last: list[str] = []
+    inside = False
+    for line in journal:
+        if CAUSE.search(line):
+            last, inside = [line], line.endswith("err=<")
+        elif inside and line.strip() == ">":
+            inside = False
+        elif inside:
+            last.append(line.strip())
+        elif found := FAILED.search(line):
+            causes["ipv4" if found[1] == "IPv4" else "ipv6"] = " ".join(last)
+            last = []
+    return causes

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from chainrace.race import statistics
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY, INIT_FAILED
@@ -13,8 +14,8 @@ REFUTED = "refuted"
 INCONCLUSIVE = "inconclusive"
 EXIT_CODES = {CONFIRMED: 0, REFUTED: 1, INCONCLUSIVE: 3}
 
-ORIGINAL = "original"
-FIXED = "fixed"
+ORIGINAL: Literal["original"] = "original"
+FIXED: Literal["fixed"] = "fixed"
 SIGNIFICANCE = 0.01
 
 # So many trials inside the window without one failure bound the original's rate

@@ -11,17 +11,23 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.race.outcome import Outcome
+from chainrace.files import write_json
+from chainrace.race.outcome import Name, Outcome
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import Arm, Judged, Verdict, decide
 from chainrace.race.window import is_hit
 
 SCHEMA = 1
-SEARCH = "search"
-SAMPLE = "sample"
+SEARCH: Literal["search"] = "search"
+SAMPLE: Literal["sample"] = "sample"
+
+Script = Literal["original", "fixed"]
+Phase = Literal["search", "sample"]
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,10 @@ class Record:
     """One trial as trials.jsonl keeps it. `moment` in seconds; times in seconds."""
 
     number: int
-    script: str
-    phase: str  # search or sample
+    script: Script
+    phase: Phase
     moment: float
-    outcome: str
+    outcome: Name
     signature: bool
     hit: bool
     families: dict[str, dict[str, Any]]
@@ -45,7 +51,7 @@ class Record:
 
 
 def record_of(
-    number: int, script: str, phase: str, moment: float, *, seen: Seen, outcome: Outcome
+    number: int, script: Script, phase: Phase, moment: float, *, seen: Seen, outcome: Outcome
 ) -> Record:
     """The record of a trial that was seen to its end."""
     return Record(
@@ -61,6 +67,9 @@ def record_of(
         seconds={"first_step": seen.first_step, **seen.phases},
         error=None,
     )
+
+
+RECORD = TypeAdapter(Record)
 
 
 class ResultsFolder:
@@ -125,13 +134,6 @@ def arm_json(arm: Arm) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file so that no reader ever sees half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(data, indent=2) + "\n")
-    partial.replace(path)
-
-
 def write_evidence(folder: Path, answer: dict[str, Any], seen: Seen | None, console: str) -> None:
     """Put what a trial left into its folder: also of one that broke."""
     folder.joinpath("kubelet.log").write_text("\n".join(answer["watch"]["journal"]) + "\n")
@@ -159,17 +161,18 @@ def read_trials(folder: Path) -> list[Record]:
     file = folder / "trials.jsonl"
     try:
         lines = file.read_text().splitlines()
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be read: {error.strerror}", "name a results folder"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}", "name a results folder") from error
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(Record(**dict(json.loads(line))))
-        except (ValueError, TypeError) as error:
+            records.append(RECORD.validate_json(line, strict=True))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
             raise UsageError(
-                f"{file}:{number} is not a trial: {error}", "remove the line, or run again"
+                f"{file}:{number} is not a trial: {where}: {first['msg']}",
+                "remove the line, or run again",
             ) from error
     return records
 

@@ -6,6 +6,7 @@
 # OUT gets: root.raw (ext4), vmlinuz, initrd.img, manifest.txt (package=version),
 # ssh_host_ed25519_key.pub. Runs as root; OUT must be empty or absent.
 set -euo pipefail
+umask 022
 
 out=$1 mirror=$2 keyring=$3
 here=$(cd "$(dirname "$0")" && pwd)

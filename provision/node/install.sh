@@ -1,15 +1,9 @@
 #!/usr/bin/env bash
 # Lays the parts of provision/node onto a node. Runs as root on the node, from the
 # folder that `vagrant provision` uploaded; running it again changes nothing more.
-#
-#   install.sh BACKEND        BACKEND: nft or legacy
 set -euo pipefail
 
-backend=$1
 here=$(cd "$(dirname "$0")" && pwd)
-
-update-alternatives --quiet --set iptables "/usr/sbin/iptables-$backend"
-update-alternatives --quiet --set ip6tables "/usr/sbin/ip6tables-$backend"
 
 # The real kubelet comes on a read-only disk: copying 84 MB costs more than this.
 mkdir -p /opt/binaries

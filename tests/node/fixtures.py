@@ -1,6 +1,8 @@
 """The node for the suites, and what they share. One node, one race a session."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -59,9 +61,32 @@ def paths() -> Paths:
     return Paths()
 
 
+def host_network() -> dict[str, str]:
+    """The host's own interfaces and packet filters, as far as it has tools to tell."""
+    looks = {
+        "interfaces": ["ip", "-o", "link"],
+        "nft": ["nft", "--stateless", "list", "ruleset"],
+        "iptables": ["iptables-save"],
+        "ip6tables": ["ip6tables-save"],
+    }
+    return {
+        name: subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        for name, command in looks.items()
+        if shutil.which(command[0])
+    }
+
+
 @pytest.fixture(scope="session")
-def lab_node(paths: Paths, terminal: Terminal) -> Iterator[session.Node]:
+def host_before() -> dict[str, str]:
+    return host_network()
+
+
+@pytest.fixture(scope="session")
+def lab_node(
+    paths: Paths, terminal: Terminal, host_before: dict[str, str]
+) -> Iterator[session.Node]:
     """The node: the one that `vagrant up` brought, or one of this session's own."""
+    assert host_before  # taken before anything of the lab is up
     config = configuration.load()
     with session.node_up(paths, config, terminal.step, keep=False) as node:
         yield node

@@ -20,7 +20,6 @@ def test_the_projects_own_file_says_the_defaults() -> None:
     [
         ("[node]\nmemory_mib = 12", "node.memory_mib"),
         ("[node]\ncpus = 'two'", "node.cpus"),
-        ("[node]\nbackend = 'ipfw'", "node.backend"),
         ("[kubelet]\nversion = 'latest'", "kubelet.version"),
         ("[kubelt]\nversion = '1.34.4'", "kubelt"),
         ("[limits]\ntrial = 0", "limits.trial"),

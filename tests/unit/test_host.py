@@ -15,13 +15,16 @@ def test_a_recipe_changes_with_any_file_its_mode_and_any_word(tmp_path: Path) ->
     file = tmp_path / "a"
     file.write_text("one")
     file.chmod(0o644)
-    seen = {recipe.digest([file])}
-    seen.add(recipe.digest([file], "word"))
+    seen = {recipe.digest(tmp_path)}
+    seen.add(recipe.digest(tmp_path, "word"))
     file.chmod(0o755)
-    seen.add(recipe.digest([file]))
+    seen.add(recipe.digest(tmp_path))
     file.write_text("two")
-    seen.add(recipe.digest([file]))
-    assert len(seen) == 4
+    seen.add(recipe.digest(tmp_path))
+    (tmp_path / "folder").mkdir()
+    file.rename(tmp_path / "folder" / "a")
+    seen.add(recipe.digest(tmp_path))
+    assert len(seen) == 5
 
 
 def test_a_thing_is_built_once(tmp_path: Path) -> None:
@@ -91,7 +94,12 @@ def test_a_binary_that_is_no_kubelet_is_refused(tmp_path: Path) -> None:
 def test_a_clone_too_deep_for_a_socket_is_told_so(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 90)
     with pytest.raises(LabError, match="too long"):
-        libvirt.start(Paths(deep), kvm=False, nodes=1)
+        libvirt.check_place(Paths(deep))
+
+
+def test_a_clone_whose_path_libvirt_cannot_take_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="does not fit"):
+        libvirt.check_place(Paths(tmp_path / "with space"))
 
 
 def test_two_clones_bear_different_names(tmp_path: Path) -> None:

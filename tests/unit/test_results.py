@@ -11,6 +11,7 @@ from chainrace.race.verdict import decide
 from chainrace.report.results import (
     SAMPLE,
     ResultsFolder,
+    Script,
     judge_again,
     read_trials,
     record_of,
@@ -25,7 +26,8 @@ Build = Callable[..., Seen]
 def folder(tmp_path: Path, seen: Build) -> ResultsFolder:
     made = ResultsFolder(tmp_path)
     judged = outcome.judge(outcome.reference_rules(seen()), seen())
-    for number, script in enumerate(("original", "fixed"), start=1):
+    scripts: tuple[Script, Script] = ("original", "fixed")
+    for number, script in enumerate(scripts, start=1):
         made.add(record_of(number, script, SAMPLE, 0.5, seen=seen(), outcome=judged))
     return made
 

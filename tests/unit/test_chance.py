@@ -1,0 +1,195 @@
+"""The order of a run, with the node's answers made up: the agent is the process's edge."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits, Progress
+from chainrace.errors import LabError
+from chainrace.node.agent import Agent
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, decide
+from chainrace.report.results import ResultsFolder, read_trials
+
+Answer = dict[str, Any]
+STEPS = (
+    ("iptables", "--version", 0.0),
+    ("iptables", "-w 5 -N KUBE-FIREWALL -t filter", 1.0),
+    ("iptables", "-w 5 -I OUTPUT -t filter -j KUBE-FIREWALL", 1.5),
+    ("iptables", "-w 5 -A KUBE-FIREWALL -t filter -j DROP", 1.8),
+)
+
+
+class FakeAgent:
+    """Answers trials from a made-up node; `asked` is which scripts it was asked to run."""
+
+    def __init__(self, answer: Callable[[str | None], Answer]) -> None:
+        self._answer = answer
+        self.asked: list[str | None] = []
+        self.moments: list[float] = []
+
+    def ask(self, request: str, **arguments: Any) -> Answer:
+        assert request == "trial"
+        self.asked.append(arguments["script"])
+        self.moments.append(arguments["delay"])
+        return self._answer(arguments["script"])
+
+
+@pytest.fixture
+def answers(
+    clean_rules: dict[str, str], reference_rules: dict[str, str], sample: Callable[[str], str]
+) -> dict[str, Answer]:
+    """A healthy and a failed trial, and one whose environment broke."""
+
+    def watch(ipv4: str, journal: list[str]) -> Answer:
+        commands = [
+            {
+                "actor": "kubelet",
+                "program": program,
+                "arguments": words.split(),
+                "started": at,
+                "ended": at + 0.1,
+                "code": 0,
+                "pid": 1,
+            }
+            for program, words, at in STEPS
+        ]
+        return {
+            "words": {"ipv4": ipv4, "ipv6": "initialised"},
+            "journal": journal,
+            "commands": commands,
+            "started": -2.0,
+            "first_step": 0.0,
+            "fired": 0.2,
+            "script_ended": 3.0,
+            "script_code": 0,
+            "settled": 3.0,
+        }
+
+    phases = {"restore": 1.0, "race": 4.0, "rules": 0.5}
+    healthy = {
+        "error": None,
+        "before": clean_rules,
+        "after": reference_rules,
+        "phases": phases,
+        "watch": watch("initialised", []),
+    }
+    failed = {
+        **healthy,
+        "after": clean_rules,
+        "watch": watch("failed", sample("kubelet-failed.log").splitlines()),
+    }
+    broken = {**healthy, "error": "kubelet ended with 255", "after": {}}
+    return {"healthy": healthy, "failed": failed, "broken": broken}
+
+
+def make_run(tmp_path: Path, agent: FakeAgent, pairs: int) -> ChanceRun:
+    return ChanceRun(
+        agent=cast("Agent", agent),
+        folder=ResultsFolder(tmp_path),
+        console=tmp_path / "console.log",
+        limits=Limits(pairs=pairs, budget=None, trial_seconds=10),
+        tell=lambda _: None,
+        seed=1,
+        scripts=SCRIPTS_ON_NODE,
+    )
+
+
+def outage(answers: dict[str, Answer]) -> Callable[[str | None], Answer]:
+    """A node on which the original always breaks kubelet, and nothing else does."""
+    return lambda script: answers["failed" if script and "original" in script else "healthy"]
+
+
+def test_both_scripts_run_equally_often_at_the_same_moments(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=6)
+    run.run(run.take_reference())
+    sampled = [record for record in run.records if record.phase == "sample"]
+    assert [record.script for record in sampled].count("original") == 6
+    assert [record.script for record in sampled].count("fixed") == 6
+    for first, second in zip(sampled[::2], sampled[1::2], strict=True):
+        assert first.moment == second.moment
+        assert {first.script, second.script} == {"original", "fixed"}
+    assert decide(record.judged() for record in run.records).word == CONFIRMED
+
+
+def test_a_broken_environment_is_tried_again_recorded_and_not_counted(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    turns: Iterator[bool] = iter([False, True, True] + [False] * 99)
+
+    def answer(script: str | None) -> Answer:
+        return answers["broken"] if next(turns) else outage(answers)(script)
+
+    run = make_run(tmp_path, FakeAgent(answer), pairs=1)
+    run.run(run.take_reference())
+    stored = read_trials(run.folder.path)
+    assert [record.outcome for record in stored[:3]] == [
+        "environment",
+        "environment",
+        "init_failed",
+    ]
+    assert stored[0].error == "kubelet ended with 255"
+    verdict = decide(record.judged() for record in stored)
+    assert verdict.environment == 2
+
+
+def test_an_environment_that_stays_broken_ends_the_run_with_its_evidence(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    agent = FakeAgent(lambda script: answers["broken" if script else "healthy"])
+    run = make_run(tmp_path, agent, pairs=5)
+    with pytest.raises(LabError, match="3 trials in a row broke: kubelet ended with 255"):
+        run.run(run.take_reference())
+    assert len(read_trials(run.folder.path)) == 3
+    assert len(list((run.folder.path / "trials").iterdir())) == 3
+
+
+def test_no_outcome_is_ever_tried_again(tmp_path: Path, answers: dict[str, Answer]) -> None:
+    agent = FakeAgent(lambda script: answers["failed" if script else "healthy"])
+    run = make_run(tmp_path, agent, pairs=2)
+    run.run(run.take_reference())
+    assert len(agent.asked) == 1 + len(run.records)
+    assert decide(record.judged() for record in run.records).word == REFUTED
+
+
+def test_a_node_on_which_kubelets_clean_start_fails_gives_no_reference(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    run = make_run(tmp_path, FakeAgent(lambda _: answers["failed"]), pairs=1)
+    with pytest.raises(LabError, match="no reference can be taken"):
+        run.take_reference()
+    broken = make_run(tmp_path, FakeAgent(lambda _: answers["broken"]), pairs=1)
+    with pytest.raises(LabError, match="clean start failed: kubelet ended with 255"):
+        broken.take_reference()
+    assert "kubelet" in str(list((broken.folder.path / "reference").iterdir()))
+
+
+def test_a_kubelet_without_the_guard_cannot_be_raced(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    bare = json.loads(json.dumps(answers["healthy"]))
+    bare["watch"]["commands"] = bare["watch"]["commands"][:1]
+    run = make_run(tmp_path, FakeAgent(lambda _: bare), pairs=1)
+    with pytest.raises(LabError, match="builds no KUBE-FIREWALL"):
+        run.run(run.take_reference())
+
+
+def test_an_interruption_keeps_every_trial_that_ended(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=50)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.record.number == 4:
+            raise KeyboardInterrupt
+
+    run.tell = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run.run(run.take_reference())
+    stored = read_trials(run.folder.path)
+    assert [record.number for record in stored] == [1, 2, 3, 4]
+    assert decide(record.judged() for record in stored).word == INCONCLUSIVE
