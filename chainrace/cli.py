@@ -76,10 +76,9 @@ def doctor_command() -> None:
 def setup_command(
     *,
     no_install: NoInstall = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing unless it fails.")] = False,
 ) -> None:
     """Install and build what is missing; `vagrant up && pytest` works from then on."""
-    terminal = Terminal(quiet=quiet)
+    terminal = Terminal()
     _refuse_install(no_install=no_install)
     host = setup.prepare(Paths(), configuration.load(), terminal.step)
     terminal.say(f"acceleration: {host.acceleration.name} ({host.acceleration.reason})")

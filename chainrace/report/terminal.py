@@ -19,12 +19,12 @@ COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow"}
 class Terminal:
     """Plain lines, coloured where the terminal can (NO_COLOR is honoured by rich)."""
 
-    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False) -> None:
         # With --json standard output is data alone; the story goes to standard error.
         file = sys.stderr if as_json else sys.stdout
         # A log has no width of its own: wide enough for the closing table.
         width = None if file.isatty() else LOG_WIDTH
-        self._console = Console(file=file, quiet=quiet, width=width)
+        self._console = Console(file=file, width=width)
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
