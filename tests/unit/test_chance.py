@@ -148,6 +148,21 @@ def test_an_environment_that_stays_broken_ends_the_run_with_its_evidence(
     assert len(list((run.folder.path / "trials").iterdir())) == 3
 
 
+def test_a_fix_that_does_not_run_never_counts_as_harmless(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    dead = json.loads(json.dumps(answers["healthy"]))
+    dead["watch"]["script_code"] = 127
+
+    def answer(script: str | None) -> Answer:
+        return dead if script and "fixed" in script else outage(answers)(script)
+
+    run = make_run(tmp_path, FakeAgent(answer), pairs=5)
+    with pytest.raises(LabError, match="the fixed script itself failed with code 127"):
+        run.run(run.take_reference())
+    assert decide(record.judged() for record in run.records).word == INCONCLUSIVE
+
+
 def test_no_outcome_is_ever_tried_again(tmp_path: Path, answers: dict[str, Answer]) -> None:
     agent = FakeAgent(lambda script: answers["failed" if script else "healthy"])
     run = make_run(tmp_path, agent, pairs=2)

@@ -42,6 +42,30 @@ def test_wrong_usage_ends_with_2_and_no_traceback(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_what_nobody_foresaw_is_a_broken_environment_and_never_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def burst(_: object) -> None:
+        raise PermissionError(13, "no such right")
+
+    monkeypatch.setattr("chainrace.cli.judge_again", burst)
+    assert run("judge", "results/latest", monkeypatch=monkeypatch) == 4
+    said = capsys.readouterr().err
+    assert "no such right" in said
+    assert "Traceback" not in said
+
+
+def test_an_interruption_says_so_and_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chainrace.cli.judge_again", interrupt)
+    assert run("judge", "results/latest", monkeypatch=monkeypatch) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
 def test_help_names_every_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from chainrace.race.outcome import HEALTHY, INIT_FAILED, RULES_LOST, judge
 from chainrace.race.trial import Seen
 
 Build = Callable[..., Seen]
+FAILED = 'I1 "Failed to initialize iptables rules; some functionality is missing." protocol="{}"'
 
 
 def test_the_references_own_rules_are_healthy(seen: Build) -> None:
@@ -28,8 +29,22 @@ def test_kubelets_failure_is_init_failed_with_its_own_cause(
     assert judged.families["ipv6"].outcome == RULES_LOST
 
 
+def test_each_familys_failure_has_its_own_cause(sample: Callable[[str], str]) -> None:
+    ipv4 = sample("kubelet-failed.log").splitlines()
+    ipv6 = [
+        'E1 kubelet_network_linux.go:80] "Failed to ensure that hint chain exists" err="x"',
+        FAILED.format("IPv6"),
+    ]
+    causes = outcome.failure_causes((*ipv6, *ipv4))
+    assert "hint chain" in causes["ipv6"]
+    assert "KUBE-FIREWALL' does not exist" in causes["ipv4"]
+
+
 def test_another_cause_does_not_bear_the_outages_signature(seen: Build) -> None:
-    journal = ('E1 kubelet_network_linux.go:80] "Failed to ensure that x" err="no permission"',)
+    journal = (
+        'E1 kubelet_network_linux.go:80] "Failed to ensure that x" err="no permission"',
+        FAILED.format("IPv4"),
+    )
     broken = seen(words={"ipv4": "failed", "ipv6": "initialised"}, journal=journal)
     judged = judge(outcome.reference_rules(seen()), broken)
     assert judged.name == INIT_FAILED

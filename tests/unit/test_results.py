@@ -78,6 +78,26 @@ def test_a_line_that_is_no_trial_is_named(folder: ResultsFolder, line: str) -> N
         read_trials(folder.path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("outcome", "banana"), ("outcome", ["healthy"]), ("script", "third"), ("hit", "yes")],
+)
+def test_a_trial_with_a_strange_value_is_never_judged(
+    folder: ResultsFolder, field: str, value: object
+) -> None:
+    file = folder.path / "trials.jsonl"
+    first = json.loads(file.read_text().splitlines()[0])
+    file.write_text(json.dumps({**first, field: value}) + "\n")
+    with pytest.raises(UsageError, match=field):
+        judge_again(folder.path)
+
+
+def test_trials_that_are_no_text_are_refused(folder: ResultsFolder) -> None:
+    (folder.path / "trials.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_trials(folder.path)
+
+
 def test_a_folder_without_trials_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_trials(tmp_path)
