@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainrace.errors import LabError
+from chainrace.files import write_json
 from chainrace.host import recipe
 from chainrace.host.shell import as_root, run
 from chainrace.paths import STORE_INSIDE, Paths
@@ -31,9 +32,9 @@ class Image:
     folder: Path
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> dict[str, str]:
         """Recipe and contents: what a verdict names as the image it judged."""
-        return (self.folder / "identity.txt").read_text().strip()
+        return dict(json.loads((self.folder / "identity.json").read_text()))
 
     @property
     def host_key(self) -> str:
@@ -112,4 +113,4 @@ def _build(paths: Paths, folder: Path) -> None:
     if os.geteuid() != 0:
         run(as_root(["chown", str(os.getuid()), str(folder)]), remedy=f"see {folder}", timeout=10)
     (folder / "root.stat").write_text(_stat(folder / "root.raw"))
-    (folder / "identity.txt").write_text(json.dumps(identity) + "\n")
+    write_json(folder / "identity.json", identity)

@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from chainrace.errors import LabError
@@ -29,41 +30,28 @@ def run(
     and the result is empty. Raises LabError with the last lines of what the program
     said when it fails, is missing, or outlasts its time.
     """
-    full_env = {**os.environ, **(env or {})}
     shown = shlex.join(command)
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if log is None:
+        with nullcontext(subprocess.PIPE) if log is None else log.open("w") as sink:
             done = subprocess.run(
                 command,
-                capture_output=True,
+                stdout=sink,
+                stderr=subprocess.PIPE if log is None else subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
                 text=True,
                 timeout=timeout,
                 cwd=cwd,
-                env=full_env,
-                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(env or {})},
                 check=False,
             )
-            said = done.stderr.strip() or done.stdout.strip()
-        else:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("w") as sink:
-                done = subprocess.run(
-                    command,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    timeout=timeout,
-                    cwd=cwd,
-                    env=full_env,
-                    stdin=subprocess.DEVNULL,
-                    check=False,
-                )
-            said = tail(log)
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not on this machine ({shown})", remedy) from error
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{shown} did not end within {timeout:.0f} s", remedy) from error
     if done.returncode != 0:
+        said = tail(log) if log else done.stderr.strip() or done.stdout.strip()
         where = f" (whole output: {log})" if log else ""
         last = said.splitlines()[-1] if said else "it said nothing"
         raise LabError(f"{shown} failed with {done.returncode}: {last}{where}", remedy)
