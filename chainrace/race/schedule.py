@@ -1,0 +1,70 @@
+"""A schedule: whose step comes when. Its short name is its identity.
+
+`k3 s2 k4 s*` reads: kubelet three steps, the script two, kubelet four, then the
+script to its end.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import groupby
+
+# k3, s12, s*
+TURN = re.compile(r"([a-z])([1-9][0-9]*|\*)")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One actor's steps in a row; `steps` is None for all that it still has."""
+
+    actor: str
+    steps: int | None
+
+    def __str__(self) -> str:
+        return f"{self.actor}{'*' if self.steps is None else self.steps}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Turns in order. Two neighbouring turns are never of the same actor."""
+
+    turns: tuple[Turn, ...]
+
+    def __str__(self) -> str:
+        return " ".join(str(turn) for turn in self.turns)
+
+    @property
+    def preemptions(self) -> int:
+        """How often an actor is stopped although it could go on: counted turns but the last."""
+        return sum(turn.steps is not None for turn in self.turns[:-1])
+
+
+def parse(name: str) -> Schedule:
+    """Read a schedule's name. Raises ValueError for what is none, saying which part."""
+    turns: list[Turn] = []
+    for part in name.split():
+        found = TURN.fullmatch(part)
+        if not found:
+            raise ValueError(f"{part!r} is no turn: write an actor and a number or *, as in k3 s*")
+        turn = Turn(found[1], None if found[2] == "*" else int(found[2]))
+        if turns and turns[-1].actor == turn.actor:
+            raise ValueError(f"{turns[-1]} {turn}: two turns of one actor in a row are one turn")
+        if any(earlier.actor == turn.actor and earlier.steps is None for earlier in turns):
+            raise ValueError(f"{turn}: {turn.actor} has already run to its end")
+        turns.append(turn)
+    if not turns:
+        raise ValueError("a schedule has at least one turn")
+    return Schedule(tuple(turns))
+
+
+def from_steps(actors: tuple[str, ...]) -> Schedule:
+    """The schedule of single steps, `("k", "k", "s")`; an actor's last turn is its end."""
+    runs = [(actor, len(list(steps))) for actor, steps in groupby(actors)]
+    if not runs:
+        raise ValueError("a schedule has at least one turn")
+    last = {actor: index for index, (actor, _) in enumerate(runs)}
+    return Schedule(
+        tuple(
+            Turn(actor, None if last[actor] == index else steps)
+            for index, (actor, steps) in enumerate(runs)
+        )
+    )

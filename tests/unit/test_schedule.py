@@ -1,0 +1,41 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainrace.race.schedule import Schedule, Turn, from_steps, parse
+
+steps = st.lists(st.sampled_from(["k", "s", "m"]), min_size=1, max_size=30).map(tuple)
+
+
+@given(steps)
+def test_a_name_is_read_back_as_the_same_schedule(actors: tuple[str, ...]) -> None:
+    schedule = from_steps(actors)
+    assert parse(str(schedule)) == schedule
+
+
+def test_a_name_reads_as_one_would_say_it() -> None:
+    assert str(from_steps(tuple("kkksskkkkss"))) == "k3 s2 k* s*"
+    assert parse("k3 s*") == Schedule((Turn("k", 3), Turn("s", None)))
+
+
+def test_preemptions_are_the_turns_cut_short() -> None:
+    assert parse("k* s*").preemptions == 0
+    assert parse("k3 s* k*").preemptions == 1
+    assert parse("k3 s2 k* s*").preemptions == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "at least one turn"),
+        ("k", "no turn"),
+        ("k0", "no turn"),
+        ("3k", "no turn"),
+        ("k3s2", "no turn"),
+        ("k3 k2", "in a row"),
+        ("k* s1 k2", "already run"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse(name)
