@@ -135,9 +135,11 @@ class ChanceRun:
                 break
             self._original(SEARCH, moment, search)
         source = random.Random(self.seed)  # noqa: S311 - moments, not secrets
+        longest = 0.0
         for pair in itertools.count():
-            if self._spent(pair):
+            if self._spent(pair, longest):
                 return
+            begun = time.monotonic()
             self.window = search.window
             moment = sample(self.window, source)
             if pair % 2:
@@ -146,6 +148,7 @@ class ChanceRun:
             else:
                 self._original(SAMPLE, moment, search)
                 self._trial(FIXED, SAMPLE, moment)
+            longest = max(longest, time.monotonic() - begun)
 
     def _original(self, phase: Phase, moment: float, search: MomentSearch) -> None:
         """A trial of the original, from which the search learns."""
@@ -156,10 +159,12 @@ class ChanceRun:
         budget = self.limits.budget
         return budget is not None and self._elapsed() > SEARCH_SHARE * budget
 
-    def _spent(self, pairs: int) -> bool:
+    def _spent(self, pairs: int, longest: float) -> bool:
+        """Whether the next pair would be one too many, or would end past the budget."""
         if self.limits.pairs is not None and pairs >= self.limits.pairs:
             return True
-        return self.limits.budget is not None and self._elapsed() >= self.limits.budget
+        budget = self.limits.budget
+        return budget is not None and self._elapsed() + longest > budget
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._begun
