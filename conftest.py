@@ -18,8 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--pairs",
         type=int,
-        default=18,
-        help="trials of each script in the race suites (a share of one half gives p < 0.01)",
+        default=10,
+        help="trials of each script in the race suites (five of five give p < 0.01)",
     )
 
 

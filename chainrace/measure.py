@@ -82,8 +82,9 @@ def measure_runs(paths: Paths, step: Step) -> Iterator[Figure]:
             with step(f"./lab run, {name}, in a fresh clone"):
                 taken = _timed(lambda: _lab_run(clone))
             share = json.loads((clone / "results/latest/verdict.json").read_text())
-            outcomes = share["scripts"][ORIGINAL]["outcomes"]
-            about = f"{share['verdict']}; original: {outcomes}"
+            arm = share["scripts"][ORIGINAL]
+            counts = ", ".join(f"{count} {name}" for name, count in arm["outcomes"].items())
+            about = f"{share['verdict']}; original: {arm['trials']} trials, {counts}"
             yield Figure(f"`./lab run`, {name} (aim {aim} s; {about})", taken)
 
 

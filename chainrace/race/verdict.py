@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chainrace.race import statistics
-from chainrace.race.outcome import ENVIRONMENT, HEALTHY, INIT_FAILED
+from chainrace.race.outcome import ENVIRONMENT, HEALTHY
 from chainrace.race.statistics import Rate
 
 CONFIRMED = "confirmed"
@@ -39,7 +39,7 @@ class Arm:
     """One script's sampled trials."""
 
     outcomes: dict[str, int]
-    rate: Rate  # of init_failed
+    rate: Rate  # of failures: anything but health
     clean_bound: float  # one-sided 95 % upper bound on any failure
     hits: int
 
@@ -50,7 +50,7 @@ class Arm:
     @property
     def failures(self) -> int:
         """Trials that ended in anything but health."""
-        return self.trials - self.outcomes.get(HEALTHY, 0)
+        return self.rate.failures
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _arm(trials: Iterable[Judged]) -> Arm:
     failed = len(mine) - outcomes.get(HEALTHY, 0)
     return Arm(
         outcomes=outcomes,
-        rate=statistics.rate(outcomes.get(INIT_FAILED, 0), len(mine)),
+        rate=statistics.rate(failed, len(mine)),
         clean_bound=statistics.upper_bound(failed, len(mine)),
         hits=sum(one.hit for one in mine),
     )
@@ -80,17 +80,17 @@ def _arm(trials: Iterable[Judged]) -> Arm:
 def decide(trials: Iterable[Judged]) -> Verdict:
     """Judge all trials of a run. Search trials and broken ones are in no rate.
 
-    A failure of the fixed script refutes wherever it happened, in the search too.
+    What one trial is enough for counts from the search too: a failure of the fixed
+    script, and the original's failure with the outage's own message.
     """
     every = list(trials)
     valid = [one for one in every if one.outcome != ENVIRONMENT]
     sampled = [one for one in valid if one.sampled]
     original = _arm(one for one in sampled if one.script == ORIGINAL)
     fixed = _arm(one for one in sampled if one.script == FIXED)
-    broke = original.rate.failures
-    p = statistics.fisher(broke, original.trials, fixed.rate.failures, fixed.trials)
+    p = statistics.fisher(original.failures, original.trials, fixed.failures, fixed.trials)
     fixed_failed = [one for one in valid if one.script == FIXED and one.outcome != HEALTHY]
-    signed = any(one.signature for one in sampled if one.script == ORIGINAL)
+    signed = [one for one in valid if one.script == ORIGINAL and one.signature]
 
     if fixed_failed:
         word = REFUTED
@@ -109,7 +109,8 @@ def decide(trials: Iterable[Judged]) -> Verdict:
     else:
         word = CONFIRMED
         reason = (
-            f"the original broke kubelet's start in {broke} of {original.trials} trials, "
-            f"the fixed script in none of {fixed.trials} (p = {p:.2g})"
+            f"the original harmed kubelet in {original.failures} of {original.trials} trials "
+            f"and broke its start with the outage's own message, "
+            f"the fixed script did in none of {fixed.trials} (p = {p:.2g})"
         )
     return Verdict(word, reason, original, fixed, p, len(every) - len(valid))

@@ -122,7 +122,7 @@ class ResultsFolder:
 
 
 def arm_json(arm: Arm) -> dict[str, Any]:
-    """One script's part of verdict.json. `rate` is that of init_failed."""
+    """One script's part of verdict.json. `rate` is that of all failures."""
     return {
         "trials": arm.trials,
         "outcomes": arm.outcomes,

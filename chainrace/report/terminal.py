@@ -61,9 +61,9 @@ class Terminal:
             "script",
             "trials",
             "outcomes",
-            "init_failed",
+            "failed",
             "95 % bounds",
-            "any failure",
+            "so below",
         ):
             table.add_column(
                 heading, justify="left" if heading in ("script", "outcomes") else "right"
@@ -86,7 +86,7 @@ class Terminal:
 def _row(name: str, arm: Arm) -> tuple[str, ...]:
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in arm.outcomes.items())
     # What clean trials are worth: the bound on the rate of any failure.
-    bound = f"< {arm.clean_bound:.1%}" if arm.failures == 0 else f"{arm.failures} seen"
+    bound = f"{arm.clean_bound:.1%}" if arm.failures == 0 else ""
     return (
         name,
         str(arm.trials),

@@ -48,6 +48,14 @@ def test_failures_without_the_outages_message_do_not_confirm() -> None:
     assert decide(strangers + [clean()] * 20).word == INCONCLUSIVE
 
 
+def test_one_signed_failure_and_many_lost_rules_are_confirmed() -> None:
+    lost = Judged(ORIGINAL, RULES_LOST, signature=False, hit=True, sampled=True)
+    signed = failed(sampled=False)
+    verdict = decide([signed] + [lost] * 8 + [clean()] * 8)
+    assert verdict.word == CONFIRMED
+    assert verdict.original.failures == verdict.original.trials == 8
+
+
 def test_rules_lost_alone_do_not_confirm_a_broken_initialisation() -> None:
     lost = Judged(ORIGINAL, RULES_LOST, signature=False, hit=True, sampled=True)
     assert decide([lost] * 20 + [clean()] * 20).word == INCONCLUSIVE
