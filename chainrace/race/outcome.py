@@ -15,7 +15,7 @@ INIT_FAILED: Literal["init_failed"] = "init_failed"
 RULES_LOST: Literal["rules_lost"] = "rules_lost"
 ENVIRONMENT: Literal["environment"] = "environment"
 
-# The outage's own words, and those of the legacy backend for the same loss:
+# The outage's own words, and what other iptables commands say of the same loss:
 # iptables v1.8.11 (nf_tables): Chain 'KUBE-FIREWALL' does not exist
 # iptables: No chain/target/match by that name.
 SIGNATURE = re.compile(r"Chain '?KUBE-[A-Z-]+'? does not exist|No chain/target/match by that name")

@@ -97,7 +97,7 @@ def decide(trials: Iterable[Judged]) -> Verdict:
         reason = f"the fixed script failed too: {fixed_failed[0].outcome}"
     elif not original.trials or not fixed.trials:
         word, reason = INCONCLUSIVE, "no trials of both scripts were completed"
-    elif original.failures == 0 and original.hits >= HELD_HITS:
+    elif not signed and original.failures == 0 and original.hits >= HELD_HITS:
         word = REFUTED
         reason = f"the original held in {original.hits} trials that hit the window"
     elif not signed:

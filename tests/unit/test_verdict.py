@@ -39,6 +39,11 @@ def test_an_original_that_held_where_the_window_was_hit_refutes() -> None:
     assert decide(held + [clean()] * 5).word == REFUTED
 
 
+def test_a_broken_start_in_the_search_forbids_saying_that_the_original_held() -> None:
+    held = [clean(ORIGINAL, hit=True)] * 9
+    assert decide([failed(sampled=False), *held] + [clean()] * 9).word == INCONCLUSIVE
+
+
 def test_an_original_that_held_outside_the_window_is_inconclusive() -> None:
     assert decide([clean(ORIGINAL)] * 50 + [clean()] * 50).word == INCONCLUSIVE
 
