@@ -104,7 +104,8 @@ def _version_of(path: Path) -> str:
         raise LabError(f"{path} does not run: {error}", remedy) from error
     found = re.fullmatch(r"Kubernetes v(\S+)\s*", said)  # Kubernetes v1.34.4
     if not found:
-        raise LabError(f"{path} does not say it is a kubelet: {said.strip()!r}", remedy)
+        first = said.splitlines()[0] if said else ""
+        raise LabError(f"{path} does not say it is a kubelet: {first!r}", remedy)
     return found[1]
 
 
