@@ -19,14 +19,15 @@ NODE = "node1"
 
 
 class Machine:
-    """One node's VM. Vagrant's own words go to a log that every error names."""
+    """One node's VM. Vagrant's own words go to two logs that every error names."""
 
     def __init__(self, paths: Paths, name: str = NODE) -> None:
         self._paths = paths
         self.name = name
         self.log = paths.logs / f"vagrant-{name}.log"
+        self._errors = paths.logs / f"vagrant-{name}.err"
         self._vagrant = vagrant.Vagrant(
-            root=str(paths.root), out_cm=self._sink, err_cm=self._sink, env=dict(os.environ)
+            root=str(paths.root), out_cm=self._sink, err_cm=self._error_sink, env=dict(os.environ)
         )
 
     @contextmanager
@@ -34,6 +35,17 @@ class Machine:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a") as sink:
             yield sink
+
+    @contextmanager
+    def _error_sink(self) -> Iterator[IO[str]]:
+        self._errors.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors.open("w") as sink:
+            yield sink
+
+    def _complaint(self) -> str:
+        """The first line of what Vagrant complained of last; the rest is advice."""
+        said = tail(self._errors, 100).strip()
+        return said.splitlines()[0] if said else "it said nothing"
 
     @property
     def domain(self) -> str:
@@ -70,8 +82,8 @@ class Machine:
             self._vagrant.up(vm_name=self.name, provision=True)
         except subprocess.CalledProcessError as error:
             raise LabError(
-                f"vagrant up {self.name} failed: {tail(self.log, 3)}",
-                f"see {self.log} and {self._paths.console(self.name)}",
+                f"vagrant up {self.name} failed: {self._complaint()}",
+                f"see {self._errors} and {self._paths.console(self.name)}",
             ) from error
 
     def _remove_leftovers(self) -> None:
@@ -92,7 +104,7 @@ class Machine:
             self._vagrant.destroy(vm_name=self.name)
         except subprocess.CalledProcessError as error:
             raise LabError(
-                f"vagrant destroy {self.name} failed: {tail(self.log, 3)}", "./lab down"
+                f"vagrant destroy {self.name} failed: {self._complaint()}", "./lab down"
             ) from error
 
 
