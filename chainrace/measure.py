@@ -20,6 +20,7 @@ from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
+from chainrace.gate.words import BEYOND
 from chainrace.host import box, image, libvirt, namespace, setup
 from chainrace.host.setup import Host, Step
 from chainrace.host.shell import as_root, run
@@ -30,8 +31,6 @@ from chainrace.race.verdict import ORIGINAL
 
 REPEATS = 3
 BOOT_SECONDS = 300
-RUN_SECONDS = 3600
-LAST_LINE = "Starting kubelet main sync loop"  # the call after the initialisation
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _bare_race(node: Connection) -> tuple[float, float]:
         "systemctl stop kubelet; nft flush ruleset; systemctl restart iptables; "
         "c=$(journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p'); s=$(date +%s%N); "
         "systemctl start kubelet; "
-        f"journalctl -f -u kubelet --after-cursor \"$c\" | grep -q -m 1 '{LAST_LINE}'; "
+        f"journalctl -f -u kubelet --after-cursor \"$c\" | grep -q -m 1 '{BEYOND}'; "
         "echo $(($(date +%s%N) - s))"
     )
     script = f"s=$(date +%s%N); {SCRIPTS_ON_NODE[ORIGINAL]}; echo $(($(date +%s%N) - s))"

@@ -21,20 +21,11 @@ from chainrace.gate.fanotify import OpenGate
 from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT, Command, describe
 from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.rules import NodeError
+from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 
 FIRE = "/run/chainrace/fire"
 CANARY = "KUBE-KUBELET-CANARY"
 PROGRAMS = re.compile(r"(ip6?tables|xtables|nft)\b")  # iptables, ip6tables-save, nft
-
-# pkg/kubelet/kubelet_network_linux.go and kubelet.go of Kubernetes:
-# I1121 06:31:22.1 1 kubelet_network_linux.go:54] "Initialized iptables rules." protocol="IPv4"
-INITIALISED = re.compile(r'Initialized iptables rules\.?" protocol="(IPv[46])"')
-# ... "Failed to initialize iptables rules; some functionality may be missing." protocol="IPv4"
-FAILED = re.compile(r'Failed to initialize iptables rules[^"]*" protocol="(IPv[46])"')
-# ... "Starting kubelet main sync loop": the call after the initialisation
-BEYOND = "Starting kubelet main sync loop"
-
-FAMILY_OF_PROTOCOL = {"IPv4": "ipv4", "IPv6": "ipv6"}
 
 
 @dataclass

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from chainrace.gate.words import FAILED, FAMILY_OF_PROTOCOL
 from chainrace.race import rules
 from chainrace.race.rules import FAMILIES, RuleSet
 from chainrace.race.trial import Seen
@@ -19,9 +20,6 @@ ENVIRONMENT: Literal["environment"] = "environment"
 # iptables v1.8.11 (nf_tables): Chain 'KUBE-FIREWALL' does not exist
 # iptables: No chain/target/match by that name.
 SIGNATURE = re.compile(r"Chain '?KUBE-[A-Z-]+'? does not exist|No chain/target/match by that name")
-
-# "Failed to initialize iptables rules; some functionality may be missing." protocol="IPv4"
-FAILED = re.compile(r'Failed to initialize iptables rules[^"]*" protocol="(IPv[46])"')
 
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that ..." err=<
 CAUSE = re.compile(r'"Failed to ensure [^"]*"')
@@ -103,6 +101,6 @@ def failure_causes(journal: tuple[str, ...]) -> dict[str, str]:
         elif inside:
             last.append(line.strip())
         elif found := FAILED.search(line):
-            causes["ipv4" if found[1] == "IPv4" else "ipv6"] = " ".join(last)
+            causes[FAMILY_OF_PROTOCOL[found[1]]] = " ".join(last)
             last = []
     return causes

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from chainrace.chance import Progress
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
-from chainrace.report.results import SEARCH
 
 LOG_WIDTH = 120
 COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow"}
@@ -47,11 +46,10 @@ class Terminal:
         left = ""
         if progress.left_seconds is not None:
             left = f", {progress.left_seconds:.0f} s left"
-        phase = "search" if record.phase == SEARCH else "sample"
         detail = f": {record.error}" if record.error else ""
         self.say(
-            f"  {record.number:4d} {phase} {record.script:<8} fired at {record.moment:6.3f} s  "
-            f"{record.outcome}{detail}  [{progress.done:.0%}{left}]"
+            f"  {record.number:4d} {record.phase} {record.script:<8} "
+            f"fired at {record.moment:6.3f} s  {record.outcome}{detail}  [{progress.done:.0%}{left}]"
         )
 
     def verdict(self, verdict: Verdict, where: str) -> None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from chainrace.gate import process, rules, trial
+from chainrace.gate import process, rules, trial, words
 
 
 def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
@@ -27,11 +27,11 @@ def test_other_programs_are_not(program: str) -> None:
 
 def test_kubelets_words_are_understood() -> None:
     line = 'I1121 kubelet_network_linux.go:54] "Initialized iptables rules." protocol="IPv4"'
-    found = trial.INITIALISED.search(line)
+    found = words.INITIALISED.search(line)
     assert found
     assert found[1] == "IPv4"
     older = 'kubelet_network_linux.go:56] "Initialized iptables rules" protocol="IPv6"'
-    assert trial.INITIALISED.search(older)
+    assert words.INITIALISED.search(older)
 
 
 def test_a_process_is_described_by_its_own_words() -> None:
