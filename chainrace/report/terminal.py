@@ -49,7 +49,8 @@ class Terminal:
         detail = f": {record.error}" if record.error else ""
         self.say(
             f"  {record.number:4d} {record.phase} {record.script:<8} "
-            f"fired at {record.moment:6.3f} s  {record.outcome}{detail}  [{progress.done:.0%}{left}]"
+            f"fired at {record.moment:6.3f} s  {record.outcome}{detail}  "
+            f"[{progress.done:.0%}{left}]"
         )
 
     def verdict(self, verdict: Verdict, where: str) -> None:
