@@ -105,7 +105,7 @@ class ChanceRun:
         """
         seen = self._clean_start()
         try:
-            self._reference = outcomes.reference_rules(seen)
+            self._reference = outcomes.reference_rules(seen.before, seen.ending)
         except ValueError as error:
             raise LabError(
                 f"no reference can be taken: {error}",
@@ -206,7 +206,7 @@ class ChanceRun:
             answer["error"] = f"the fixed script itself failed with code {code}"
         if answer["error"] is None:
             seen = trial.from_answer(answer)
-            judged = outcomes.judge(self._reference, seen)
+            judged = outcomes.judge(self._reference, seen.ending)
             record = record_of(number, script, phase, moment, seen=seen, outcome=judged)
         else:
             seen = None

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +16,18 @@ from chainrace import config as configuration
 from chainrace import measure as measuring
 from chainrace import session
 from chainrace.errors import LabError, UsageError
+from chainrace.force.exploration import Options
+from chainrace.force.replay import turns_of
 from chainrace.host import box, doctor, libvirt, setup
 from chainrace.host.packages import missing
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
+from chainrace.race import schedule as schedules
+from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
+from chainrace.race.outcome import HEALTHY
 from chainrace.race.verdict import EXIT_CODES
+from chainrace.report.folder import Folder
+from chainrace.report.force import ForceFolder
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 
@@ -36,6 +43,11 @@ app = typer.Typer(
 
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Only say what would be installed.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the node running afterwards.")]
+
+
+ScriptFile = Annotated[
+    Path | None, typer.Option("--script", help="A script of your own, by its file.")
+]
 
 
 def seconds(text: str) -> float:
@@ -114,6 +126,84 @@ def run(
     if as_json:
         print((folder.path / "verdict.json").read_text(), end="")
     raise typer.Exit(EXIT_CODES[verdict.word])
+
+
+@app.command()
+def explore(
+    *,
+    script: ScriptFile = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Time for exploring [no limit].")
+    ] = None,
+    preemptions: Annotated[
+        int | None,
+        typer.Option("--preemptions", min=0, help="A quick look: at most so many preemptions."),
+    ] = None,
+    nodes: Annotated[
+        int, typer.Option("--nodes", min=1, max=len(setup.NODES), help="So many nodes share it.")
+    ] = 1,
+    keep: Keep = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json.")] = False,
+) -> None:
+    """Force every interleaving of a script with kubelet's start; default: both scripts.
+
+    0: no interleaving harms kubelet (both scripts: confirmed); 1: one does; 3: not finished.
+    Stopped before its end, the same command goes on where it was.
+    """
+    options = Options(None if budget is None else seconds(budget), preemptions)
+    paths, config, terminal = Paths(), configuration.load(), Terminal(as_json=as_json)
+    with ExitStack() as stack:
+        up = [
+            stack.enter_context(session.node_up(paths, config, terminal.step, keep=keep, name=name))
+            for name in setup.NODES[:nodes]
+        ]
+        chosen = session.scripts(up, script)
+        folder = ForceFolder(paths.results)
+        terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
+        explored = session.explore(
+            paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal
+        )
+    for one in explored.values():
+        terminal.explored(one)
+    word, reason = conclusion(explored)
+    terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
+    if as_json:
+        print((folder.path / "verdict.json").read_text(), end="")
+    raise typer.Exit(EXIT_OF[word])
+
+
+@app.command()
+def replay(
+    name: Annotated[str, typer.Argument(help="A schedule, as in 's1 k7 s* k*'.")],
+    *,
+    script: ScriptFile = None,
+    times: Annotated[int, typer.Option("--times", min=1, help="So often.")] = 1,
+    keep: Keep = False,
+) -> None:
+    """Run exactly one schedule, from a fresh start (default script: the original).
+
+    0: kubelet stayed healthy every time; 1: it was harmed.
+    """
+    try:
+        schedule = schedules.parse(name)
+    except ValueError as error:
+        raise UsageError(str(error), "write it as in: ./lab replay 's1 k7 s* k*'") from error
+    turns_of(schedule)
+    paths, config, terminal = Paths(), configuration.load(), Terminal()
+    with session.node_up(paths, config, terminal.step, keep=keep) as node:
+        chosen = session.scripts([node], script)[-1]
+        folder = Folder(paths.results)
+        outcomes = session.replay(
+            config,
+            node,
+            script=chosen,
+            schedule=schedule,
+            times=times,
+            folder=folder.path,
+            terminal=terminal,
+        )
+    terminal.say(f"evidence: {folder.path.relative_to(paths.root)}")
+    raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 
 
 @app.command()

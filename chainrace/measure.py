@@ -25,6 +25,7 @@ from chainrace.host import box, image, libvirt, namespace, setup
 from chainrace.host.setup import Host, Step
 from chainrace.host.shell import as_root, run
 from chainrace.node.machine import Machine
+from chainrace.node.node import Node
 from chainrace.node.ssh import Connection
 from chainrace.paths import Paths
 from chainrace.race.verdict import ORIGINAL
@@ -171,7 +172,7 @@ def _bare_race(node: Connection) -> tuple[float, float]:
     )
 
 
-def _trials(node: session.Node, config: LabConfig, bare: float, step: Step) -> Iterator[Figure]:
+def _trials(node: Node, config: LabConfig, bare: float, step: Step) -> Iterator[Figure]:
     with step(f"{REPEATS} trials of the original"):
         phases: dict[str, list[float]] = {}
         wholes = []

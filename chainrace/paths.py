@@ -35,6 +35,11 @@ class Paths:
         return self.state / "store"
 
     @property
+    def explorations(self) -> Path:
+        """Explorations that were stopped before their end, to go on from."""
+        return self.state / "explorations"
+
+    @property
     def run(self) -> Path:
         """The private /run of libvirtd: its socket and its process ids."""
         return self.state / "run"

@@ -3,34 +3,34 @@
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits, Tell
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
+from chainrace.force.exploration import Options
+from chainrace.force.replay import Replayer
+from chainrace.force.run import ForceRun, Script, Teller, bring_script, script_on
 from chainrace.host import libvirt, setup
-from chainrace.host.setup import Host, Step
+from chainrace.host.setup import Step
 from chainrace.node.agent import Agent
 from chainrace.node.identity import versions
-from chainrace.node.machine import Machine
+from chainrace.node.line import port_of
+from chainrace.node.machine import NODE, Machine
+from chainrace.node.node import Node
 from chainrace.node.ssh import Connection
 from chainrace.paths import Paths
-from chainrace.race.verdict import Verdict, decide
+from chainrace.race.force import Explored
+from chainrace.race.outcome import Name
+from chainrace.race.schedule import Schedule
+from chainrace.race.verdict import FIXED, ORIGINAL, Verdict, decide
+from chainrace.report.force import ForceFolder, write_replay
 from chainrace.report.results import ResultsFolder
+from chainrace.report.terminal import Terminal
 
 CLEAN_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node that is up and answers: its connection, its agent, what it is."""
-
-    host: Host
-    machine: Machine
-    connection: Connection
-    agent: Agent
-    identity: dict[str, Any]
 
 
 @contextmanager
@@ -45,13 +45,15 @@ def libvirt_as_found(paths: Paths, *, keep: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def node_up(paths: Paths, config: LabConfig, step: Step, *, keep: bool) -> Iterator[Node]:
+def node_up(
+    paths: Paths, config: LabConfig, step: Step, *, keep: bool, name: str = NODE
+) -> Iterator[Node]:
     """A provisioned node with its clean state recorded.
 
     A node that was up before stays up; one that was brought up for this is removed
     afterwards with the libvirt that carried it, unless `keep`.
     """
-    machine = Machine(paths)
+    machine = Machine(paths, name)
     was_up = machine.is_up()
     with (
         libvirt_as_found(paths, keep=keep),
@@ -62,7 +64,10 @@ def node_up(paths: Paths, config: LabConfig, step: Step, *, keep: bool) -> Itera
             f"vagrant up {machine.name} ({host.acceleration.name}: {host.acceleration.reason})"
         ):
             machine.up(host)
-        with Connection(paths.ssh_config, machine.name) as connection, Agent(connection) as agent:
+        with (
+            Connection(paths.ssh_config, machine.name) as connection,
+            Agent(connection, port_of(paths, machine.domain)) as agent,
+        ):
             with step(f"bringing {machine.name} to its clean state"):
                 said = versions(connection)
                 agent.ask("clean", timeout=CLEAN_SECONDS)
@@ -123,3 +128,73 @@ def race(
         about = {**node.identity, "seed": run.seed, "window": run.window}
         folder.conclude(verdict, about, interrupted=not finished)
     return verdict
+
+
+def explore(
+    paths: Paths,
+    config: LabConfig,
+    nodes: list[Node],
+    *,
+    scripts: list[Script],
+    options: Options,
+    folder: ForceFolder,
+    teller: Teller,
+) -> dict[str, Explored]:
+    """Explore scripts by force and write verdict.json, also when interrupted midway.
+
+    With two scripts they are the outage's original and its fix, and the verdict is
+    theirs; with one it is that script's own word. Returns what was found, by script.
+    """
+    explored: dict[str, Explored] = {}
+    finished = False
+    try:
+        for script in scripts:
+            run = ForceRun(
+                paths,
+                nodes,
+                script,
+                options,
+                limit=config.limits.trial,
+                teller=teller,
+                keep=partial(folder.keep, script.name),
+            )
+            try:
+                run.run()
+            finally:
+                explored[script.name] = run.explored
+                folder.end_states(run.explored)
+        finished = True
+    finally:
+        folder.conclude(explored, nodes[0].identity, interrupted=not finished)
+    return explored
+
+
+def scripts(nodes: list[Node], file: Path | None) -> list[Script]:
+    """A script of the user's own, or the outage's fix and original. Raises UsageError."""
+    if file is not None:
+        return [bring_script(nodes, file)]
+    return [script_on(nodes[0], name, SCRIPTS_ON_NODE[name]) for name in (FIXED, ORIGINAL)]
+
+
+def replay(
+    config: LabConfig,
+    node: Node,
+    *,
+    script: Script,
+    schedule: Schedule,
+    times: int,
+    folder: Path,
+    terminal: Terminal,
+) -> list[Name]:
+    """Replay a schedule and tell each outcome; the evidence of each goes into the folder."""
+    replayer = Replayer(node.agent, script.path, config.limits.trial)
+    with terminal.step("taking the reference: kubelet's clean start"):
+        reference = replayer.reference()
+    outcomes: list[Name] = []
+    for number in range(1, times + 1):
+        replayed = replayer.run(schedule, reference)
+        write_replay(folder / f"{number:03d}", replayed)
+        terminal.replayed(replayed, number, times)
+        outcomes.append(replayed.outcome.name)
+    replayer.release()
+    return outcomes

@@ -1,9 +1,10 @@
-"""Stops every process at its open of one file, until it is allowed to go on.
+"""Stops every process at its open of some files, until it is allowed to go on.
 
 Marked on libxtables, which every iptables program loads just after its exec, this
 shows each of them while it still waits: its arguments can be read in /proc however
-short it will live, and nothing of it has touched the kernel's rules yet. When this
-process dies the kernel releases all that wait. Source: fanotify(7).
+short it will live, and nothing of it has touched the kernel's rules yet. Programs that
+load no such library are stopped at their exec. When this process dies the kernel
+releases all that wait. Source: fanotify(7).
 """
 
 import ctypes
@@ -16,6 +17,7 @@ FAN_CLOEXEC = 0x01
 FAN_NONBLOCK = 0x02
 FAN_MARK_ADD = 0x01
 FAN_OPEN_PERM = 0x10000
+FAN_OPEN_EXEC_PERM = 0x40000
 FAN_ALLOW = 0x01
 AT_FDCWD = -100
 
@@ -31,30 +33,38 @@ class Opening(NamedTuple):
 
     pid: int
     handle: int
+    in_exec: bool  # it waits in execve(2) for its own program
 
 
 class OpenGate:
-    """Permission events for opens of one file. Use as a context manager."""
+    """Permission events for opens of one file and execs of others. A context manager."""
 
-    def __init__(self, path: str) -> None:
-        """Mark the file. Raises OSError where the kernel lacks permission events."""
+    def __init__(self, opened: str, executed: "list[str]") -> None:
+        """Mark the files. Raises OSError where the kernel lacks permission events."""
         self._fd: int = _libc.fanotify_init(
             FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, os.O_RDONLY | os.O_CLOEXEC
         )
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "fanotify_init")
+        try:
+            self._mark(opened, FAN_OPEN_PERM)
+            for path in executed:
+                self._mark(path, FAN_OPEN_EXEC_PERM)
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def _mark(self, path: str, events: int) -> None:
         marked = _libc.fanotify_mark(
-            self._fd, FAN_MARK_ADD, ctypes.c_uint64(FAN_OPEN_PERM), AT_FDCWD, os.fsencode(path)
+            self._fd, FAN_MARK_ADD, ctypes.c_uint64(events), AT_FDCWD, os.fsencode(path)
         )
         if marked < 0:
-            error = ctypes.get_errno()
-            os.close(self._fd)
-            raise OSError(error, f"fanotify_mark {path}")
+            raise OSError(ctypes.get_errno(), f"fanotify_mark {path}")
 
     def fileno(self) -> int:
         return self._fd
 
-    def openings(self) -> list[Opening]:
+    def openings(self) -> "list[Opening]":
         """Those that wait now; empty when nobody does."""
         try:
             data = os.read(self._fd, 65536)
@@ -63,8 +73,8 @@ class OpenGate:
         found = []
         offset = 0
         while offset < len(data):
-            length, _, _, _, _, handle, pid = EVENT.unpack_from(data, offset)
-            found.append(Opening(pid, handle))
+            length, _, _, _, mask, handle, pid = EVENT.unpack_from(data, offset)
+            found.append(Opening(pid, handle, bool(mask & FAN_OPEN_EXEC_PERM)))
             offset += length
         return found
 

@@ -6,26 +6,21 @@ limit only tells a broken environment from a slow one.
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 import select
-import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from chainrace.gate import rules
+from chainrace.gate.armed import ArmedScript, main_pid
 from chainrace.gate.fanotify import OpenGate
-from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT, Command, describe
+from chainrace.gate.journal import Journal
+from chainrace.gate.monitor import canaries_done
+from chainrace.gate.process import KUBELET, KUBELET_UNIT, OTHER, PROGRAMS, Command, describe
 from chainrace.gate.procevents import Ended, ProcessEvents
+from chainrace.gate.programs import library, without_library
 from chainrace.gate.rules import NodeError
-from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
-
-FIRE = "/run/chainrace/fire"
-CANARY = "KUBE-KUBELET-CANARY"
-PROGRAMS = re.compile(r"(ip6?tables|xtables|nft)\b")  # iptables, ip6tables-save, nft
 
 
 @dataclass
@@ -38,21 +33,9 @@ class Watch:
     script_ended: float | None = None
     script_code: int | None = None
     settled: float | None = None
-    beyond: bool = False
     words: dict[str, str] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
-
-
-def _library() -> str:
-    found = glob.glob("/usr/lib*/libxtables.so.*") + glob.glob("/usr/lib*/*/libxtables.so.*")
-    if not found:
-        raise NodeError("no libxtables.so on this node: its iptables cannot be watched")
-    return os.path.realpath(found[0])
-
-
-def _main_pid(unit: str) -> int:
-    return int(rules.run(["systemctl", "show", "-P", "MainPID", unit]).strip())
 
 
 class _Trial:
@@ -62,82 +45,35 @@ class _Trial:
         self.deadline = time.monotonic() + limit
         self.watch = Watch()
         self.running: dict[int, Command] = {}
-        self.script_pid: int | None = None
+        self.armed: ArmedScript | None = None
         self.kubelet_pid: int | None = None
-        self._rest = b""
 
     def run(self) -> Watch:
         """Race, to the last fact. Raises NodeError when the environment is broken."""
         with ExitStack() as stack:
-            cursor = rules.run(["journalctl", "-n", "0", "--show-cursor"]).split("-- cursor: ")[-1]
             if self.script is not None:
-                self._arm(stack, self.script)
+                self.armed = stack.enter_context(ArmedScript(self.script))
             events = stack.enter_context(ProcessEvents())
-            gate = stack.enter_context(OpenGate(_library()))
-            journal = self._follow(stack, cursor.strip())
+            gate = stack.enter_context(OpenGate(library(), without_library()))
+            journal = stack.enter_context(Journal())
+            self.watch.journal, self.watch.words = journal.lines, journal.words
             self.watch.started = time.monotonic()
             rules.run(["systemctl", "start", KUBELET_UNIT])
-            self.kubelet_pid = _main_pid(KUBELET_UNIT)
+            self.kubelet_pid = main_pid(KUBELET_UNIT)
             self._loop(gate, events, journal)
         if self.watch.first_step is None:
             raise NodeError("kubelet initialised without running iptables once")
         self.watch.settled = time.monotonic()
         return self.watch
 
-    @staticmethod
-    def _follow(stack: ExitStack, cursor: str) -> int:
-        """Start reading kubelet's journal from a cursor on; returns the pipe to read."""
-        journal, its_end = os.pipe()
-        follower = subprocess.Popen(
-            [
-                *("journalctl", "--follow", "--output=cat", "--unit", KUBELET_UNIT),
-                *("--after-cursor", cursor),
-            ],
-            stdout=its_end,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(its_end)
-        stack.callback(os.close, journal)
-        stack.callback(follower.wait)
-        stack.callback(follower.kill)
-        return journal
-
-    def _arm(self, stack: ExitStack, script: str) -> None:
-        """Start the script's unit, its shell waiting at its first line."""
-        if not os.access(script, os.X_OK):
-            raise NodeError(f"{script} is not an executable file on this node")
-        if not os.path.exists(FIRE):
-            os.mkfifo(FIRE, 0o600)
-        # One may be left of an agent that was killed while it was armed.
-        self._disarm()
-        rules.run(
-            [
-                *("systemd-run", "--quiet", "--collect", f"--unit={SCRIPT_UNIT}"),
-                *("--property=Type=exec", "/bin/sh", "-c"),
-                *(f'read -r _ <{FIRE}; exec "$0"', script),
-            ]
-        )
-        stack.callback(self._disarm)
-        self.script_pid = _main_pid(SCRIPT_UNIT)
-
-    @staticmethod
-    def _disarm() -> None:
-        """End the script's unit; most often it is gone already, and that is no error."""
-        subprocess.run(["systemctl", "stop", SCRIPT_UNIT], stderr=subprocess.DEVNULL, check=False)
-
-    def _fire(self) -> None:
-        with open(os.open(FIRE, os.O_RDWR), "w", encoding="ascii") as fifo:
-            fifo.write("now\n")
-        self.watch.fired = time.monotonic()
-
-    def _loop(self, gate: OpenGate, events: ProcessEvents, journal: int) -> None:
+    def _loop(self, gate: OpenGate, events: ProcessEvents, journal: Journal) -> None:
         poll = select.poll()
-        for descriptor in (gate.fileno(), events.fileno(), journal):
-            poll.register(descriptor, select.POLLIN)
-        while not self._over():
+        for source in (gate, events, journal):
+            poll.register(source.fileno(), select.POLLIN)
+        while missing := self._missing(journal):
             now = time.monotonic()
             if now > self.deadline:
-                raise NodeError(f"the trial's limit passed; {self._missing()}")
+                raise NodeError(f"the trial's limit passed; {missing}")
             wait = self.deadline - now
             due = self._due()
             if due is not None:
@@ -151,8 +87,13 @@ class _Trial:
             if events.fileno() in ready:
                 for ended in events.ended():
                     self._end(ended)
-            if journal in ready:
-                self._hear(os.read(journal, 65536))
+            if journal.fileno() in ready:
+                journal.hear()
+
+    def _fire(self) -> None:
+        assert self.armed is not None  # noqa: S101 - only a script that is armed is due
+        self.armed.fire()
+        self.watch.fired = time.monotonic()
 
     def _due(self) -> float | None:
         """When the script is to be fired; None before the anchor, and after the shot."""
@@ -163,7 +104,7 @@ class _Trial:
     def _see(self, gate: OpenGate) -> None:
         for opening in gate.openings():
             now = time.monotonic()
-            command = describe(opening.pid, now)
+            command = describe(opening.pid, now, in_exec=opening.in_exec)
             gate.allow(opening)
             if command is None or not PROGRAMS.match(command.program):
                 continue
@@ -171,61 +112,33 @@ class _Trial:
                 continue  # one process may open the library more than once
             self.running[opening.pid] = command
             self.watch.commands.append(command)
-            if command.actor == "kubelet" and self.watch.first_step is None:
+            if command.actor == KUBELET and self.watch.first_step is None:
                 self.watch.first_step = now
 
     def _end(self, ended: Ended) -> None:
         command = self.running.pop(ended.pid, None)
         if command is not None:
             command.ended, command.code = ended.time, ended.code
-        if ended.pid == self.script_pid:
+        if self.armed is not None and ended.pid == self.armed.pid:
             self.watch.script_ended, self.watch.script_code = ended.time, ended.code
             if self.watch.fired is None:
                 raise NodeError("the script's shell ended before it was fired")
         if ended.pid == self.kubelet_pid:
             raise NodeError(f"kubelet ended with {ended.code} in the middle of the trial")
 
-    def _hear(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for raw in lines:
-            line = raw.decode(errors="replace")
-            self.watch.journal.append(line)
-            for pattern, word in ((INITIALISED, "initialised"), (FAILED, "failed")):
-                found = pattern.search(line)
-                if found:
-                    self.watch.words.setdefault(FAMILY_OF_PROTOCOL[found[1]], word)
-            self.watch.beyond = self.watch.beyond or BEYOND in line
-
-    def _over(self) -> bool:
-        return not self._missing()
-
-    def _missing(self) -> str:
+    def _missing(self, journal: Journal) -> str:
         """What the trial still waits for, in words; empty when nothing."""
-        if not self.watch.beyond:
+        if not journal.beyond:
             return "kubelet has not gone beyond its iptables initialisation"
         if self.script is not None and self.watch.script_ended is None:
             return "the script has not ended"
-        for family, word in self.watch.words.items():
-            if word == "initialised" and not self._canaries_done(family):
+        for family, word in journal.words.items():
+            if word == "initialised" and not canaries_done(self.watch.commands, family):
                 return f"kubelet has not set up its {family} canaries"
-        mine = [command for command in self.running.values() if command.actor != "other"]
+        mine = [command for command in self.running.values() if command.actor != OTHER]
         if mine:
             return f"{mine[0].program} {' '.join(mine[0].arguments)} has not ended"
         return ""
-
-    def _canaries_done(self, family: str) -> bool:
-        """The monitor's first round: mangle, nat, filter, in that order (iptables.go)."""
-        program = {"ipv4": "iptables", "ipv6": "ip6tables"}[family]
-        return any(
-            command.actor == "kubelet"
-            and command.program == program
-            and command.ended is not None
-            and "-N" in command.arguments
-            and CANARY in command.arguments
-            # 0: made; 1: there already; anything else ends the round (iptables.go)
-            and ("filter" in command.arguments or command.code not in (0, 1))
-            for command in self.watch.commands
-        )
 
 
 def run_trial(clean: rules.CleanState, script: str | None, delay: float, limit: float) -> Any:

@@ -13,7 +13,8 @@ from chainrace.host.image import Image
 from chainrace.host.kubelet import Kubelet
 from chainrace.paths import LOGS_INSIDE, Paths
 
-NODES = ["node1"]
+# The first is what `vagrant up` brings; the others help to explore.
+NODES = ["node1", "node2", "node3", "node4"]
 
 Step = Callable[[str], AbstractContextManager[None]]
 

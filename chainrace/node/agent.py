@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import chainrace
 from chainrace.errors import LabError
+from chainrace.node.line import open_line
 from chainrace.node.ssh import Connection
 
 ARCHIVE = "/run/chainrace/agent.zip"
@@ -27,15 +28,25 @@ class AgentError(LabError):
     """The node could not do what was asked; what it said is in `what`."""
 
 
-class Agent:
-    """Requests to a node, one at a time. Use as a context manager."""
+class RefusedError(AgentError):
+    """The node answered that it cannot; its line still works."""
 
-    def __init__(self, connection: Connection) -> None:
+
+class Agent:
+    """Requests to a node, one at a time. Use as a context manager.
+
+    `survives_restore`: whether its line outlives a restored snapshot of the node.
+    """
+
+    def __init__(self, connection: Connection, port: Path | None = None) -> None:
+        """Bring the agent to the node and start it, on `port` where the node has one."""
         self._name = connection.name
         # An agent whose lab was interrupted may still be in the middle of a trial.
         connection.succeed("mkdir -p /run/chainrace; pkill -f '[c]hainrace.gate' || true")
         connection.put(_archive(), ARCHIVE)
-        self._channel = connection.open(f"PYTHONPATH={ARCHIVE} exec python3 -m chainrace.gate")
+        command = f"PYTHONPATH={ARCHIVE} python3 -m chainrace.gate"
+        self._line = open_line(connection, command, port)
+        self.survives_restore = self._line.survives_restore
         self._rest = b""
 
     def ask(self, request: str, *, timeout: float, **arguments: Any) -> Any:
@@ -44,9 +55,9 @@ class Agent:
         `timeout` in seconds. Raises AgentError when the node says it cannot, or
         when it does not answer in time; after the latter the line is of no use.
         """
-        self._channel.settimeout(timeout)
+        self._line.settimeout(timeout)
         try:
-            self._channel.sendall(json.dumps({"do": request, **arguments}).encode() + b"\n")
+            self._line.sendall(json.dumps({"do": request, **arguments}).encode() + b"\n")
         except OSError as error:
             raise AgentError(
                 f"{self._name}: the line is gone before '{request}': {error}",
@@ -54,30 +65,28 @@ class Agent:
             ) from error
         while b"\n" not in self._rest:
             try:
-                data = self._channel.recv(1 << 20)
+                data = self._line.recv(1 << 20)
             except TimeoutError as error:
                 raise AgentError(
                     f"{self._name}: no answer to '{request}' within {timeout:.0f} s",
                     "see the node's console under .lab/log",
                 ) from error
             if not data:
-                said = self._channel.recv_stderr(1 << 16).decode(errors="replace").strip()
-                last = said.splitlines()[-1] if said else "it said nothing"
                 raise AgentError(
-                    f"{self._name}: the agent ended during '{request}': {last}",
+                    f"{self._name}: the agent ended during '{request}': {self._line.last_words()}",
                     "see the node's console under .lab/log",
                 )
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         reply = json.loads(line)
         if "error" in reply:
-            raise AgentError(
+            raise RefusedError(
                 f"{self._name}: {reply['error']}", f"look at the node: ./lab ssh {self._name}"
             )
         return reply["ok"]
 
     def close(self) -> None:
-        self._channel.close()
+        self._line.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,8 @@
 
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -31,11 +33,16 @@ class Connection:
     def __init__(self, config: Path, name: str) -> None:
         """Connect. Raises LabError when the node does not answer."""
         self.name = name
-        try:
-            entry = paramiko.SSHConfig.from_path(str(config)).lookup(name)
-        except FileNotFoundError as error:
-            raise LabError(f"there is no {config}", "./lab setup") from error
+        self._config = config
         self.client = paramiko.SSHClient()
+        self._connect()
+
+    def _connect(self) -> None:
+        name = self.name
+        try:
+            entry = paramiko.SSHConfig.from_path(str(self._config)).lookup(name)
+        except FileNotFoundError as error:
+            raise LabError(f"there is no {self._config}", "./lab setup") from error
         self.client.load_host_keys(entry["userknownhostsfile"])
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         try:
@@ -55,6 +62,15 @@ class Connection:
                 f"{name} does not answer ssh: {error or type(error).__name__}",
                 "is it up? vagrant status; its console is under .lab/log",
             ) from error
+
+    @contextmanager
+    def closed_meanwhile(self) -> Iterator[None]:
+        """Closed inside, the same again afterwards: no connection outlives a snapshot."""
+        self.close()
+        try:
+            yield
+        finally:
+            self._connect()
 
     def run(self, command: str, *, timeout: float = 60) -> Result:
         """Run a shell command to its end. `timeout` in seconds; raises LabError past it."""

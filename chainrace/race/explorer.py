@@ -1,92 +1,156 @@
 """Depth-first over the graph of states that interleavings can reach. No I/O.
 
-The explorer says which step to try from which state; whoever drives the node does it
-and tells what came of it. A state reached on two ways is explored once. With the
-reduction, a step that no other actor can ever conflict with is taken alone: the
-other orders lead to the same end states (a persistent set of one; Godefroid, Partial-
-Order Methods for the Verification of Concurrent Systems, 1996). States only grow
-along a path (each holds its actors' histories), so there are no cycles to mind.
+The explorer says which steps to try from which state; whoever drives the node makes
+them and tells what came of it. A state reached on two ways is explored once. With the
+reduction, steps that nothing which another actor may still do can conflict with are
+taken alone: the other orders lead to the same end states (persistent sets; Godefroid,
+Partial-Order Methods for the Verification of Concurrent Systems, 1996). States only
+grow along a path (each holds its actors' histories), so there are no cycles to mind.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chainrace.race.step import Footprint
 
+Path = tuple[str, ...]  # actors, a step each
+
 
 @dataclass(frozen=True)
 class Observation:
-    """A state as the node shows it: its identity, and each actor's next step if it has one."""
+    """A state as the explorer needs it.
 
-    key: Hashable
+    `enabled` is each actor's next step, `futures` all that each may still do, `runs`
+    how many steps an actor may make at once without any other noticing.
+    """
+
+    key: str
     enabled: Mapping[str, Footprint]
+    futures: Mapping[str, Footprint]
+    runs: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Task:
-    """Go to the state that `path` (actors, a step each) leads to, and let `actor` step."""
+    """Go to the state `origin` by `path`, and let `actor` make so many steps."""
 
-    path: tuple[str, ...]
+    origin: str
+    path: Path
     actor: str
+    steps: int
 
 
-class UnexpectedStepError(Exception):
-    """An actor wants what its known future does not hold: the reduction would be unsound."""
+@dataclass(frozen=True)
+class Edge:
+    """Where an actor's steps led to, and how many they were."""
+
+    target: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class _Open:
+    key: str
+    path: Path
+    actor: str
+    last: str  # who made the last step that had a rival
+    preemptions: int
 
 
 @dataclass
 class Explorer:
-    """The graph so far. `futures` says all that an actor may still do, by actor.
+    """The graph so far. Ask `take`, make the steps, `tell`; until nothing is open.
 
-    Without `futures` nothing is reduced. Ask `next_task` until it is None, telling
-    each result by `tell`; then `ends` has every end state with its shortest known path.
+    Without `reduced` every order is tried. `preemptions` bounds how often an actor is
+    stopped although it could go on; None is no bound.
     """
 
     initial: Observation
-    futures: Mapping[str, Footprint] | None = None
-    ends: dict[Hashable, tuple[str, ...]] = field(default_factory=dict)
-    edges: dict[Hashable, dict[str, Hashable]] = field(default_factory=dict)
+    reduced: bool = True
+    preemptions: int | None = None
+    seen: dict[str, Observation] = field(default_factory=dict)
+    edges: dict[str, dict[str, Edge]] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
     merges: int = 0
-    _open: list[tuple[Hashable, Task]] = field(default_factory=list)
+    _stack: list[_Open] = field(default_factory=list)
+    _taken: dict[tuple[str, str], list[_Open]] = field(default_factory=dict)
+    _entered: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._enter(self.initial, ())
+        self._meet(self.initial, ())
+        self._enter(self.initial.key, (), "", 0)
 
     @property
     def states(self) -> int:
         """How many different states were found."""
-        return len(self.edges)
+        return len(self.seen)
+
+    @property
+    def transitions(self) -> int:
+        """How many steps (or runs of steps) between states were made."""
+        return sum(len(edges) for edges in self.edges.values())
 
     @property
     def open(self) -> int:
-        """How many steps are still to be tried."""
-        return len(self._open)
+        """How many steps are still to be tried, as far as is known."""
+        return len(self._stack) + len(self._taken)
 
-    def next_task(self) -> Task | None:
-        """The step to try next, deepest first; None when nothing is left."""
-        return self._open[-1][1] if self._open else None
+    @property
+    def ends(self) -> list[str]:
+        """The end states: no actor has a step left."""
+        return [key for key, seen in self.seen.items() if not seen.enabled]
 
-    def tell(self, task: Task, seen: Observation) -> None:
-        """Take in which state the step of `next_task` led to. Raises UnexpectedStepError."""
-        origin, expected = self._open.pop()
-        if task != expected:
-            raise ValueError(f"told of {task}, asked for {expected}")
-        self.edges[origin][task.actor] = seen.key
-        path = (*task.path, task.actor)
-        if seen.key in self.edges:
+    def take(self, near: Path = ()) -> Task | None:
+        """The next steps to try, the closest to `near`; None when none is free now.
+
+        What was taken and not told yet may open more.
+        """
+        while self._stack:
+            at = self._closest(near)
+            wanted = self._stack.pop(at)
+            edge = self.edges[wanted.key].get(wanted.actor)
+            if edge is not None:
+                self._follow(wanted, edge)
+                continue
+            name = (wanted.key, wanted.actor)
+            if name in self._taken:
+                self._taken[name].append(wanted)
+                continue
+            self._taken[name] = [wanted]
+            runs = self.seen[wanted.key].runs[wanted.actor] if self.reduced else 1
+            return Task(wanted.key, self.paths[wanted.key], wanted.actor, runs)
+        return None
+
+    def give_back(self, task: Task) -> None:
+        """Put a task back that was not done."""
+        self._stack.extend(self._taken.pop((task.origin, task.actor)))
+
+    def tell(self, task: Task, steps: int, seen: Observation) -> None:
+        """Take in which state a task's steps led to. Raises ValueError for one not taken."""
+        waiting = self._taken.pop((task.origin, task.actor), None)
+        if waiting is None:
+            raise ValueError(f"told of {task}, which was not taken")
+        edge = Edge(seen.key, steps)
+        self.edges[task.origin][task.actor] = edge
+        if seen.key in self.seen:
             self.merges += 1
-            if seen.key in self.ends and len(path) < len(self.ends[seen.key]):
-                self.ends[seen.key] = path
-            return
-        self._enter(seen, path)
+        else:
+            self._meet(seen, (*task.path, *(task.actor,) * steps))
+        for one in waiting:
+            self._follow(one, edge)
+
+    def leads_through(self, path: Path) -> bool:
+        """Whether the way to something open leads along a path."""
+        waiting = (one for taken in self._taken.values() for one in taken)
+        return any(self.paths[one.key][: len(path)] == path for one in (*self._stack, *waiting))
 
     def interleavings(self) -> int:
         """How many ways through the explored graph lead from its start to an end."""
-        ways: dict[Hashable, int] = {}
+        ways: dict[str, int] = {}
         stack = [self.initial.key]
         while stack:
             key = stack[-1]
-            targets = self.edges[key].values()
+            targets = [edge.target for edge in self.edges[key].values()]
             waiting = [target for target in targets if target not in ways]
             if waiting:
                 stack.extend(waiting)
@@ -95,25 +159,74 @@ class Explorer:
                 stack.pop()
         return ways[self.initial.key]
 
-    def _enter(self, seen: Observation, path: tuple[str, ...]) -> None:
-        self.edges[seen.key] = {}
-        if not seen.enabled:
-            self.ends[seen.key] = path
-            return
-        for actor in reversed(self._to_try(seen)):
-            self._open.append((seen.key, Task(path, actor)))
-
-    def _to_try(self, seen: Observation) -> list[str]:
-        """The actors whose next step must be tried here."""
+    def to_try(self, key: str) -> tuple[str, ...]:
+        """The actors whose next step must be tried from a state."""
+        seen = self.seen[key]
         actors = sorted(seen.enabled)
-        if self.futures is None:
-            return actors
-        for actor in actors:
-            wanted, known = seen.enabled[actor], self.futures[actor]
-            if not (wanted.reads <= known.reads and wanted.writes <= known.writes):
-                raise UnexpectedStepError(f"{actor} wants {wanted}, which is not in its future")
-        for actor in actors:
-            others = (self.futures[other] for other in actors if other != actor)
-            if not any(seen.enabled[actor].conflicts(future) for future in others):
-                return [actor]
-        return actors
+        if not self.reduced:
+            return tuple(actors)
+        sets = [self._persistent(seen, actor) for actor in actors]
+        return min(sets, key=len, default=())
+
+    def _closest(self, near: Path) -> int:
+        """The open task whose state lies furthest along `near`; the newest of those."""
+        best, length = len(self._stack) - 1, -1
+        for at in range(len(self._stack) - 1, -1, -1):
+            common = _common(self._stack[at].path, near)
+            if common > length:
+                best, length = at, common
+        return best
+
+    def _meet(self, seen: Observation, path: Path) -> None:
+        self.seen[seen.key] = seen
+        self.edges[seen.key] = {}
+        self.paths[seen.key] = path
+
+    def _follow(self, wanted: _Open, edge: Edge) -> None:
+        path = (*wanted.path, *(wanted.actor,) * edge.steps)
+        self._enter(edge.target, path, wanted.last, wanted.preemptions)
+
+    def _enter(self, key: str, path: Path, last: str, preemptions: int) -> None:
+        """Open what must be tried from a state, unless that was done at no higher cost.
+
+        A step without a rival could as well be made later, right before its actor's
+        next: it neither preempts anyone nor is it what a preemption is counted from.
+        """
+        if self.preemptions is None:
+            last = ""
+        best = self._entered.get((key, last))
+        if best is not None and (self.preemptions is None or best <= preemptions):
+            return
+        self._entered[key, last] = preemptions
+        choice = self.to_try(key)
+        for actor in reversed(choice):
+            cost = preemptions + (last in choice and actor != last)
+            if self.preemptions is None or cost <= self.preemptions:
+                rival = actor if len(choice) > 1 else last
+                self._stack.append(_Open(key, path, actor, rival, cost))
+
+    def _persistent(self, seen: Observation, first: str) -> tuple[str, ...]:
+        """The smallest set with this actor that no other actor's future can conflict with."""
+        chosen = {first}
+        while True:
+            against = {
+                other
+                for other in seen.futures
+                if other not in chosen
+                and any(seen.enabled[one].conflicts(seen.futures[other]) for one in chosen)
+            }
+            if not against:
+                return tuple(sorted(chosen))
+            if not against <= seen.enabled.keys():
+                # One that cannot step now comes into it: what would let it is unknown.
+                return tuple(sorted(seen.enabled))
+            chosen |= against
+
+
+def _common(one: Path, other: Path) -> int:
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count

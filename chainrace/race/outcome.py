@@ -1,20 +1,29 @@
 """What became of kubelet's rules in one trial, against the reference."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from chainrace.gate.words import FAILED, FAMILY_OF_PROTOCOL
 from chainrace.race import rules
 from chainrace.race.rules import FAMILIES, RuleSet
-from chainrace.race.trial import Seen
+from chainrace.race.trial import Ending
 
-Name = Literal["healthy", "init_failed", "rules_lost", "environment"]
+Name = Literal["healthy", "init_failed", "rules_lost", "hint_lost", "canary_lost", "environment"]
 HEALTHY: Literal["healthy"] = "healthy"
 INIT_FAILED: Literal["init_failed"] = "init_failed"
 RULES_LOST: Literal["rules_lost"] = "rules_lost"
+HINT_LOST: Literal["hint_lost"] = "hint_lost"
+CANARY_LOST: Literal["canary_lost"] = "canary_lost"
 ENVIRONMENT: Literal["environment"] = "environment"
+# Several can hold at once; one name alone is that of the first of these.
+WORST_FIRST: tuple[Name, ...] = (INIT_FAILED, RULES_LOST, HINT_LOST, CANARY_LOST, HEALTHY)
+
+HINT, CANARY = "KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"
+# Where azure-npm looks, and in which order (npm/pkg/dataplane/policies/chain-management_linux.go
+# of azure-container-networking): table mangle, the hint, then the canary.
+DETECTED_BY = (f"mangle :{HINT}", f"mangle :{CANARY}")
 
 # The outage's own words, and what other iptables commands say of the same loss:
 # iptables v1.8.11 (nf_tables): Chain 'KUBE-FIREWALL' does not exist
@@ -27,61 +36,84 @@ CAUSE = re.compile(r'"Failed to ensure [^"]*"')
 
 @dataclass(frozen=True)
 class FamilyOutcome:
-    """One family: the class, kubelet's own cause for a failure, what is missing."""
+    """One family: its classes, kubelet's own cause for a failure, what is missing."""
 
-    outcome: Name
+    classes: tuple[Name, ...]
     cause: str = ""
     missing: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Name:
+        return worst(self.classes)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Both families; the trial's class is the worst of them."""
+    """Both families; the trial's one name is the worst of their classes."""
 
     families: Mapping[str, FamilyOutcome]
     signature: bool  # kubelet failed, with the outage's own message
+    detected_by: str | None  # the chain that azure-npm would find, None for the outage
 
     @property
     def name(self) -> Name:
-        classes = {family.outcome for family in self.families.values()}
-        if INIT_FAILED in classes:
-            return INIT_FAILED
-        return RULES_LOST if RULES_LOST in classes else HEALTHY
+        return worst(name for family in self.families.values() for name in family.classes)
 
 
-def reference_rules(seen: Seen) -> dict[str, RuleSet]:
-    """The rules that a clean start leaves, by family.
+def worst(classes: Iterable[Name]) -> Name:
+    """The gravest of some classes."""
+    return min(classes, key=WORST_FIRST.index)
+
+
+def reference_rules(before: Mapping[str, str], ending: Ending) -> dict[str, RuleSet]:
+    """The rules that a clean start leaves, by family; `before` are those it began with.
 
     Raises ValueError when that start was not clean: then nothing can be compared.
     """
     for family in FAMILIES:
-        if seen.words.get(family) != "initialised":
+        if ending.words.get(family) != "initialised":
             raise ValueError(f"kubelet did not initialise {family} even on a clean start")
-    found = {family: rules.parse(seen.after[family]) for family in FAMILIES}
+    found = {family: rules.parse(ending.after[family]) for family in FAMILIES}
     for family in FAMILIES:
-        if not found[family].missing_from(rules.parse(seen.before[family])):
+        if not found[family].missing_from(rules.parse(before[family])):
             raise ValueError(f"kubelet's clean start added no {family} rules at all")
     return found
 
 
-def judge(reference: Mapping[str, RuleSet], seen: Seen) -> Outcome:
+def judge(reference: Mapping[str, RuleSet], ending: Ending) -> Outcome:
     """Compare what a trial left with the reference, family by family."""
-    causes = failure_causes(seen.journal)
+    causes = failure_causes(ending.journal)
+    left = {family: rules.parse(ending.after[family]) for family in FAMILIES}
     families = {}
     for family in FAMILIES:
-        missing = reference[family].missing_from(rules.parse(seen.after[family]))
-        word = seen.words.get(family)
+        missing = reference[family].missing_from(left[family])
+        word = ending.words.get(family)
+        classes = _classes(missing, initialised=word == "initialised")
+        cause = ""
         if word == "failed":
-            families[family] = FamilyOutcome(INIT_FAILED, causes.get(family, ""), missing)
+            cause = causes.get(family, "")
         elif word is None:
             # NewBestEffort drops a family whose first look fails, and says nothing.
             cause = "kubelet went on without a word about this family"
-            families[family] = FamilyOutcome(INIT_FAILED, cause, missing)
-        elif missing:
-            families[family] = FamilyOutcome(RULES_LOST, missing=missing)
-        else:
-            families[family] = FamilyOutcome(HEALTHY)
-    return Outcome(families, any(SIGNATURE.search(one.cause) for one in families.values()))
+        families[family] = FamilyOutcome(classes, cause, missing)
+    return Outcome(
+        families,
+        signature=any(SIGNATURE.search(one.cause) for one in families.values()),
+        detected_by=next((name for name in DETECTED_BY if name in left["ipv4"].entries), None),
+    )
+
+
+def _classes(missing: tuple[str, ...], *, initialised: bool) -> tuple[Name, ...]:
+    """Every class that holds. A kubelet that failed has made no canaries to lose."""
+    found: list[Name] = [] if initialised else [INIT_FAILED]
+    others = [entry for entry in missing if not entry.endswith((f":{HINT}", f":{CANARY}"))]
+    if initialised and others:
+        found.append(RULES_LOST)
+    if any(entry.endswith(f":{HINT}") for entry in missing):
+        found.append(HINT_LOST)
+    if initialised and any(entry.endswith(f":{CANARY}") for entry in missing):
+        found.append(CANARY_LOST)
+    return tuple(found) or (HEALTHY,)
 
 
 def failure_causes(journal: tuple[str, ...]) -> dict[str, str]:

@@ -1,32 +1,38 @@
 """What one command reads and writes: two that touch nothing in common may be swapped.
 
 A footprint errs on the side of too much: a conflict that is not there costs time,
-one that is overlooked would lose an end state.
+one that is overlooked would lose an end state. Both backends count as one.
 """
 
 from dataclasses import dataclass
 
 from chainrace.race.rules import FAMILIES
-from chainrace.race.trial import Command
+from chainrace.race.trial import Call
 
 TABLES = ("filter", "nat", "mangle", "raw", "security")
-# Parts of a table that can be touched by themselves: no rule asks for another's
-# counter, and no chain's making depends on a policy (iptables(8): -Z, -P).
-RULES, POLICY, COUNTERS = "rules", "policy", "counters"
-PARTS = (RULES, POLICY, COUNTERS)
-READING = frozenset({"-S", "--list-rules", "-L", "--list", "-C", "--check"})
+# Parts of a table that can be touched by themselves (iptables(8)): which user chains
+# there are, the rules in all chains, the policies, the counters. Counters are no part
+# of a state: a save reads them, and what comes back differs by them alone.
+CHAINS, RULES, POLICY, COUNTERS = "chains", "rules", "policy", "counters"
+PARTS = (CHAINS, RULES, POLICY, COUNTERS)
+
 ASKING = frozenset({"-V", "--version", "-h", "--help"})
+LISTING = frozenset({"-S", "--list-rules", "-L", "--list"})
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Resources by name: `ipv4/filter/rules`, `saved/ipv4`."""
+    """Resources by name: `ipv4/filter/rules`."""
 
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
 
     def __or__(self, other: "Footprint") -> "Footprint":
         return Footprint(self.reads | other.reads, self.writes | other.writes)
+
+    def __le__(self, other: "Footprint") -> bool:
+        """Whether the other covers all of this one."""
+        return self.reads <= other.reads | other.writes and self.writes <= other.writes
 
     def conflicts(self, other: "Footprint") -> bool:
         """Whether the order of the two can matter: one writes what the other touches."""
@@ -35,48 +41,63 @@ class Footprint:
         )
 
 
-def footprint(command: Command) -> Footprint:
+# What each action of iptables reads and writes of its one table. Making a chain
+# commutes with emptying all chains; deleting one does not (a jump to it forbids it).
+ACTIONS = {
+    ("-N", "--new-chain"): ((), (CHAINS,)),
+    ("-X", "--delete-chain"): ((RULES,), (CHAINS,)),
+    ("-F", "--flush"): ((CHAINS,), (RULES,)),
+    ("-A", "--append", "-I", "--insert", "-D", "--delete", "-R", "--replace"): (
+        (CHAINS,),
+        (RULES,),
+    ),
+    ("-C", "--check"): ((CHAINS, RULES), ()),
+    tuple(LISTING): (PARTS, ()),
+    ("-P", "--policy"): ((), (POLICY,)),
+    ("-Z", "--zero"): ((CHAINS,), (COUNTERS,)),
+}
+# Without a chain's name these ask for none: they do the same whatever chains there are.
+BARE = frozenset({"-F", "--flush", "-Z", "--zero"})
+
+EVERYTHING = Footprint(
+    writes=frozenset(
+        f"{family}/{table}/{part}" for family in FAMILIES for table in TABLES for part in PARTS
+    )
+)
+
+
+def footprint(call: Call) -> Footprint:
     """What an iptables process may read and write, from its program and arguments."""
-    words = frozenset(command.arguments)
+    words = frozenset(call.arguments)
     if words & ASKING:
         return Footprint()
-    if command.program.startswith("nft"):
-        return _everything()
-    if command.program.endswith(("-save", "-restore")):
-        return _whole(command)
-    return _one_table(f"{command.family}/{command.table}", words)
+    if call.program.endswith("-save"):
+        return Footprint(reads=_parts(call.family, _tables(call), PARTS))
+    if call.program.endswith("-restore"):
+        return Footprint(writes=_parts(call.family, _tables(call), PARTS))
+    if not call.program.startswith(("iptables", "ip6tables")):
+        return EVERYTHING  # nft may touch any table of any family
+    for options, (reads, writes) in ACTIONS.items():
+        if found := words & set(options):
+            bare = found & BARE and call.arguments[-1] in found
+            table = (call.table,)
+            return Footprint(
+                _parts(call.family, table, () if bare else reads),
+                _parts(call.family, table, writes),
+            )
+    return Footprint(writes=_parts(call.family, TABLES, PARTS))
 
 
-def _whole(command: Command) -> Footprint:
-    """A save or a restore: all tables of the family, and the saved file."""
-    tables = frozenset(
-        f"{command.family}/{table}/{part}" for table in _tables(command) for part in PARTS
-    )
-    saved = frozenset({f"saved/{command.family}"})
-    if command.program.endswith("-save"):
-        return Footprint(reads=tables, writes=saved)
-    return Footprint(reads=saved, writes=tables)
+def reads_rules(call: Call) -> bool:
+    """Whether what the command prints depends on the rules: its caller may act on it."""
+    return bool(footprint(call).reads) and not footprint(call).writes
 
 
-def _one_table(table: str, words: frozenset[str]) -> Footprint:
-    if words & READING:
-        return Footprint(reads=frozenset(f"{table}/{part}" for part in PARTS))
-    if words & {"-P", "--policy"}:
-        return Footprint(writes=frozenset({f"{table}/{POLICY}"}))
-    if words & {"-Z", "--zero"}:
-        return Footprint(writes=frozenset({f"{table}/{COUNTERS}"}))
-    return Footprint(writes=frozenset({f"{table}/{RULES}", f"{table}/{COUNTERS}"}))
-
-
-def _tables(command: Command) -> tuple[str, ...]:
+def _tables(call: Call) -> tuple[str, ...]:
     """The tables of a save or restore: one where it is named, else all of them."""
-    return (command.table,) if {"-t", "--table"} & frozenset(command.arguments) else TABLES
+    named = {"-t", "--table"} & frozenset(call.arguments)
+    return (call.table,) if named else TABLES
 
 
-def _everything() -> Footprint:
-    """Nft may touch any table of any family; so may whatever is not understood."""
-    return Footprint(
-        writes=frozenset(
-            f"{family}/{table}/{part}" for family in FAMILIES for table in TABLES for part in PARTS
-        )
-    )
+def _parts(family: str, tables: tuple[str, ...], parts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(f"{family}/{table}/{part}" for table in tables for part in parts)

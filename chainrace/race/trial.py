@@ -1,20 +1,24 @@
 """What one trial saw, as data. Times are seconds after kubelet's first iptables process."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# -tnat, --table=nat
+TABLE = re.compile(r"(?:-t|--table=)(\w+)")
+
 
 @dataclass(frozen=True)
-class Command:
-    """One iptables process. `started` is when it was seen, `ended` when it was gone."""
+class Call:
+    """What one iptables process was asked to do, and whose it was."""
 
-    actor: str  # kubelet, script, service or other
+    actor: str  # kubelet, script, service stop, service start or other
     program: str  # ip6tables-save
     arguments: tuple[str, ...]
-    started: float
-    ended: float | None
-    code: int | None
+
+    def __str__(self) -> str:
+        return " ".join((self.program, *self.arguments))
 
     @property
     def family(self) -> str:
@@ -23,10 +27,30 @@ class Command:
     @property
     def table(self) -> str:
         """The table it names; iptables means filter where none is named (iptables(8))."""
-        for option in ("-t", "--table"):
-            if option in self.arguments[:-1]:
-                return self.arguments[self.arguments.index(option) + 1]
+        for at, word in enumerate(self.arguments):
+            if word in ("-t", "--table") and at + 1 < len(self.arguments):
+                return self.arguments[at + 1]
+            if found := TABLE.fullmatch(word):
+                return found[1]
         return "filter"
+
+
+@dataclass(frozen=True)
+class Command(Call):
+    """One iptables process. `started` is when it was seen, `ended` when it was gone."""
+
+    started: float
+    ended: float | None
+    code: int | None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is left when all is over: kubelet's words by family, its log, the rules."""
+
+    words: Mapping[str, str]  # ipv4 -> initialised or failed
+    journal: tuple[str, ...]
+    after: Mapping[str, str]  # family -> iptables-save text
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,11 @@ class Seen:
     settled: float
     first_step: float  # seconds after `systemctl start kubelet`
     phases: Mapping[str, float]
+
+    @property
+    def ending(self) -> Ending:
+        """What the trial left."""
+        return Ending(self.words, self.journal, self.after)
 
 
 def from_answer(answer: Mapping[str, Any]) -> Seen:

@@ -9,7 +9,6 @@ results/<UTC time>/verdict.json      the one truth
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from chainrace.race.outcome import Name, Outcome
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import Arm, Judged, Verdict, decide
 from chainrace.race.window import is_hit
+from chainrace.report.folder import Folder
 
 SCHEMA = 1
 SEARCH: Literal["search"] = "search"
@@ -72,27 +72,15 @@ def record_of(
 RECORD = TypeAdapter(Record)
 
 
-class ResultsFolder:
+class ResultsFolder(Folder):
     """One run's folder. Every trial is on disk before the next one starts."""
-
-    def __init__(self, parent: Path) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-        self.path = parent / now
-        number = 1
-        while self.path.exists():
-            number += 1
-            self.path = parent / f"{now}.{number}"
-        (self.path / "trials").mkdir(parents=True)
-        latest = parent / "latest"
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(self.path.name)
 
     def add(self, record: Record) -> Path:
         """Append a trial to trials.jsonl; returns the folder for its evidence."""
         with (self.path / "trials.jsonl").open("a") as file:
             file.write(json.dumps(asdict(record)) + "\n")
         folder = self.path / "trials" / f"{record.number:04d}-{record.script}"
-        folder.mkdir()
+        folder.mkdir(parents=True)
         return folder
 
     def reference(self) -> Path:

@@ -6,13 +6,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 from chainrace.chance import Progress
+from chainrace.force.exploration import Progress as ForceProgress
+from chainrace.force.replay import Replayed
+from chainrace.race.force import Explored, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
+from chainrace.report.sidebyside import side_by_side
 
 LOG_WIDTH = 120
-COLOURS = {"confirmed": "green", "refuted": "red", "inconclusive": "yellow"}
+COLOURS = {
+    "confirmed": "green",
+    "refuted": "red",
+    "inconclusive": "yellow",
+    "harmless": "green",
+    "harmful": "red",
+    "unfinished": "yellow",
+}
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class Terminal:
@@ -24,8 +38,13 @@ class Terminal:
         # A log has no width of its own: wide enough for the closing table.
         width = None if file.isatty() else LOG_WIDTH
         self._console = Console(file=file, width=width)
+        self._told = 0.0
+        self._bar: Bar | None = None
+        self._bar_task = TaskID(0)
 
     def say(self, text: str) -> None:
+        """Print a line; a bar that stands there is ended first."""
+        self._end_bar()
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
@@ -52,6 +71,75 @@ class Terminal:
             f"fired at {record.moment:6.3f} s  {record.outcome}{detail}  "
             f"[{progress.done:.0%}{left}]"
         )
+
+    def exploring(self, progress: ForceProgress) -> None:
+        """How far an exploration is: a bar, or on no terminal a line now and then."""
+        about = (
+            f"{progress.family}: {progress.states} states found, {progress.open} steps open, "
+            f"{progress.elapsed:.0f} s{_time_left(progress)}"
+        )
+        if not self._console.is_terminal:
+            if progress.open == 0 or time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
+                self._told = time.monotonic()
+                self.say(f"  {about}")
+            return
+        if self._bar is None:
+            self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=self._console)
+            self._bar.start()
+            self._bar_task = self._bar.add_task(about)
+        total = progress.transitions + progress.open
+        self._bar.update(
+            self._bar_task, description=about, completed=progress.transitions, total=total
+        )
+        if progress.open == 0:
+            self._end_bar()
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def explored(self, explored: Explored) -> None:
+        """What force showed of one script."""
+        self._end_bar()
+        self.say(f"\n{explored.script}: {explored.commands} commands when it runs alone")
+        if explored.remark:
+            self.say(f"  note: {explored.remark}")
+        for graph in explored.graphs:
+            state = "all of them" if graph.complete else f"{graph.open} steps still open"
+            if graph.preemptions is not None:
+                state += f", at most {graph.preemptions} preemptions"
+            ends = ", ".join(f"{count} {name}" for name, count in sorted(graph.classes().items()))
+            self.say(
+                f"  {graph.family}: {graph.states} states, {graph.interleavings} interleavings "
+                f"of those that differ ({state}); end states: {ends or '-'}"
+            )
+        for name, finding in explored.simplest().items():
+            self.say(f"  {name}: {finding.schedule}   ({finding.family})")
+            for line in finding_lines(finding):
+                self.say(f"      {line}")
+        for finding in explored.findings:
+            if not finding.reproduced:
+                self.say(
+                    f"  not reproduced: {finding.schedule} ended so in {finding.same} of "
+                    f"{finding.replays} replays"
+                )
+
+    def replayed(self, replayed: Replayed, number: int, times: int) -> None:
+        """The timeline of a replay (of the first of many), and what it led to."""
+        if number == 1:
+            for line in side_by_side(replayed.view):
+                self.say(line)
+        for family, one in replayed.outcome.families.items():
+            lost = f"; missing: {', '.join(one.missing)}" if one.missing else ""
+            self.say(f"{number:3d} of {times} {family}: {', '.join(one.classes)}{lost}")
+
+    def word(self, word: str, reason: str, where: str) -> None:
+        """The closing word of an exploration."""
+        self._console.print(
+            f"\n[bold {COLOURS[word]}]{word}[/]: {reason}", highlight=False, soft_wrap=True
+        )
+        self.say(f"evidence: {where}")
 
     def verdict(self, verdict: Verdict, where: str) -> None:
         """The closing table and the word."""
@@ -80,6 +168,33 @@ class Terminal:
             soft_wrap=True,
         )
         self.say(f"evidence: {where}")
+
+
+def _time_left(progress: ForceProgress) -> str:
+    """At least the time of what is open already; what that opens is not known."""
+    if not progress.transitions:
+        return ""
+    known = progress.open * progress.elapsed / progress.transitions
+    budget = "" if progress.left is None else f", {max(0.0, progress.left):.0f} s of the budget"
+    return f", at least {known:.0f} s left{budget}"
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """What a finding means for the node, a line each."""
+    if finding.outcome.cause:
+        yield f"kubelet: {finding.outcome.cause}"
+    yield f"missing: {', '.join(finding.outcome.missing) or 'nothing'}"
+    healing = finding.healing
+    if healing is not None:
+        if healing.healed:
+            yield "Monitor: repaired it at its next look"
+        elif healing.looked:
+            yield f"Monitor: looked, and left missing: {', '.join(healing.missing)}"
+        else:
+            yield "Monitor: does not run for this family; nothing was repaired"
+    found = finding.detected_by
+    yield f"azure-npm: {'finds ' + found if found else 'finds no chain, and crashloops'}"
+    yield f"replayed: ended so in {finding.same} of {finding.replays}"
 
 
 def _row(name: str, arm: Arm) -> tuple[str, ...]:

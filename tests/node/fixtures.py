@@ -16,6 +16,7 @@ from testinfra.host import Host as TestinfraHost
 
 from chainrace import config as configuration
 from chainrace import session
+from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.verdict import Verdict
 from chainrace.report.results import Record, ResultsFolder, read_trials
@@ -82,9 +83,7 @@ def host_before() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def lab_node(
-    paths: Paths, terminal: Terminal, host_before: dict[str, str]
-) -> Iterator[session.Node]:
+def lab_node(paths: Paths, terminal: Terminal, host_before: dict[str, str]) -> Iterator[Node]:
     """The node: the one that `vagrant up` brought, or one of this session's own."""
     assert host_before  # taken before anything of the lab is up
     config = configuration.load()
@@ -93,7 +92,7 @@ def lab_node(
 
 
 @pytest.fixture(scope="session")
-def host(lab_node: session.Node, paths: Paths) -> TestinfraHost:
+def host(lab_node: Node, paths: Paths) -> TestinfraHost:
     """The same node as testinfra sees it, over paramiko."""
     seen = testinfra.get_host(
         f"paramiko://{lab_node.machine.name}", ssh_config=str(paths.ssh_config)
@@ -104,7 +103,7 @@ def host(lab_node: session.Node, paths: Paths) -> TestinfraHost:
 
 
 @pytest.fixture(scope="session")
-def racer(lab_node: session.Node, paths: Paths, terminal: Terminal) -> Racer:
+def racer(lab_node: Node, paths: Paths, terminal: Terminal) -> Racer:
     """Runs a race on the node; `scripts` may put other scripts into the two arms."""
 
     def run(pairs: int, **scripts: Any) -> Race:

@@ -3,8 +3,8 @@
 import subprocess
 
 from chainrace.host import libvirt
+from chainrace.node.node import Node
 from chainrace.paths import Paths
-from chainrace.session import Node
 from tests.node.fixtures import host_network
 
 

@@ -3,7 +3,7 @@
 import pytest
 from testinfra.host import Host
 
-from chainrace.session import Node
+from chainrace.node.node import Node
 
 
 def test_the_kernel_runs_under_systemd(host: Host) -> None:

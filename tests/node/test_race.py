@@ -7,10 +7,10 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
+from chainrace.node.node import Node
 from chainrace.race import rules
 from chainrace.race.outcome import HEALTHY, INIT_FAILED
 from chainrace.race.verdict import CONFIRMED, FIXED, ORIGINAL, REFUTED
-from chainrace.session import Node
 from tests.node.fixtures import Race, Racer
 
 # kubelet's Monitor looks once a minute: two minutes give it two looks.

@@ -4,7 +4,7 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.gate.rules import plain
-from chainrace.session import Node
+from chainrace.node.node import Node
 
 FOLDER = "/usr/local/lib/chainrace/save"
 SAVED = {"ipv4": "/etc/systemd/scripts/ip4save", "ipv6": "/etc/systemd/scripts/ip6save"}

@@ -1,18 +1,20 @@
 """The explorer against made-up systems whose whole behaviour is known."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from itertools import permutations
+from itertools import permutations, takewhile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race.explorer import Explorer, Observation, UnexpectedStepError
+from chainrace.race import shortest
+from chainrace.race.explorer import Explorer, Observation, Path, Task
+from chainrace.race.schedule import Schedule, from_steps
+from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.step import Footprint
-
-Values = tuple[tuple[str, int], ...]
+from chainrace.race.trial import Call
 
 
 @dataclass(frozen=True)
@@ -34,34 +36,46 @@ class System:
 
     programs: Mapping[str, tuple[Add, ...]]
 
-    def run(self, path: tuple[str, ...]) -> Observation:
+    def values(self, path: Path) -> tuple[dict[str, int], dict[str, int]]:
         done = dict.fromkeys(self.programs, 0)
         values: dict[str, int] = {}
         for actor in path:
             step = self.programs[actor][done[actor]]
             values[step.target] = values.get(step.source, 0) + step.amount
             done[actor] += 1
-        left = {a: self.programs[a][n] for a, n in done.items() if n < len(self.programs[a])}
+        return done, values
+
+    def observe(self, path: Path) -> Observation:
+        done, values = self.values(path)
+        left = {actor: program[done[actor] :] for actor, program in self.programs.items()}
+        futures = {actor: touched(steps) for actor, steps in left.items()}
+        runs = {}
+        for actor, steps in left.items():
+            others = touched(s for other, more in left.items() if other != actor for s in more)
+            alone = [not step.footprint.conflicts(others) for step in steps[1:]]
+            runs[actor] = 1 + len(list(takewhile(bool, alone)))
         return Observation(
-            (tuple(done.items()), tuple(sorted(values.items()))),
-            {actor: step.footprint for actor, step in left.items()},
+            str((sorted(done.items()), sorted(values.items()))),
+            {actor: steps[0].footprint for actor, steps in left.items() if steps},
+            futures,
+            runs,
         )
 
-    def futures(self) -> dict[str, Footprint]:
-        return {
-            actor: reduce(Footprint.__or__, (step.footprint for step in steps), Footprint())
-            for actor, steps in self.programs.items()
-        }
-
-    def brute_force(self) -> set[object]:
+    def brute_force(self) -> set[str]:
         steps = [actor for actor, program in self.programs.items() for _ in program]
-        return {self.run(path).key for path in set(permutations(steps))}
+        return {self.observe(path).key for path in set(permutations(steps))}
 
 
-def explore(system: System, *, reduced: bool) -> Explorer:
-    explorer = Explorer(system.run(()), system.futures() if reduced else None)
-    while (task := explorer.next_task()) is not None:
-        explorer.tell(task, system.run((*task.path, task.actor)))
+def touched(steps: Iterable[Add]) -> Footprint:
+    return reduce(Footprint.__or__, (step.footprint for step in steps), Footprint())
+
+
+def explore(system: System, *, reduced: bool, preemptions: int | None = None) -> Explorer:
+    explorer = Explorer(system.observe(()), reduced, preemptions)
+    while (task := explorer.take()) is not None:
+        path = (*task.path, *(task.actor,) * task.steps)
+        explorer.tell(task, task.steps, system.observe(path))
+    assert explorer.open == 0
     return explorer
 
 
@@ -85,8 +99,10 @@ def test_every_end_state_of_brute_force_is_found_with_and_without_reduction(
 
 @given(systems)
 def test_every_path_to_an_end_is_a_merge_of_the_actors_steps(system: System) -> None:
-    for key, path in explore(system, reduced=True).ends.items():
-        assert system.run(path).key == key
+    explorer = explore(system, reduced=True)
+    for key in explorer.ends:
+        path = explorer.paths[key]
+        assert system.observe(path).key == key
         for actor, program in system.programs.items():
             assert path.count(actor) == len(program)
 
@@ -96,10 +112,63 @@ def test_the_reduction_never_visits_more(system: System) -> None:
     assert explore(system, reduced=True).states <= explore(system, reduced=False).states
 
 
+@given(systems, st.integers(0, 3))
+def test_within_a_bound_every_end_that_so_few_preemptions_reach_is_found(
+    system: System, bound: int
+) -> None:
+    steps = [actor for actor, program in system.programs.items() for _ in program]
+    wanted = {
+        system.observe(path).key
+        for path in set(permutations(steps))
+        if not path or from_steps(path).preemptions <= bound
+    }
+    found = set(explore(system, reduced=False, preemptions=bound).ends)
+    assert found == wanted
+    assert wanted <= set(explore(system, reduced=True, preemptions=bound).ends)
+
+
+@given(systems)
+def test_the_plainest_schedule_leads_to_the_same_end_with_no_more_preemptions(
+    system: System,
+) -> None:
+    explorer = explore(system, reduced=True)
+    paths = plain_paths(explorer)
+    calls = {
+        actor: tuple(Call("script", "fake", (str(n),)) for n in range(len(program)))
+        for actor, program in system.programs.items()
+    }
+    footprints = {
+        (actor, str(n)): step.footprint
+        for actor, program in system.programs.items()
+        for n, step in enumerate(program)
+    }
+    for key in explorer.ends:
+        if not paths[key]:
+            continue
+        with pytest.MonkeyPatch.context() as patched:
+            wanted = iter(paths[key])
+            patched.setattr(
+                shortest,
+                "footprint",
+                lambda call, wanted=wanted: footprints[next(wanted), call.arguments[0]],
+            )
+            schedule = plainest(paths[key], calls)
+        assert schedule.preemptions <= from_steps(paths[key]).preemptions
+        assert system.observe(walked(schedule, system)).key == key
+
+
+def walked(schedule: Schedule, system: System) -> Path:
+    path: list[str] = []
+    for turn in schedule.turns:
+        left = len(system.programs[turn.actor]) - path.count(turn.actor)
+        path += [turn.actor] * (left if turn.steps is None else turn.steps)
+    return tuple(path)
+
+
 def test_steps_that_touch_nothing_in_common_are_explored_in_one_order() -> None:
     system = System({"k": (Add("a", "a", 1),) * 5, "s": (Add("b", "b", 1),) * 5})
     assert explore(system, reduced=False).states == 36
-    assert explore(system, reduced=True).states == 11
+    assert explore(system, reduced=True).states == 3  # all of k's at once, then all of s's
 
 
 def test_a_state_reached_on_two_ways_is_explored_once() -> None:
@@ -110,7 +179,41 @@ def test_a_state_reached_on_two_ways_is_explored_once() -> None:
     assert full.interleavings() == 20  # 6 steps, 3 of them kubelet's
 
 
-def test_a_step_beyond_the_known_future_is_refused() -> None:
-    system = System({"k": (Add("a", "a", 1),), "s": (Add("b", "b", 1),)})
-    with pytest.raises(UnexpectedStepError, match="k wants"):
-        Explorer(system.run(()), {"k": Footprint(), "s": Footprint()})
+def test_two_that_explore_together_find_the_same_graph() -> None:
+    system = System({"k": (Add("a", "a", 1), Add("b", "a", 2)) * 2, "s": (Add("a", "b", 1),) * 3})
+    explorer = Explorer(system.observe(()))
+    while (first := explorer.take()) is not None:
+        second = explorer.take(near=first.path)
+        for task in (second, first):
+            if task is not None:
+                path = (*task.path, *(task.actor,) * task.steps)
+                explorer.tell(task, task.steps, system.observe(path))
+    alone = explore(system, reduced=True)
+    assert explorer.seen.keys() == alone.seen.keys()
+    assert explorer.edges == alone.edges
+
+
+def test_a_task_given_back_is_offered_again() -> None:
+    system = System({"k": (Add("a", "a", 1),), "s": (Add("a", "b", 1),)})
+    explorer = Explorer(system.observe(()))
+    task = explorer.take()
+    assert task is not None
+    explorer.give_back(task)
+    assert explorer.take() == task
+
+
+def test_what_was_not_taken_cannot_be_told() -> None:
+    system = System({"k": (Add("a", "a", 1),), "s": (Add("a", "b", 1),)})
+    explorer = Explorer(system.observe(()))
+    task = Task(explorer.initial.key, (), "k", 1)
+    with pytest.raises(ValueError, match="was not taken"):
+        explorer.tell(task, 1, system.observe(("k",)))
+
+
+def test_a_snapshot_is_needed_while_something_open_leads_through_it() -> None:
+    system = System({"k": (Add("a", "a", 1),) * 2, "s": (Add("a", "b", 1),) * 2})
+    explorer = Explorer(system.observe(()))
+    while (task := explorer.take()) is not None:
+        path = (*task.path, *(task.actor,) * task.steps)
+        explorer.tell(task, task.steps, system.observe(path))
+    assert not explorer.leads_through(())

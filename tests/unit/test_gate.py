@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from chainrace.gate import process, rules, trial, words
+from chainrace.gate import process, rules, words
 
 
 def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
@@ -17,12 +17,12 @@ def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
     ["iptables", "ip6tables", "iptables-save", "ip6tables-restore", "iptables-legacy", "nft"],
 )
 def test_programs_of_the_iptables_family_are_watched(program: str) -> None:
-    assert trial.PROGRAMS.match(program)
+    assert process.PROGRAMS.match(program)
 
 
 @pytest.mark.parametrize("program", ["sh", "ip", "kubelet", "nftables-thing", "iptablesque"])
 def test_other_programs_are_not(program: str) -> None:
-    assert not trial.PROGRAMS.match(program)
+    assert not process.PROGRAMS.match(program)
 
 
 def test_kubelets_words_are_understood() -> None:

@@ -3,7 +3,14 @@ from collections.abc import Callable
 import pytest
 
 from chainrace.race import outcome
-from chainrace.race.outcome import HEALTHY, INIT_FAILED, RULES_LOST, judge
+from chainrace.race.outcome import (
+    CANARY_LOST,
+    HEALTHY,
+    HINT_LOST,
+    INIT_FAILED,
+    RULES_LOST,
+    judge,
+)
 from chainrace.race.trial import Seen
 
 Build = Callable[..., Seen]
@@ -11,7 +18,9 @@ FAILED = 'I1 "Failed to initialize iptables rules; some functionality is missing
 
 
 def test_the_references_own_rules_are_healthy(seen: Build) -> None:
-    assert judge(outcome.reference_rules(seen()), seen()).name == HEALTHY
+    assert (
+        judge(outcome.reference_rules(seen().before, seen().ending), seen().ending).name == HEALTHY
+    )
 
 
 def test_kubelets_failure_is_init_failed_with_its_own_cause(
@@ -22,11 +31,13 @@ def test_kubelets_failure_is_init_failed_with_its_own_cause(
         journal=tuple(sample("kubelet-failed.log").splitlines()),
         after=clean_rules,
     )
-    judged = judge(outcome.reference_rules(seen()), broken)
+    judged = judge(outcome.reference_rules(seen().before, seen().ending), broken.ending)
     assert judged.name == INIT_FAILED
     assert judged.signature
     assert "Chain 'KUBE-FIREWALL' does not exist" in judged.families["ipv4"].cause
-    assert judged.families["ipv6"].outcome == RULES_LOST
+    # The sample's IPv6 rules are those of before kubelet's start.
+    assert judged.families["ipv6"].classes == (HINT_LOST, CANARY_LOST)
+    assert judged.detected_by is None
 
 
 def test_each_familys_failure_has_its_own_cause(sample: Callable[[str], str]) -> None:
@@ -46,38 +57,56 @@ def test_another_cause_does_not_bear_the_outages_signature(seen: Build) -> None:
         FAILED.format("IPv4"),
     )
     broken = seen(words={"ipv4": "failed", "ipv6": "initialised"}, journal=journal)
-    judged = judge(outcome.reference_rules(seen()), broken)
+    judged = judge(outcome.reference_rules(seen().before, seen().ending), broken.ending)
     assert judged.name == INIT_FAILED
     assert not judged.signature
 
 
 def test_a_family_that_kubelet_drops_without_a_word_is_not_healthy(seen: Build) -> None:
-    judged = judge(outcome.reference_rules(seen()), seen(words={"ipv6": "initialised"}))
+    judged = judge(
+        outcome.reference_rules(seen().before, seen().ending),
+        seen(words={"ipv6": "initialised"}).ending,
+    )
     assert judged.families["ipv4"].outcome == INIT_FAILED
     assert "without a word" in judged.families["ipv4"].cause
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["-A INPUT -j KUBE-FIREWALL", ":KUBE-KUBELET-CANARY - [0:0]", ":KUBE-IPTABLES-HINT - [0:0]"],
+    ("line", "name", "detected"),
+    [
+        ("-A INPUT -j KUBE-FIREWALL", RULES_LOST, "mangle :KUBE-IPTABLES-HINT"),
+        (":KUBE-KUBELET-CANARY - [0:0]", CANARY_LOST, "mangle :KUBE-IPTABLES-HINT"),
+        (":KUBE-IPTABLES-HINT - [0:0]", HINT_LOST, "mangle :KUBE-KUBELET-CANARY"),
+    ],
 )
 def test_each_thing_that_is_lost_though_kubelet_says_initialised_is_seen(
-    seen: Build, reference_rules: dict[str, str], line: str
+    seen: Build, reference_rules: dict[str, str], line: str, name: str, detected: str
 ) -> None:
     assert line in reference_rules["ipv4"]
     after = {**reference_rules, "ipv4": reference_rules["ipv4"].replace(line + "\n", "", 1)}
-    judged = judge(outcome.reference_rules(seen()), seen(after=after))
-    assert judged.name == RULES_LOST
+    judged = judge(outcome.reference_rules(seen().before, seen().ending), seen(after=after).ending)
+    assert judged.name == name
     assert len(judged.families["ipv4"].missing) == 1
+    assert judged.detected_by == detected
+
+
+def test_several_classes_can_hold_at_once(seen: Build, clean_rules: dict[str, str]) -> None:
+    lost = seen(after=clean_rules).ending
+    judged = judge(outcome.reference_rules(seen().before, seen().ending), lost)
+    assert judged.families["ipv4"].classes == (RULES_LOST, HINT_LOST, CANARY_LOST)
+    assert judged.name == RULES_LOST
 
 
 def test_a_start_that_failed_is_no_reference(seen: Build) -> None:
     with pytest.raises(ValueError, match="did not initialise ipv4"):
-        outcome.reference_rules(seen(words={"ipv4": "failed", "ipv6": "initialised"}))
+        outcome.reference_rules(
+            seen(words={"ipv4": "failed", "ipv6": "initialised"}).before,
+            seen(words={"ipv4": "failed", "ipv6": "initialised"}).ending,
+        )
 
 
 def test_a_start_that_added_nothing_is_no_reference(
     seen: Build, clean_rules: dict[str, str]
 ) -> None:
     with pytest.raises(ValueError, match="added no ipv4 rules"):
-        outcome.reference_rules(seen(after=clean_rules))
+        outcome.reference_rules(seen(after=clean_rules).before, seen(after=clean_rules).ending)

@@ -25,7 +25,7 @@ Build = Callable[..., Seen]
 @pytest.fixture
 def folder(tmp_path: Path, seen: Build) -> ResultsFolder:
     made = ResultsFolder(tmp_path)
-    judged = outcome.judge(outcome.reference_rules(seen()), seen())
+    judged = outcome.judge(outcome.reference_rules(seen().before, seen().ending), seen().ending)
     scripts: tuple[Script, Script] = ("original", "fixed")
     for number, script in enumerate(scripts, start=1):
         made.add(record_of(number, script, SAMPLE, 0.5, seen=seen(), outcome=judged))

@@ -1,0 +1,96 @@
+"""Runs exactly one schedule, from a fresh start of kubelet and without any snapshot."""
+
+from dataclasses import dataclass
+
+from chainrace.errors import LabError, UsageError
+from chainrace.force.exploration import ending_of
+from chainrace.force.walker import View, Walker
+from chainrace.node.agent import Agent
+from chainrace.race import outcome as outcomes
+from chainrace.race.outcome import Outcome, judge
+from chainrace.race.rules import RuleSet
+from chainrace.race.schedule import Schedule
+from chainrace.race.state import ACTORS, KUBELETS
+from chainrace.race.trial import Ending
+
+HEAL_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a schedule led to; `view` is the agent's own, with every command."""
+
+    schedule: Schedule
+    view: View
+    ending: Ending
+    outcome: Outcome
+
+
+def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
+    """A schedule's turns, and after them all that is left: kubelet's families, the script.
+
+    Raises UsageError for an actor that there is not.
+    """
+    turns = [(turn.actor, turn.steps) for turn in schedule.turns]
+    for actor, _ in turns:
+        if actor not in ACTORS:
+            known = ", ".join(f"{letter} ({name})" for letter, name in ACTORS.items())
+            raise UsageError(f"{actor} is no actor", f"actors are {known}")
+    finished = {actor for actor, steps in turns if steps is None}
+    return turns + [(actor, None) for actor in ACTORS if actor not in finished]
+
+
+def lazy_in(schedule: Schedule) -> tuple[str, ...]:
+    """Kubelet's actors that a schedule does not name: they wait, unless needed first."""
+    named = {turn.actor for turn in schedule.turns}
+    return (
+        tuple(actor for actor in KUBELETS if actor not in named)
+        if named & set(KUBELETS)
+        else ("x",)
+    )
+
+
+class Replayer:
+    """Replays on one node. Take the reference first."""
+
+    def __init__(self, agent: Agent, script: str, limit: float) -> None:
+        self._agent = agent
+        self._script = script
+        self._limit = limit
+
+    def reference(self) -> dict[str, RuleSet]:
+        """What a clean start leaves on this node, the script not begun. Raises LabError."""
+        walker = self._walker(("x",))
+        before = walker.visit((), [])
+        view = walker.visit((), [("k", None), ("x", None)], evidence=True)
+        try:
+            return outcomes.reference_rules(before["rules"], ending_of(view))
+        except ValueError as error:
+            raise LabError(
+                f"no reference can be taken: {error}", "look at kubelet's log"
+            ) from error
+
+    def run(self, schedule: Schedule, reference: dict[str, RuleSet]) -> Replayed:
+        """One replay. Raises UsageError for a schedule with steps that there are not."""
+        turns = turns_of(schedule)
+        view = self._walker(lazy_in(schedule)).visit((), turns, evidence=True)
+        for (actor, asked), (_, made) in zip(turns, view["made"], strict=True):
+            if asked is not None and made < asked:
+                raise UsageError(
+                    f"{schedule}: {ACTORS[actor]} had only {made} of {asked} steps left",
+                    "replay it with the same script and kubelet as it was found with",
+                )
+        ending = ending_of(view)
+        return Replayed(schedule, view, ending, judge(reference, ending))
+
+    def heal(self) -> tuple[dict[str, bool], dict[str, str]]:
+        """Watch the Monitor after a replay: by family whether it looked, and the rules then."""
+        seen = self._agent.ask("watch", timeout=HEAL_SECONDS + self._limit, limit=HEAL_SECONDS)
+        return seen["looked"], seen["rules"]
+
+    def release(self) -> None:
+        """Let everything go."""
+        self._agent.ask("release", timeout=self._limit)
+
+    def _walker(self, lazy: tuple[str, ...]) -> Walker:
+        return Walker(self._agent, None, self._script, None, lazy, self._limit)

@@ -1,0 +1,195 @@
+"""One script by force, from its first look at the node to findings that were replayed."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from chainrace.errors import LabError, UsageError
+from chainrace.force.exploration import Exploration, Options, Progress, ScriptAlone, lazy_for
+from chainrace.force.findings import confirm
+from chainrace.force.replay import Replayed, Replayer
+from chainrace.force.store import Store
+from chainrace.force.walker import Walker
+from chainrace.host.recipe import digest
+from chainrace.node.node import Node
+from chainrace.node.snapshots import Snapshots
+from chainrace.paths import Paths
+from chainrace.race.force import Explored, Finding, Graph
+from chainrace.race.rules import FAMILIES
+
+UPLOADS = "/usr/local/lib/chainrace/save/own"
+
+
+class Teller(Protocol):
+    """Who is told what goes on (report/terminal.py)."""
+
+    def say(self, text: str) -> None: ...
+
+    def exploring(self, progress: Progress) -> None: ...
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script on every node: its name for people, its path there, its text's digest."""
+
+    name: str
+    path: str
+    digest: str
+
+
+def bring_script(nodes: list[Node], file: Path) -> Script:
+    """Put a file of the host's onto the nodes. Raises UsageError for what is no script."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--script {file}: {error.strerror}", "name a file") from error
+    if not data.startswith(b"#!"):
+        raise UsageError(f"--script {file} does not begin with #!", "write #!/bin/sh above it")
+    identity = hashlib.sha256(data).hexdigest()[:12]
+    path = f"{UPLOADS}/{identity}/{file.name}"
+    for node in nodes:
+        node.connection.succeed(f"mkdir -p {UPLOADS}/{identity}")
+        node.connection.put(data, path)
+        node.connection.succeed(f"chmod 755 '{path}'")
+    return Script(file.name, path, identity)
+
+
+def script_on(node: Node, name: str, path: str) -> Script:
+    """A script that the node has already."""
+    data = node.connection.succeed(f"cat '{path}'").encode()
+    return Script(name, path, hashlib.sha256(data).hexdigest()[:12])
+
+
+@contextmanager
+def without_ssh(nodes: list[Node]) -> Iterator[None]:
+    """No connection is open meanwhile: it would not outlive a restored snapshot."""
+    with ExitStack() as stack:
+        for node in nodes:
+            if node.agent.survives_restore:
+                stack.enter_context(node.connection.closed_meanwhile())
+        yield
+
+
+class ForceRun:
+    """One script on some nodes. What `run` has found so far can be judged at any time."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        nodes: list[Node],
+        script: Script,
+        options: Options,
+        *,
+        limit: float,
+        teller: Teller,
+        keep: Callable[[Finding, Replayed], None],
+    ) -> None:
+        """`limit` in seconds for each wait; `keep` is told each finding with its last replay."""
+        self._paths = paths
+        self._nodes = nodes
+        self._script = script
+        self._options = options
+        self._limit = limit
+        self._teller = teller
+        self._keep = keep
+        self._alone: ScriptAlone | None = None
+        self._graphs: list[Graph] = []
+        self._findings: list[Finding] = []
+
+    def run(self) -> None:
+        """Explore both families, then replay what was found.
+
+        Raises LabError. What an interruption leaves in the store, the next run goes on from.
+        """
+        budget = self._options.budget
+        deadline = None if budget is None else time.monotonic() + budget
+        stores = []
+        with without_ssh(self._nodes):
+            for family in FAMILIES:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                name = f"{_identity(self._nodes[0], self._script)}-{family}.jsonl"
+                stores.append(Store(self._paths.explorations / name))
+                self._explore(family, replace(self._options, budget=left), stores[-1])
+            replayer = Replayer(self._nodes[0].agent, self._script.path, self._limit)
+            for graph in self._graphs:
+                self._findings += confirm(graph, replayer, self._teller.say, self._keep)
+        if all(graph.open == 0 for graph in self._graphs):
+            for store in stores:
+                store.remove()
+
+    @property
+    def explored(self) -> Explored:
+        """What is known so far."""
+        alone = self._alone
+        return Explored(
+            self._script.name,
+            len(alone.calls) if alone else 0,
+            _remark(alone) if alone else "",
+            len(self._graphs) == len(FAMILIES),
+            tuple(self._graphs),
+            tuple(self._findings),
+        )
+
+    def _explore(self, family: str, options: Options, store: Store) -> None:
+        with _walkers(self._paths, self._nodes, self._script, family, self._limit) as walkers:
+            exploration = Exploration(family, walkers, options, store, self._teller.exploring)
+            self._alone = exploration.prepare()
+            _refuse(self._alone, self._script)
+            try:
+                exploration.run()
+            finally:
+                self._graphs.append(exploration.graph())
+
+
+@contextmanager
+def _walkers(
+    paths: Paths, nodes: list[Node], script: Script, family: str, limit: float
+) -> Iterator[list[Walker]]:
+    walkers = [
+        Walker(
+            node.agent,
+            Snapshots(paths, node.machine.domain) if node.agent.survives_restore else None,
+            script.path,
+            family,
+            lazy_for(family),
+            limit,
+        )
+        for node in nodes
+    ]
+    with ExitStack() as stack:
+        for walker in walkers:
+            stack.callback(walker.close)
+        yield walkers
+
+
+def _identity(node: Node, script: Script) -> str:
+    """What an exploration's states depend on: another script or node is another graph."""
+    gate = digest(Path(__file__).parent.parent / "gate")
+    about = (str(node.identity[name]) for name in sorted(node.identity))
+    return digest(None, script.digest, gate, *about)
+
+
+def _refuse(alone: ScriptAlone, script: Script) -> None:
+    """Raise LabError for a script that shows nothing about any interleaving."""
+    if not alone.calls and alone.code not in (0, None):
+        raise LabError(
+            f"{script.name} fails at once with code {alone.code}, before any iptables process",
+            "run it on the node by hand: ./lab ssh",
+        )
+    if not alone.calls and alone.changed:
+        raise LabError(
+            f"{script.name} changes rules by a program that the gate cannot hold",
+            "docs/explanation.md says which programs it can",
+        )
+
+
+def _remark(alone: ScriptAlone) -> str:
+    if not alone.calls:
+        return "the script runs no iptables program at all"
+    if alone.code:
+        return f"the script ends with code {alone.code} when nothing disturbs it"
+    return ""

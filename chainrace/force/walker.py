@@ -1,0 +1,212 @@
+"""One node under the gate, walked to any state that a path of steps leads to."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from chainrace.errors import LabError
+from chainrace.node.agent import Agent, RefusedError
+from chainrace.node.snapshots import Snapshots
+from chainrace.race.explorer import Path
+
+View = dict[str, Any]
+Turns = list[tuple[str, int | None]]
+
+ROOT = "root"
+# More than these are never kept: about 350 MB each.
+MAX_SNAPSHOTS = 8
+# kubelet's order of families is a coin's throw at each walk across that point.
+FLIPS = 40
+BREAKS = 3
+
+
+@dataclass
+class Costs:
+    """How often a node did what, and how many seconds all of it took."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, what: str, times: int, seconds: float) -> None:
+        """Count something that was done."""
+        self.counts[what] = self.counts.get(what, 0) + times
+        self.seconds[what] = self.seconds.get(what, 0.0) + seconds
+
+    @contextmanager
+    def of(self, what: str) -> Iterator[None]:
+        """Count what is done inside, and time it."""
+        started = time.monotonic()
+        yield
+        self.add(what, 1, time.monotonic() - started)
+
+    def mean(self, what: str, default: float) -> float:
+        """Seconds each, so far."""
+        return self.seconds[what] / self.counts[what] if self.counts.get(what) else default
+
+
+class FlippedError(Exception):
+    """kubelet began with the other family: its free choice at each start."""
+
+
+@dataclass
+class Walker:
+    """A node with kubelet and the script armed, at the state that `at` leads to.
+
+    `family` is kubelet's to begin with; the other family's actor waits for all others
+    (`lazy`). With `snapshots` None every way is walked from a fresh start.
+    """
+
+    agent: Agent
+    snapshots: Snapshots | None
+    script: str
+    family: str | None
+    lazy: tuple[str, ...]
+    limit: float
+    costs: Costs = field(default_factory=Costs)
+    differing: int = 0
+    at: Path | None = None
+    _kept: dict[Path, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._names = (str(number) for number in itertools.count(1))
+
+    def begin(self) -> None:
+        """A fresh start: both wait at their first step. Raises LabError."""
+        if self.snapshots is not None:
+            self.snapshots.clear()
+            self._kept.clear()
+        self._arm()
+        if self.snapshots is not None:
+            with self.costs.of("saves"):
+                self.snapshots.save(ROOT)
+            self._kept[()] = ROOT
+
+    def visit(
+        self,
+        path: Path,
+        turns: Turns,
+        *,
+        keep: bool = False,
+        evidence: bool = False,
+        check: Callable[[View], None] = lambda _: None,
+    ) -> View:
+        """Go to a state, let actors make turns there, and return what is seen then.
+
+        `keep` says that the state will be gone back to. `check` raises ValueError for
+        a view that does not continue what is known of the path; then the way is walked
+        again, and counted in `differing`. Raises LabError when the node is broken.
+        """
+        flips = 0
+        for attempt in itertools.count(1):
+            try:
+                self._go(path, keep=keep)
+                view = self._walk(turns, rules=True, evidence=evidence)
+                check(view)
+            except FlippedError:
+                self.at = None
+                flips += 1
+                if flips > FLIPS:
+                    raise LabError(
+                        f"kubelet never began with {self.family} in {FLIPS} starts",
+                        "look at its log: ./lab ssh, journalctl -u kubelet",
+                    ) from None
+            except (RefusedError, ValueError) as error:
+                self.at = None
+                self.differing += 1
+                if attempt - flips >= BREAKS:
+                    raise LabError(
+                        f"the same steps failed {BREAKS} times: {error}",
+                        f"walk them by hand: ./lab replay (after {' '.join(path) or 'the start'})",
+                    ) from error
+            else:
+                return view
+        raise AssertionError
+
+    def forget(self, needed: Callable[[Path], bool]) -> None:
+        """Delete the snapshots that nothing open leads through any more."""
+        for path in [path for path in self._kept if path and not needed(path)]:
+            self._delete(path)
+
+    def close(self) -> None:
+        """Let everything go, with the snapshots and with the time they brought back."""
+        self.agent.ask("release", timeout=2 * self.limit)
+        self.agent.ask("clock", timeout=self.limit, now=time.time())
+        if self.snapshots is not None:
+            self.snapshots.clear()
+
+    def _arm(self) -> None:
+        with self.costs.of("starts"):
+            self.agent.ask(
+                "arm",
+                timeout=3 * self.limit,
+                script=self.script,
+                lazy=list(self.lazy),
+                limit=self.limit,
+            )
+        self.at = ()
+
+    def _go(self, path: Path, *, keep: bool) -> None:
+        best = max((one for one in self._kept if path[: len(one)] == one), key=len, default=None)
+        here = self.at
+        if (
+            here is None
+            or path[: len(here)] != here
+            or (best is not None and len(best) > len(here))
+        ):
+            if best is None or self.snapshots is None:
+                self._arm()
+            else:
+                with self.costs.of("restores"):
+                    self.snapshots.restore(self._kept[best])
+                self.at = best
+        assert self.at is not None  # noqa: S101 - for the type
+        left = path[len(self.at) :]
+        if left:
+            turns: Turns = [(actor, len(list(steps))) for actor, steps in groupby(left)]
+            self._walk(turns, rules=False, evidence=False)
+        if keep and best is not None and self._worth_keeping(len(path) - len(best)):
+            self._keep(path)
+
+    def _walk(self, turns: Turns, *, rules: bool, evidence: bool) -> View:
+        assert self.at is not None  # noqa: S101 - for the type
+        came_from = self.at
+        self.at = None  # until it is known where the node stands
+        started = time.monotonic()
+        view: View = self.agent.ask(
+            "walk",
+            timeout=self.limit * (2 + sum(steps or 30 for _, steps in turns)),
+            turns=turns,
+            rules_too=rules,
+            evidence=evidence,
+        )
+        made = tuple(actor for actor, count in view["made"] for _ in range(count))
+        seconds = time.monotonic() - started
+        self.costs.add("steps", len(made), seconds - view["reading"])
+        if rules:
+            self.costs.add("reads", 1, view["reading"])
+        if self.family is not None and view["first_family"] not in (None, self.family):
+            raise FlippedError
+        self.at = came_from + made
+        return view
+
+    def _worth_keeping(self, distance: int) -> bool:
+        """Whether walking there again costs more than a snapshot."""
+        return distance * self.costs.mean("steps", 0.1) > self.costs.mean("saves", 1.0)
+
+    def _keep(self, path: Path) -> None:
+        assert self.snapshots is not None  # noqa: S101 - for the type
+        if len(self._kept) >= MAX_SNAPSHOTS:
+            self._delete(next(kept for kept in self._kept if kept))
+        name = next(self._names)
+        with self.costs.of("saves"):
+            self.snapshots.save(name)
+        self._kept[path] = name
+
+    def _delete(self, path: Path) -> None:
+        assert self.snapshots is not None  # noqa: S101 - for the type
+        with self.costs.of("deletes"):
+            self.snapshots.delete(self._kept.pop(path))

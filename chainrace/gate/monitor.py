@@ -1,0 +1,48 @@
+"""What kubelet's Monitor does, told by its processes: canaries made, a look taken.
+
+Source: pkg/util/iptables/iptables.go of Kubernetes, Monitor: it makes the canary in
+mangle, nat and filter, in that order, then looks for mangle's once a minute.
+"""
+
+from __future__ import annotations
+
+from chainrace.gate.process import KUBELET, Command
+
+CANARY = "KUBE-KUBELET-CANARY"
+
+
+def of_canary(command: Command) -> bool:
+    """Whether a process is one of the Monitor's: kubelet's, about the canary."""
+    return command.actor == KUBELET and CANARY in command.arguments
+
+
+def canaries_done(commands: list[Command], family: str) -> bool:
+    """Whether the Monitor's first round is over: the last canary made, or one refused."""
+    return any(
+        of_canary(command)
+        and command.family == family
+        and command.ended is not None
+        and "-N" in command.arguments
+        # 0: made; 1: there already; anything else ends the round (iptables.go)
+        and ("filter" in command.arguments or command.code not in (0, 1))
+        for command in commands
+    )
+
+
+def look_over(commands: list[Command], family: str) -> bool:
+    """Whether the Monitor has looked for its canary and done all that follows from it.
+
+    `commands` are those since it was last at rest. A look that finds the canary is all;
+    one that does not is followed by a repair, whose end is the canaries' new making.
+    """
+    looks = [
+        command
+        for command in commands
+        if of_canary(command)
+        and command.family == family
+        and "-S" in command.arguments
+        and command.ended is not None
+    ]
+    if not looks:
+        return False
+    return looks[0].code == 0 or canaries_done(commands, family)

@@ -1,0 +1,88 @@
+"""The plainest schedule to an end state: fewest preemptions, then fewest steps before them.
+
+A graph that was reduced holds one order of many that mean the same. Here steps that do
+not conflict are moved together again, so that a finding reads as one would tell it.
+"""
+
+from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
+from itertools import count
+
+from chainrace.race.explorer import Explorer, Path
+from chainrace.race.schedule import Schedule, from_steps
+from chainrace.race.step import Footprint, footprint
+from chainrace.race.trial import Call
+
+Calls = Mapping[str, tuple[Call, ...]]  # each actor's commands, in order
+
+
+def plain_paths(explorer: Explorer) -> dict[str, Path]:
+    """A way with the fewest switches of actor from the start to each state, by its key."""
+    best: dict[str, Path] = {}
+    numbers = count()  # ties in the order they were found
+    done: set[tuple[str, str]] = set()
+    heap: list[tuple[int, int, int, str, Path]] = [(0, 0, 0, explorer.initial.key, ())]
+    while heap:
+        switches, _, _, key, path = heappop(heap)
+        last = path[-1] if path else ""
+        if (key, last) in done:
+            continue
+        done.add((key, last))
+        best.setdefault(key, path)
+        for actor, edge in explorer.edges[key].items():
+            further = (*path, *(actor,) * edge.steps)
+            cost = switches + (actor != last)
+            heappush(heap, (cost, len(further), next(numbers), edge.target, further))
+    return best
+
+
+def plainest(path: Path, calls: Calls) -> Schedule:
+    """The schedule with the fewest preemptions among those that mean the same as a path."""
+    needs = _needs(path, calls)
+    orders = (_order(first, needs) for first in sorted(set(path)))
+    return min((from_steps(order) for order in orders), key=cost)
+
+
+def cost(schedule: Schedule) -> tuple[int, int, int]:
+    """What makes a schedule less plain: preemptions, turns, steps that are counted."""
+    counted = [turn.steps for turn in schedule.turns if turn.steps is not None]
+    return len(counted), len(schedule.turns), sum(counted)
+
+
+def _needs(path: Path, calls: Calls) -> dict[str, list[dict[str, int]]]:
+    """For each actor's each step, how many steps of the others must come before it."""
+    made: dict[str, list[Footprint]] = {actor: [] for actor in path}
+    needs: dict[str, list[dict[str, int]]] = {actor: [] for actor in path}
+    for actor in path:
+        step = footprint(calls[actor][len(made[actor])])
+        needs[actor].append(
+            {other: _last_conflict(step, steps) for other, steps in made.items() if other != actor}
+        )
+        made[actor].append(step)
+    return needs
+
+
+def _last_conflict(step: Footprint, earlier: Iterable[Footprint]) -> int:
+    return max((at for at, one in enumerate(earlier, start=1) if step.conflicts(one)), default=0)
+
+
+def _order(first: str, needs: Mapping[str, list[dict[str, int]]]) -> Path:
+    """Let each actor go on as long as it may, beginning with `first`."""
+    done = dict.fromkeys(needs, 0)
+
+    def reach(actor: str) -> int:
+        """Up to which step the actor may go on now."""
+        at = done[actor]
+        steps = needs[actor]
+        while at < len(steps) and all(done[other] >= n for other, n in steps[at].items()):
+            at += 1
+        return at
+
+    order: list[str] = []
+    actor = first
+    while any(done[one] < len(steps) for one, steps in needs.items()):
+        at = reach(actor)
+        order += [actor] * (at - done[actor])
+        done[actor] = at
+        actor = max(sorted(needs), key=lambda one: reach(one) - done[one])
+    return tuple(order)

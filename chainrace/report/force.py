@@ -1,0 +1,134 @@
+"""What an exploration leaves in the results folder: data, and evidence of each finding."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chainrace.files import write_json
+from chainrace.force.replay import Replayed
+from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
+from chainrace.report.folder import Folder
+from chainrace.report.sidebyside import side_by_side
+
+SCHEMA = 1
+
+
+class ForceFolder(Folder):
+    """The folder of an exploration: verdict.json, every end state, each finding's evidence."""
+
+    def keep(self, script: str, finding: Finding, last: Replayed) -> None:
+        """Put a finding's last replay into a folder of its own."""
+        name = "+".join(finding.outcome.classes)
+        folder = self.path / "findings" / f"{script}-{finding.family}-{name}"
+        number = 1
+        while folder.exists():
+            number += 1
+            folder = folder.with_name(f"{script}-{finding.family}-{name}.{number}")
+        write_replay(folder, last)
+
+    def end_states(self, explored: Explored) -> None:
+        """Every end state of a script: what a map of outcomes is drawn from."""
+        for graph in explored.graphs:
+            ends = [_end_json(end, graph.family) for end in graph.ends]
+            write_json(self.path / f"ends-{explored.script}-{graph.family}.json", ends)
+
+    def conclude(
+        self, explored: Mapping[str, Explored], node: Mapping[str, Any], *, interrupted: bool
+    ) -> None:
+        """Write verdict.json, whole or not at all."""
+        word, reason = conclusion(explored)
+        write_json(
+            self.path / "verdict.json",
+            {
+                "schema": SCHEMA,
+                "kind": "force",
+                "verdict": word,
+                "reason": reason,
+                "interrupted": interrupted,
+                "scripts": {name: explored_json(one) for name, one in explored.items()},
+                "node": dict(node),
+            },
+        )
+
+
+def explored_json(explored: Explored) -> dict[str, Any]:
+    """One script's part of verdict.json."""
+    return {
+        "word": explored.word,
+        "reason": explored.reason,
+        "remark": explored.remark,
+        "commands": explored.commands,
+        "graphs": [graph_json(graph) for graph in explored.graphs],
+        "findings": [finding_json(finding) for finding in explored.findings],
+        "simplest": {name: str(one.schedule) for name, one in explored.simplest().items()},
+    }
+
+
+def graph_json(graph: Graph) -> dict[str, Any]:
+    """A graph's figures. Seconds are sums over all nodes."""
+    return {
+        "family": graph.family,
+        "complete": graph.complete,
+        "states": graph.states,
+        "transitions": graph.transitions,
+        "merges": graph.merges,
+        "open": graph.open,
+        "preemptions": graph.preemptions,
+        "interleavings": graph.interleavings,
+        "orders": graph.orders,
+        "end_states": len(graph.ends),
+        "classes": graph.classes(),
+        "walked_again": graph.differing,
+        "counts": dict(graph.counts),
+        "seconds": {name: round(value, 1) for name, value in graph.seconds.items()},
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """A finding with the schedule that shows it."""
+    healing = finding.healing
+    return {
+        "family": finding.family,
+        "classes": list(finding.outcome.classes),
+        "schedule": str(finding.schedule),
+        "preemptions": finding.schedule.preemptions,
+        "missing": list(finding.outcome.missing),
+        "cause": finding.outcome.cause,
+        "signature": finding.signature,
+        "azure_npm_finds": finding.detected_by,
+        "end_states": finding.end_states,
+        "replays": finding.replays,
+        "replays_that_ended_so": finding.same,
+        "monitor": None
+        if healing is None
+        else {**asdict(healing), "missing": list(healing.missing), "healed": healing.healed},
+    }
+
+
+def _end_json(end: EndState, family: str) -> dict[str, Any]:
+    mine = end.of(family)
+    return {
+        "schedule": str(end.schedule),
+        "classes": list(mine.classes),
+        "missing": list(mine.missing),
+        "azure_npm_finds": end.outcome.detected_by,
+    }
+
+
+def write_replay(folder: Path, replayed: Replayed) -> None:
+    """The evidence of one replay: timeline, kubelet's log, the rules it left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "schedule.txt").write_text(f"{replayed.schedule}\n")
+    (folder / "timeline.txt").write_text("\n".join(side_by_side(replayed.view)) + "\n")
+    (folder / "kubelet.log").write_text("\n".join(replayed.ending.journal) + "\n")
+    for name, text in replayed.ending.after.items():
+        (folder / f"rules-after.{name.replace('/', '-')}").write_text(text)
+    write_json(
+        folder / "outcome.json",
+        {
+            "schedule": str(replayed.schedule),
+            "families": {name: asdict(one) for name, one in replayed.outcome.families.items()},
+            "azure_npm_finds": replayed.outcome.detected_by,
+        },
+    )
