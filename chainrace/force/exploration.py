@@ -182,6 +182,7 @@ class Exploration:
             states=explorer.states,
             transitions=explorer.transitions,
             merges=explorer.merges,
+            swaps=explorer.swaps,
             open=explorer.open,
             interleavings=explorer.interleavings(),
             orders=math.comb(sum(lengths), lengths[0]),

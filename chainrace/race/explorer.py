@@ -21,13 +21,13 @@ class Observation:
     """A state as the explorer needs it.
 
     `enabled` is each actor's next step, `futures` all that each may still do, `runs`
-    how many steps an actor may make at once without any other noticing.
+    what an actor may do at once, its next step first, without any other noticing more.
     """
 
     key: str
     enabled: Mapping[str, Footprint]
     futures: Mapping[str, Footprint]
-    runs: Mapping[str, int]
+    runs: Mapping[str, tuple[Footprint, ...]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Explorer:
     """The graph so far. Ask `take`, make the steps, `tell`; until nothing is open.
 
     Without `reduced` every order is tried. `preemptions` bounds how often an actor is
-    stopped although it could go on; None is no bound.
+    stopped although it could go on; None is no bound. `merges` counts steps that were made
+    and led to a state known already, `swaps` those that need not be made to know it.
     """
 
     initial: Observation
@@ -72,8 +73,10 @@ class Explorer:
     edges: dict[str, dict[str, Edge]] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict)
     merges: int = 0
+    swaps: int = 0
     _stack: list[_Open] = field(default_factory=list)
     _taken: dict[tuple[str, str], list[_Open]] = field(default_factory=dict)
+    _into: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _entered: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,9 +119,14 @@ class Explorer:
             if name in self._taken:
                 self._taken[name].append(wanted)
                 continue
+            edge = self._known_by_swapping(wanted.key, wanted.actor)
+            if edge is not None:
+                self.swaps += 1
+                self._connect(wanted.key, wanted.actor, edge)
+                self._follow(wanted, edge)
+                continue
             self._taken[name] = [wanted]
-            runs = self.seen[wanted.key].runs[wanted.actor] if self.reduced else 1
-            return Task(wanted.key, self.paths[wanted.key], wanted.actor, runs)
+            return Task(wanted.key, self.paths[wanted.key], wanted.actor, self._steps(name))
         return None
 
     def give_back(self, task: Task) -> None:
@@ -131,7 +139,7 @@ class Explorer:
         if waiting is None:
             raise ValueError(f"told of {task}, which was not taken")
         edge = Edge(seen.key, steps)
-        self.edges[task.origin][task.actor] = edge
+        self._connect(task.origin, task.actor, edge)
         if seen.key in self.seen:
             self.merges += 1
         else:
@@ -176,6 +184,36 @@ class Explorer:
             if common > length:
                 best, length = at, common
         return best
+
+    def _steps(self, name: tuple[str, str]) -> int:
+        """How many steps an actor makes at once from a state."""
+        key, actor = name
+        return len(self.seen[key].runs[actor]) if self.reduced else 1
+
+    def _connect(self, key: str, actor: str, edge: Edge) -> None:
+        self.edges[key][actor] = edge
+        self._into.setdefault(edge.target, []).append((key, actor))
+
+    def _known_by_swapping(self, key: str, actor: str) -> Edge | None:
+        """Where an actor's steps lead to, if that follows from another order of the same.
+
+        With b before a known to lead from some state to this one's target, and none of
+        a's steps in conflict with one of b's, a before b leads there as well.
+        """
+        if not self.reduced:
+            return None
+        wanted = self._steps((key, actor))
+        for origin, other in self._into.get(key, ()):
+            first = self.edges[origin].get(actor)
+            if other == actor or first is None or first.steps != wanted:
+                continue
+            second = self.edges[first.target].get(other)
+            if second is None or second.steps != self.edges[origin][other].steps:
+                continue
+            runs = self.seen[origin].runs
+            if not any(one.conflicts(two) for one in runs[actor] for two in runs[other]):
+                return Edge(second.target, wanted)
+        return None
 
     def _meet(self, seen: Observation, path: Path) -> None:
         self.seen[seen.key] = seen

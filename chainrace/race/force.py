@@ -37,6 +37,7 @@ class Graph:
     states: int
     transitions: int
     merges: int
+    swaps: int
     open: int
     interleavings: int
     orders: int

@@ -62,21 +62,22 @@ class Plan:
             done.append(waiting)
         return any(_rest(one, tuple(done)) is not None for one in self.sequences.get(actor, []))
 
-    def run(self, actor: str, state: State, others: Footprint) -> int:
-        """How many steps an actor may make at once.
+    def run(self, actor: str, state: State, others: Footprint) -> tuple[Footprint, ...]:
+        """What an actor that waits may do at once.
 
-        The next, and those behind it that cannot matter to what the others may still do.
+        Its next step, and those behind it that cannot matter to what the others may still do.
         """
+        waiting = state.waiting[actor]
+        steps = [EVERYTHING if waiting is None else footprint(waiting)]
         done = tuple(made.call for made in state.histories[actor])
         for sequence in self.sequences.get(actor, []):
             if sequence[: len(done)] == done:
-                count = 1
                 for call in sequence[len(done) + 1 :]:
                     if footprint(call).conflicts(others):
                         break
-                    count += 1
-                return count
-        return 1
+                    steps.append(footprint(call))
+                break
+        return tuple(steps)
 
     def _rests(self, actor: str, state: State) -> list[tuple[Call, ...]]:
         done = tuple(made.call for made in state.histories[actor])

@@ -73,6 +73,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "states": graph.states,
         "transitions": graph.transitions,
         "merges": graph.merges,
+        "swaps": graph.swaps,
         "open": graph.open,
         "preemptions": graph.preemptions,
         "interleavings": graph.interleavings,

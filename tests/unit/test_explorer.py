@@ -53,7 +53,8 @@ class System:
         for actor, steps in left.items():
             others = touched(s for other, more in left.items() if other != actor for s in more)
             alone = [not step.footprint.conflicts(others) for step in steps[1:]]
-            runs[actor] = 1 + len(list(takewhile(bool, alone)))
+            count = 1 + len(list(takewhile(bool, alone)))
+            runs[actor] = tuple(step.footprint for step in steps[:count])
         return Observation(
             str((sorted(done.items()), sorted(values.items()))),
             {actor: steps[0].footprint for actor, steps in left.items() if steps},
@@ -95,6 +96,15 @@ def test_every_end_state_of_brute_force_is_found_with_and_without_reduction(
     wanted = system.brute_force()
     assert set(explore(system, reduced=False).ends) == wanted
     assert set(explore(system, reduced=True).ends) == wanted
+
+
+@given(systems)
+def test_every_edge_of_the_graph_is_what_making_its_steps_leads_to(system: System) -> None:
+    explorer = explore(system, reduced=True)
+    for key, edges in explorer.edges.items():
+        for actor, edge in edges.items():
+            path = (*explorer.paths[key], *(actor,) * edge.steps)
+            assert system.observe(path).key == edge.target
 
 
 @given(systems)
