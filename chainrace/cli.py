@@ -104,13 +104,13 @@ def run(
         int | None, typer.Option("--trials", min=1, help="Trials of each script.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", help=f"Time for the trials [{DEFAULT_BUDGET}].")
+        str | None, typer.Option("--budget", help=f"Time for force and trials [{DEFAULT_BUDGET}].")
     ] = None,
     keep: Keep = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json.")] = False,
     no_install: NoInstall = False,
 ) -> None:
-    """Race both scripts against kubelet's start, and say what that proves."""
+    """Race both scripts against kubelet's start, force the fix, and say what that proves."""
     if budget is None and trials is None:
         budget = DEFAULT_BUDGET
     limit = None if budget is None else seconds(budget)
@@ -119,8 +119,8 @@ def run(
     with session.node_up(paths, config, terminal.step, keep=keep) as node:
         folder = ResultsFolder(paths.results)
         terminal.say(f"racing; results go to {folder.path.relative_to(paths.root)}")
-        verdict = session.race(
-            paths, config, node, folder, pairs=trials, budget=limit, tell=terminal.trial
+        verdict = session.run(
+            paths, config, node, folder, pairs=trials, budget=limit, terminal=terminal
         )
     terminal.verdict(verdict, str(folder.path.relative_to(paths.root)))
     if as_json:

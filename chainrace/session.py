@@ -1,6 +1,7 @@
 """One run of the lab from an empty host to a verdict, whatever happens in between."""
 
 import random
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -25,12 +26,14 @@ from chainrace.paths import Paths
 from chainrace.race.force import Explored
 from chainrace.race.outcome import Name
 from chainrace.race.schedule import Schedule
-from chainrace.race.verdict import FIXED, ORIGINAL, Verdict, decide
+from chainrace.race.verdict import FIXED, ORIGINAL, Verdict
 from chainrace.report.force import ForceFolder, write_replay
-from chainrace.report.results import ResultsFolder
+from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 
 CLEAN_SECONDS = 300
+# Of a run's budget; the rest is for the trials by chance.
+FORCE_SHARE = 0.5
 
 
 @contextmanager
@@ -94,6 +97,41 @@ def _removed_afterwards(machine: Machine, step: Step, *, keep: bool) -> Iterator
                 machine.destroy()
 
 
+def run(
+    paths: Paths,
+    config: LabConfig,
+    node: Node,
+    folder: ResultsFolder,
+    *,
+    pairs: int | None,
+    budget: float | None,
+    terminal: Terminal,
+) -> Verdict:
+    """The fixed script by force, then both by chance; writes verdict.json.
+
+    `budget` in seconds for both; force takes what it needs, up to its share.
+    """
+    begun = time.monotonic()
+    fixed = ForceRun(
+        paths,
+        [node],
+        script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED]),
+        Options(None if budget is None else FORCE_SHARE * budget),
+        limit=config.limits.trial,
+        teller=terminal,
+        keep=lambda finding, last: write_replay(
+            folder.path / "findings" / str(finding.schedule).replace("*", "_"), last
+        ),
+    )
+    try:
+        fixed.run()
+    finally:
+        folder.force(fixed.explored)
+    terminal.explored(fixed.explored)
+    left = None if budget is None else budget - (time.monotonic() - begun)
+    return race(paths, config, node, folder, pairs=pairs, budget=left, tell=terminal.trial)
+
+
 def race(
     paths: Paths,
     config: LabConfig,
@@ -110,7 +148,7 @@ def race(
     `budget` in seconds. An interruption is passed on after the verdict on what was
     done so far has been written.
     """
-    run = ChanceRun(
+    chance = ChanceRun(
         agent=node.agent,
         folder=folder,
         console=paths.console(node.machine.name),
@@ -121,11 +159,11 @@ def race(
     )
     finished = False
     try:
-        run.run(run.take_reference())
+        chance.run(chance.take_reference())
         finished = True
     finally:
-        verdict = decide(record.judged() for record in run.records)
-        about = {**node.identity, "seed": run.seed, "window": run.window}
+        about = {**node.identity, "seed": chance.seed, "window": chance.window}
+        verdict = judge_again(folder.path)
         folder.conclude(verdict, about, interrupted=not finished)
     return verdict
 

@@ -101,9 +101,10 @@ class Exploration:
         self._plan = Plan()
         self._states: dict[str, State] = {}
         self._known: dict[tuple[str, str, int], Transition] = {}
-        self._endings: dict[str, Ending] = {}
+        self.endings: dict[str, Ending] = {}
         self._changed = threading.Condition()
         self._busy = 0
+        self._working = 0
         self._stopped = False
         self._failure: BaseException | None = None
         self._begun = time.monotonic()
@@ -146,20 +147,19 @@ class Exploration:
         for transition in self._store.read():
             self._keep(transition)
         self._begun = time.monotonic()
-        threads = [
-            threading.Thread(target=self._work, args=(walker,), name=f"walker-{number}")
-            for number, walker in enumerate(self._walkers)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(POLL_SECONDS)
-        finally:
-            self._stopped = True
-            for thread in threads:
-                thread.join()
+        self._working = len(self._walkers)
+        for walker in self._walkers:
+            threading.Thread(target=self._work, args=(walker,), daemon=True).start()
+        # Not Thread.join: interrupted, it takes a thread for ended that still runs
+        # (CPython 3.11, Thread._wait_for_tstate_lock).
+        with self._changed:
+            try:
+                while self._working:
+                    self._changed.wait(POLL_SECONDS)
+            finally:
+                self._stopped = True
+                while self._working:
+                    self._changed.wait(POLL_SECONDS)
         if self._failure is not None:
             raise self._failure
 
@@ -173,7 +173,7 @@ class Exploration:
                 actor: tuple(made.call for made in self._own(self._states[key], actor))
                 for actor in self._actors
             }
-            judged = judge(self.reference, self._endings[key])
+            judged = judge(self.reference, self.endings[key])
             ends.append(EndState(key, plainest(paths[key], calls), judged))
         costs = [walker.costs for walker in self._walkers]
         lengths = [len(self._plan.sequences[actor][0]) for actor in self._actors]
@@ -218,7 +218,7 @@ class Exploration:
         key = (transition.origin, transition.actor, transition.asked)
         self._known[key] = transition
         if transition.ending is not None:
-            self._endings[transition.target.key] = transition.ending
+            self.endings[transition.target.key] = transition.ending
 
     def _restart(self) -> None:
         """A new graph with what is known now; what was walked is not walked again."""
@@ -252,30 +252,35 @@ class Exploration:
         try:
             if walker is not self._walkers[0]:
                 walker.begin()
-            while True:
-                with self._changed:
-                    found = self._next(walker)
-                    if found is None:
-                        return
-                    self._busy += 1
-                    explorer, task = found
-                    keep = len(explorer.to_try(task.origin)) > 1
-                try:
-                    done, learned = self._make(walker, task, keep=keep)
-                except BaseException:
-                    with self._changed:
-                        self._busy -= 1
-                        explorer.give_back(task)
-                    raise
+            self._explore_with(walker)
+        except BaseException as error:  # noqa: BLE001 - raised again by `run`
+            self._failure = self._failure or error
+            self._stopped = True
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
+
+    def _explore_with(self, walker: Walker) -> None:
+        while True:
+            with self._changed:
+                found = self._next(walker)
+                if found is None:
+                    return
+                self._busy += 1
+                explorer, task = found
+                keep = len(explorer.to_try(task.origin)) > 1
+            try:
+                done, learned = self._make(walker, task, keep=keep)
+            except BaseException:
                 with self._changed:
                     self._busy -= 1
-                    self._take_in(explorer, task, done, learned=learned)
-                    walker.forget(self._explorer.leads_through)
-                    self._changed.notify_all()
-        except BaseException as error:  # noqa: BLE001 - raised again by `run`
+                    explorer.give_back(task)
+                raise
             with self._changed:
-                self._failure = self._failure or error
-                self._stopped = True
+                self._busy -= 1
+                self._take_in(explorer, task, done, learned=learned)
+                walker.forget(self._explorer.leads_through)
                 self._changed.notify_all()
 
     def _make(self, walker: Walker, task: Task, *, keep: bool) -> tuple[Transition, bool]:
@@ -297,7 +302,7 @@ class Exploration:
                 self._plan.learn(actor, calls_of(whole, actor))
                 learned = True
         ending = None
-        if all(state.ended[actor] for actor in self._actors) and state.key not in self._endings:
+        if all(state.ended[actor] for actor in self._actors) and state.key not in self.endings:
             ending = ending_of(walker.visit(path, [(self._other, None)], evidence=True))
         return Transition(task.origin, task.actor, task.steps, made, state, ending), learned
 

@@ -110,6 +110,7 @@ class ForceRun:
         stores = []
         with without_ssh(self._nodes):
             for family in FAMILIES:
+                self._teller.say(f"{self._script.name}: {family}, every order of its steps")
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 name = f"{_identity(self._nodes[0], self._script)}-{family}.jsonl"
                 stores.append(Store(self._paths.explorations / name))

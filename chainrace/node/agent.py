@@ -42,7 +42,8 @@ class Agent:
         """Bring the agent to the node and start it, on `port` where the node has one."""
         self._name = connection.name
         # An agent whose lab was interrupted may still be in the middle of a trial.
-        connection.succeed("mkdir -p /run/chainrace; pkill -f '[c]hainrace.gate' || true")
+        # (One on a port is a unit, which its successor ends.)
+        connection.succeed("mkdir -p /run/chainrace; pkill -f '[c]hainrace.gate$' || true")
         connection.put(_archive(), ARCHIVE)
         command = f"PYTHONPATH={ARCHIVE} python3 -m chainrace.gate"
         self._line = open_line(connection, command, port)

@@ -1,12 +1,20 @@
 """What an exploration by force shows: end states, findings, and the verdict on a script."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name, Outcome
 from chainrace.race.schedule import Schedule
 from chainrace.race.shortest import cost
-from chainrace.race.verdict import CONFIRMED, EXIT_CODES, FIXED, INCONCLUSIVE, ORIGINAL, REFUTED
+from chainrace.race.verdict import (
+    CONFIRMED,
+    EXIT_CODES,
+    FIXED,
+    INCONCLUSIVE,
+    ORIGINAL,
+    REFUTED,
+    Verdict,
+)
 
 HARMLESS, HARMFUL, UNFINISHED = "harmless", "harmful", "unfinished"
 EXIT_OF = {**EXIT_CODES, HARMLESS: 0, HARMFUL: 1, UNFINISHED: 3}
@@ -174,6 +182,25 @@ def conclusion(explored: Mapping[str, Explored]) -> tuple[str, str]:
         (one,) = explored.values()
         return one.word, one.reason
     return UNFINISHED, "not every script was explored"
+
+
+def with_force(verdict: Verdict, fixed: tuple[str, str]) -> Verdict:
+    """A verdict by chance, and what force said of the fixed script: its word and reason.
+
+    Chance proves a bug, force a fix: confirmed needs both.
+    """
+    word, reason = fixed
+    if word == HARMFUL:
+        return replace(verdict, word=REFUTED, reason=f"the fixed script, by force: {reason}")
+    if verdict.word != CONFIRMED:
+        return verdict
+    if word == UNFINISHED:
+        return replace(
+            verdict,
+            word=INCONCLUSIVE,
+            reason=f"{verdict.reason}; the fixed script, by force: {reason}",
+        )
+    return replace(verdict, reason=f"{verdict.reason}; by force: {reason}")
 
 
 def decide(original: Explored, fixed: Explored) -> tuple[str, str]:

@@ -65,10 +65,13 @@ class Plan:
     def run(self, actor: str, state: State, others: Footprint) -> tuple[Footprint, ...]:
         """What an actor that waits may do at once.
 
-        Its next step, and those behind it that cannot matter to what the others may still do.
+        Its next step where that can matter to what the others may still do; else all in
+        a row that cannot.
         """
         waiting = state.waiting[actor]
         steps = [EVERYTHING if waiting is None else footprint(waiting)]
+        if steps[0].conflicts(others):
+            return tuple(steps)
         done = tuple(made.call for made in state.histories[actor])
         for sequence in self.sequences.get(actor, []):
             if sequence[: len(done)] == done:

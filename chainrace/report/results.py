@@ -3,6 +3,7 @@
 results/<UTC time>/verdict.json      the one truth
                    trials.jsonl      a line a trial, enough to judge again
                    reference/        kubelet's clean start
+                   force.json        the fixed script in all interleavings
                    trials/<n>-<script>/  kubelet.log, rules, timeline, console.log
 """
 
@@ -16,11 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
 from chainrace.files import write_json
+from chainrace.race.force import Explored, with_force
 from chainrace.race.outcome import Name, Outcome
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import Arm, Judged, Verdict, decide
 from chainrace.race.window import is_hit
 from chainrace.report.folder import Folder
+from chainrace.report.force import explored_json
 
 SCHEMA = 1
 SEARCH: Literal["search"] = "search"
@@ -70,6 +73,18 @@ def record_of(
 
 
 RECORD = TypeAdapter(Record)
+FORCE = "force.json"
+
+
+@dataclass(frozen=True)
+class Word:
+    """What of force.json a verdict needs."""
+
+    word: Literal["harmless", "harmful", "unfinished"]
+    reason: str
+
+
+WORD = TypeAdapter(Word)
 
 
 class ResultsFolder(Folder):
@@ -89,8 +104,13 @@ class ResultsFolder(Folder):
         folder.mkdir(exist_ok=True)
         return folder
 
+    def force(self, explored: Explored) -> None:
+        """Keep what force showed of the fixed script, for this verdict and a later one."""
+        write_json(self.path / FORCE, explored_json(explored))
+
     def conclude(self, verdict: Verdict, node: dict[str, Any], *, interrupted: bool) -> None:
         """Write verdict.json, whole or not at all."""
+        forced = self.path / FORCE
         write_json(
             self.path / "verdict.json",
             {
@@ -104,6 +124,7 @@ class ResultsFolder(Folder):
                     "original": arm_json(verdict.original),
                     "fixed": arm_json(verdict.fixed),
                 },
+                "force": json.loads(forced.read_text()) if forced.exists() else None,
                 "node": node,
             },
         )
@@ -166,5 +187,16 @@ def read_trials(folder: Path) -> list[Record]:
 
 
 def judge_again(folder: Path) -> Verdict:
-    """The verdict of a stored run, from its trials alone. Raises UsageError."""
-    return decide(record.judged() for record in read_trials(folder))
+    """The verdict of a stored run, from its trials and what force said. Raises UsageError."""
+    verdict = decide(record.judged() for record in read_trials(folder))
+    forced = folder / FORCE
+    if not forced.exists():
+        return verdict
+    try:
+        said = WORD.validate_json(forced.read_bytes())
+    except ValidationError as error:
+        raise UsageError(
+            f"{forced} is not what an exploration leaves: {error.errors()[0]['msg']}",
+            "run again",
+        ) from error
+    return with_force(verdict, (said.word, said.reason))

@@ -52,8 +52,8 @@ class System:
         runs = {}
         for actor, steps in left.items():
             others = touched(s for other, more in left.items() if other != actor for s in more)
-            alone = [not step.footprint.conflicts(others) for step in steps[1:]]
-            count = 1 + len(list(takewhile(bool, alone)))
+            alone = [not step.footprint.conflicts(others) for step in steps]
+            count = max(1, len(list(takewhile(bool, alone))))
             runs[actor] = tuple(step.footprint for step in steps[:count])
         return Observation(
             str((sorted(done.items()), sorted(values.items()))),

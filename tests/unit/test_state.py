@@ -128,4 +128,6 @@ def test_steps_that_matter_to_nobody_are_made_at_once() -> None:
     assert len(plan().run("k", begun, Footprint())) == 3
     only_nat = footprint(calls("iptables -t nat -X")[0])
     assert len(plan().run("k", begun, only_nat)) == 2
+    filter_too = footprint(calls("iptables -F")[0])
+    assert len(plan().run("k", begun, filter_too)) == 1
     assert len(plan().run("k", begun, EVERYTHING)) == 1
