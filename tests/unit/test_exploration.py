@@ -1,0 +1,196 @@
+"""A whole exploration against a made-up node: what is found, and how it gets there."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from chainrace.errors import LabError
+from chainrace.force.exploration import Exploration, Options, Progress, lazy_for
+from chainrace.force.findings import confirm
+from chainrace.force.replay import Replayer, lazy_in, turns_of
+from chainrace.force.store import Store
+from chainrace.force.walker import MAX_SNAPSHOTS, Walker
+from chainrace.node.agent import Agent
+from chainrace.node.snapshots import Snapshots
+from chainrace.race.force import Graph
+from chainrace.race.outcome import CANARY_LOST, HEALTHY, HINT_LOST, INIT_FAILED, RULES_LOST
+from chainrace.race.schedule import parse
+from tests.unit.fakenode import FakeAgent, FakeSnapshots
+
+HARMFUL = ("iptables-save", "iptables -t mangle -X", "iptables -t filter -X", "iptables-restore")
+HARMLESS = ("iptables-save", "ip6tables-save")
+
+
+def walker(agent: FakeAgent, snapshots: FakeSnapshots | None, family: str = "ipv4") -> Walker:
+    return Walker(
+        cast("Agent", agent),
+        cast("Snapshots | None", snapshots),
+        "/script",
+        family,
+        lazy_for(family),
+        limit=10,
+    )
+
+
+def explore(
+    folder: Path,
+    script: tuple[str, ...],
+    options: Options = Options(),  # noqa: B008 - frozen
+    agents: tuple[FakeAgent, ...] = (),
+    *,
+    snapshots: bool = True,
+) -> tuple[Exploration, Graph]:
+    agents = agents or (FakeAgent(script),)
+    told: list[Progress] = []
+    exploration = Exploration(
+        "ipv4",
+        [walker(agent, FakeSnapshots(agent) if snapshots else None) for agent in agents],
+        options,
+        Store(folder / "store.jsonl"),
+        told.append,
+    )
+    exploration.prepare()
+    exploration.run()
+    return exploration, exploration.graph()
+
+
+def left_by(exploration: Exploration) -> set[tuple[str, str]]:
+    return {(ending.after["ipv4"], ending.words["ipv4"]) for ending in exploration.endings.values()}
+
+
+@pytest.mark.parametrize("script", [HARMFUL, HARMLESS, HARMFUL + HARMFUL[1:]])
+def test_the_reduction_loses_no_end_state(tmp_path: Path, script: tuple[str, ...]) -> None:
+    whole, every = explore(tmp_path / "a", script, Options(reduced=False))
+    reduced, fewer = explore(tmp_path / "b", script)
+    assert left_by(whole) == left_by(reduced)
+    assert fewer.transitions < every.transitions
+    assert every.complete
+    assert fewer.complete
+
+
+def test_harm_is_found_and_named(tmp_path: Path) -> None:
+    _, graph = explore(tmp_path, HARMFUL)
+    assert graph.classes().keys() == {HEALTHY, INIT_FAILED, HINT_LOST, RULES_LOST, CANARY_LOST}
+
+
+def test_a_harmless_script_has_only_healthy_ends(tmp_path: Path) -> None:
+    _, graph = explore(tmp_path, HARMLESS)
+    assert graph.classes().keys() == {HEALTHY}
+    assert graph.orders == 15  # four steps of kubelet's and two of the script's
+
+
+def test_without_snapshots_every_way_is_walked_from_a_fresh_start(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL)
+    _, walked = explore(tmp_path / "a", HARMFUL, agents=(agent,), snapshots=False)
+    _, restored = explore(tmp_path / "b", HARMFUL)
+    assert walked.states == restored.states
+    assert walked.classes() == restored.classes()
+    assert agent.asked.count("arm") > 10
+
+
+def test_two_nodes_find_what_one_finds(tmp_path: Path) -> None:
+    both = (FakeAgent(HARMFUL), FakeAgent(HARMFUL))
+    _, shared = explore(tmp_path / "a", HARMFUL, agents=both)
+    _, alone = explore(tmp_path / "b", HARMFUL)
+    assert shared.states == alone.states
+    assert {end.key for end in shared.ends} == {end.key for end in alone.ends}
+
+
+def test_what_was_found_is_not_walked_again(tmp_path: Path) -> None:
+    _, cut = explore(tmp_path, HARMFUL, Options(budget=0.0))
+    assert cut.open > 0
+    assert not cut.complete
+    _, first = explore(tmp_path, HARMFUL)
+    agent = FakeAgent(HARMFUL)
+    _, again = explore(tmp_path, HARMFUL, agents=(agent,))
+    assert again.states == first.states
+    assert agent.asked.count("walk") < 10
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    _, first = explore(tmp_path, HARMFUL)
+    file = tmp_path / "store.jsonl"
+    file.write_bytes(file.read_bytes()[:-20])
+    _, again = explore(tmp_path, HARMFUL)
+    assert again.states == first.states
+
+
+def test_kubelets_choice_of_the_other_family_starts_it_anew(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL, firsts=("ipv6", "ipv6", "ipv4"))
+    _, graph = explore(tmp_path, HARMFUL, agents=(agent,))
+    assert agent.asked.count("arm") == 3
+    assert graph.complete
+    assert graph.differing == 0
+
+
+def test_a_kubelet_that_never_begins_with_the_family_is_an_error(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL, firsts=("ipv6",) * 100)
+    with pytest.raises(LabError, match="never began with ipv4"):
+        explore(tmp_path, HARMFUL, agents=(agent,))
+
+
+def test_a_broken_walk_is_made_again_and_counted(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL)
+    agent.broken = 2
+    _, graph = explore(tmp_path, HARMFUL, agents=(agent,))
+    assert graph.differing == 2
+    agent = FakeAgent(HARMFUL)
+    agent.broken = 3
+    with pytest.raises(LabError, match="failed 3 times: kubelet ended"):
+        explore(tmp_path / "b", HARMFUL, agents=(agent,))
+
+
+def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL)
+    snapshots = FakeSnapshots(agent)
+    one = walker(agent, snapshots)
+    one.costs.add("steps", 1, 100.0)  # so slow that each state is worth keeping
+    exploration = Exploration(
+        "ipv4", [one], Options(), Store(tmp_path / "store.jsonl"), lambda _: None
+    )
+    exploration.prepare()
+    exploration.run()
+    assert 2 < snapshots.most <= MAX_SNAPSHOTS
+    assert snapshots.kept.keys() == {"root"}
+    one.close()
+    assert not snapshots.kept
+
+
+def test_findings_are_replayed_and_watched(tmp_path: Path) -> None:
+    _, graph = explore(tmp_path, HARMFUL)
+    replayer = Replayer(cast("Agent", FakeAgent(HARMFUL)), "/script", 10)
+    kept: list[Any] = []
+    found = confirm(graph, replayer, lambda _: None, lambda one, _: kept.append(one))
+    assert found == kept
+    assert all(one.reproduced for one in found)
+    failed = next(one for one in found if INIT_FAILED in one.outcome.classes)
+    assert failed.healing is not None
+    assert not failed.healing.looked
+
+
+def test_a_finding_that_comes_out_differently_is_none(tmp_path: Path) -> None:
+    _, graph = explore(tmp_path, HARMFUL)
+    other = Replayer(cast("Agent", FakeAgent(HARMLESS * 2)), "/script", 10)
+    found = confirm(graph, other, lambda _: None, lambda *_: None)
+    assert found
+    assert not any(one.reproduced for one in found)
+
+
+def test_what_a_schedule_leaves_out_comes_after_it() -> None:
+    assert turns_of(parse("s1 k3")) == [("s", 1), ("k", 3), ("k", None), ("x", None), ("s", None)]
+    assert lazy_in(parse("s1 k3")) == ("x",)
+    assert lazy_in(parse("s1 x1 s*")) == ("k",)
+    assert lazy_in(parse("k1 x1 s*")) == ()
+    assert lazy_in(parse("s*")) == ("x",)
+
+
+def test_an_actor_that_there_is_not_is_refused() -> None:
+    with pytest.raises(LabError, match="q is no actor"):
+        turns_of(parse("q1 s*"))
+
+
+def test_more_steps_than_an_actor_has_are_refused() -> None:
+    replayer = Replayer(cast("Agent", FakeAgent(HARMFUL)), "/script", 10)
+    with pytest.raises(LabError, match="had only 4 of 9 steps left"):
+        replayer.run(parse("k9 s*"), replayer.reference())
