@@ -18,6 +18,7 @@ from chainrace import session
 from chainrace.errors import LabError, UsageError
 from chainrace.force.exploration import Options
 from chainrace.force.replay import turns_of
+from chainrace.force.run import read_script
 from chainrace.host import box, doctor, libvirt, setup
 from chainrace.host.packages import missing
 from chainrace.node.machine import NODE
@@ -150,6 +151,8 @@ def explore(
     0: no interleaving harms kubelet (both scripts: confirmed); 1: one does; 3: not finished.
     Stopped before its end, the same command goes on where it was.
     """
+    if script is not None:
+        read_script(script)  # before anything is brought up
     options = Options(None if budget is None else seconds(budget), preemptions)
     paths, config, terminal = Paths(), configuration.load(), Terminal(as_json=as_json)
     with ExitStack() as stack:
@@ -189,6 +192,8 @@ def replay(
     except ValueError as error:
         raise UsageError(str(error), "write it as in: ./lab replay 's1 k7 s* k*'") from error
     turns_of(schedule)
+    if script is not None:
+        read_script(script)
     paths, config, terminal = Paths(), configuration.load(), Terminal()
     with session.node_up(paths, config, terminal.step, keep=keep) as node:
         chosen = session.scripts([node], script)[-1]

@@ -20,17 +20,23 @@ from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
+from chainrace.force.replay import Replayer, lazy_in, turns_of
+from chainrace.force.run import without_ssh
+from chainrace.force.walker import Walker
 from chainrace.gate.words import BEYOND
 from chainrace.host import box, image, libvirt, namespace, setup
 from chainrace.host.setup import Host, Step
 from chainrace.host.shell import as_root, run
 from chainrace.node.machine import Machine
 from chainrace.node.node import Node
+from chainrace.node.snapshots import Snapshots
 from chainrace.node.ssh import Connection
 from chainrace.paths import Paths
+from chainrace.race.schedule import parse
 from chainrace.race.verdict import ORIGINAL
 
 REPEATS = 3
+FORCED = "s1 k7 s* k*"
 BOOT_SECONDS = 300
 
 
@@ -67,6 +73,7 @@ def measure(paths: Paths, config: LabConfig, step: Step) -> Iterator[Figure]:
         with step(f"{REPEATS} bare starts of kubelet, {REPEATS} bare runs of the script"):
             start, script = _bare_race(node.connection)
         yield from _trials(node, config, start + script, step)
+        yield from _forced(paths, node, config, start + script, step)
         yield Figure("kubelet's bare warm start, to beyond its initialisation", start)
         yield Figure("the original script's bare run", script)
     Machine(paths).destroy()
@@ -193,6 +200,27 @@ def _trials(node: Node, config: LabConfig, bare: float, step: Step) -> Iterator[
     yield Figure("one trial, beside kubelet's start plus the script", median(wholes), bare, 1.5)
     for name, taken in phases.items():
         yield Figure(f"of which {name}", median(taken))
+
+
+def _forced(
+    paths: Paths, node: Node, config: LabConfig, bare: float, step: Step
+) -> Iterator[Figure]:
+    """One schedule, from a fresh start and through a snapshot of its first step."""
+    schedule = parse(FORCED)
+    script = SCRIPTS_ON_NODE[ORIGINAL]
+    replayer = Replayer(node.agent, script, config.limits.trial)
+    with step(f"{REPEATS} replays of {schedule}"):
+        reference = replayer.reference()
+        fresh = median(_timed(lambda: replayer.run(schedule, reference)) for _ in range(REPEATS))
+    yield Figure("one forced trial from a fresh start, beside the same", fresh, bare, 1.5)
+    snapshots = Snapshots(paths, node.machine.domain)
+    walker = Walker(node.agent, snapshots, script, None, lazy_in(schedule), config.limits.trial)
+    with step(f"the same {REPEATS} times through a snapshot"), without_ssh([node]):
+        walker.begin()
+        turns = turns_of(schedule)
+        restored = median(_timed(lambda: walker.visit((), turns)) for _ in range(REPEATS))
+        walker.close()
+    yield Figure("one forced trial through a snapshot, beside the same", restored, bare, 1.0)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from chainrace.race.outcome import Name
 from chainrace.race.schedule import Schedule
 from chainrace.race.verdict import FIXED, ORIGINAL, Verdict
 from chainrace.report.force import ForceFolder, write_replay
-from chainrace.report.results import ResultsFolder, judge_again
+from chainrace.report.results import ResultsFolder, judge_records
 from chainrace.report.terminal import Terminal
 
 CLEAN_SECONDS = 300
@@ -163,7 +163,7 @@ def race(
         finished = True
     finally:
         about = {**node.identity, "seed": chance.seed, "window": chance.window}
-        verdict = judge_again(folder.path)
+        verdict = judge_records(folder.path, chance.records)
         folder.conclude(verdict, about, interrupted=not finished)
     return verdict
 

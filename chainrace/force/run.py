@@ -41,20 +41,27 @@ class Script:
     digest: str
 
 
-def bring_script(nodes: list[Node], file: Path) -> Script:
-    """Put a file of the host's onto the nodes. Raises UsageError for what is no script."""
+def read_script(file: Path) -> bytes:
+    """A script of the user's own. Raises UsageError for what is none."""
     try:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"--script {file}: {error.strerror}", "name a file") from error
     if not data.startswith(b"#!"):
         raise UsageError(f"--script {file} does not begin with #!", "write #!/bin/sh above it")
+    return data
+
+
+def bring_script(nodes: list[Node], file: Path) -> Script:
+    """Put a file of the host's onto the nodes. Raises UsageError for what is no script."""
+    data = read_script(file)
     identity = hashlib.sha256(data).hexdigest()[:12]
-    path = f"{UPLOADS}/{identity}/{file.name}"
+    # A name of the lab's own: the file's may be anything.
+    path = f"{UPLOADS}/{identity}"
     for node in nodes:
-        node.connection.succeed(f"mkdir -p {UPLOADS}/{identity}")
+        node.connection.succeed(f"mkdir -p {UPLOADS}")
         node.connection.put(data, path)
-        node.connection.succeed(f"chmod 755 '{path}'")
+        node.connection.succeed(f"chmod 755 {path}")
     return Script(file.name, path, identity)
 
 

@@ -8,7 +8,7 @@ results/<UTC time>/verdict.json      the one truth
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -188,7 +188,12 @@ def read_trials(folder: Path) -> list[Record]:
 
 def judge_again(folder: Path) -> Verdict:
     """The verdict of a stored run, from its trials and what force said. Raises UsageError."""
-    verdict = decide(record.judged() for record in read_trials(folder))
+    return judge_records(folder, read_trials(folder))
+
+
+def judge_records(folder: Path, records: Iterable[Record]) -> Verdict:
+    """The verdict on trials, and on what force left in their folder. Raises UsageError."""
+    verdict = decide(record.judged() for record in records)
     forced = folder / FORCE
     if not forced.exists():
         return verdict

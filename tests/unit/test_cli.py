@@ -33,6 +33,18 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("run", "--nonsense"),
         ("race",),
         ("judge", "/nowhere"),
+        ("replay", "k0 s*"),
+        ("replay", "q1 s*"),
+        ("replay", ""),
+        ("replay",),
+        ("replay", "k1 s*", "--times", "0"),
+        ("replay", "k1 s*", "--script", "/nowhere"),
+        ("explore", "--script", "/nowhere"),
+        ("explore", "--script", "/etc/hostname"),
+        ("explore", "--script", "/"),
+        ("explore", "--budget", "soon"),
+        ("explore", "--preemptions", "-1"),
+        ("explore", "--nodes", "9"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_no_traceback(
