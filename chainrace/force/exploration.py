@@ -128,7 +128,13 @@ class Exploration:
                 f"no reference can be taken: {error}", "look at kubelet's log"
             ) from error
         self._plan.learn(self._kubelet, calls_of(clean, self._kubelet))
-        alone = first.visit((), [(SCRIPT, None)])
+        try:
+            alone = first.visit((), [(SCRIPT, None)], tries=1)
+        except LabError as error:
+            raise LabError(
+                f"the script does not come to its end while kubelet waits: {error.what}",
+                "run it on the node by hand: ./lab ssh",
+            ) from error
         calls = calls_of(alone, SCRIPT)
         self._plan.learn(SCRIPT, calls)
         self._remember(self._root)

@@ -23,7 +23,7 @@ MAX_SNAPSHOTS = 8
 # most often falls as it did before.
 FLIPS = 40
 FLIPS_OF_ONE_START = 2
-BREAKS = 3
+TRIES = 3
 
 
 @dataclass
@@ -101,12 +101,14 @@ class Walker:
         keep: bool = False,
         evidence: bool = False,
         check: Callable[[View], None] = lambda _: None,
+        tries: int = TRIES,
     ) -> View:
         """Go to a state, let actors make turns there, and return what is seen then.
 
         `keep` says that the state will be gone back to. `check` raises ValueError for
         a view that does not continue what is known of the path; then the way is walked
-        again, and counted in `differing`. Raises LabError when the node is broken.
+        again, and counted in `differing`. Raises LabError when the node is broken, or the
+        walk failed `tries` times.
         """
         flips = 0
         for attempt in itertools.count(1):
@@ -127,9 +129,9 @@ class Walker:
             except (RefusedError, ValueError) as error:
                 self.at = None
                 self.differing += 1
-                if attempt - flips >= BREAKS:
+                if attempt - flips >= tries:
                     raise LabError(
-                        f"the same steps failed {BREAKS} times: {error}",
+                        f"the same steps failed {tries} times: {error}",
                         f"walk them by hand: ./lab replay (after {' '.join(path) or 'the start'})",
                     ) from error
             else:

@@ -105,6 +105,7 @@ class FakeAgent:
         self.node = Node(script)
         self.asked: list[str] = []
         self.broken = 0  # so many walks more are refused
+        self.endless = False  # the script alone never ends
 
     def ask(self, request: str, *, timeout: float, **words: Any) -> Any:
         assert timeout > 0
@@ -123,6 +124,8 @@ class FakeAgent:
         if self.broken:
             self.broken -= 1
             raise RefusedError("kubelet ended with 1 in the middle", "look")
+        if self.endless and turns == [("s", None)]:
+            raise RefusedError("the limit of 10 s passed; the script has not ended", "look")
         node = self.node
         made = []
         for actor, steps in turns:

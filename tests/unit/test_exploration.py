@@ -141,6 +141,21 @@ def test_a_broken_walk_is_made_again_and_counted(tmp_path: Path) -> None:
         explore(tmp_path / "b", HARMFUL, agents=(agent,))
 
 
+def test_a_script_that_does_not_end_is_told_so_at_once(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL)
+    exploration = Exploration(
+        "ipv4",
+        [walker(agent, FakeSnapshots(agent))],
+        Options(),
+        Store(tmp_path / "store.jsonl"),
+        lambda _: None,
+    )
+    agent.endless = True
+    with pytest.raises(LabError, match="does not come to its end while kubelet waits"):
+        exploration.prepare()
+    assert agent.asked.count("walk") == 3
+
+
 def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
     agent = FakeAgent(HARMFUL)
     snapshots = FakeSnapshots(agent)
