@@ -7,7 +7,7 @@ what kubelet does in the other, so the other family's actor waits until both are
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,15 @@ from chainrace.force.walker import View, Walker
 from chainrace.gate.rules import plain
 from chainrace.race import outcome as outcomes
 from chainrace.race import state as states
-from chainrace.race.explorer import Explorer, Observation, Task
+from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.force import EndState, Graph
-from chainrace.race.outcome import judge
-from chainrace.race.plan import Plan
+from chainrace.race.outcome import judge_family
+from chainrace.race.plan import Plan, as_step
 from chainrace.race.rules import RuleSet
 from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.state import KUBELETS, SCRIPT, State
-from chainrace.race.step import footprint
+from chainrace.race.step import Footprint, footprint, touches
+from chainrace.race.trace import Step, Trace
 from chainrace.race.trial import Call, Ending
 
 ACTOR_OF = {family: actor for actor, family in KUBELETS.items()}
@@ -175,12 +176,9 @@ class Exploration:
         paths = plain_paths(explorer)
         ends = []
         for key in explorer.ends:
-            calls = {
-                actor: tuple(made.call for made in self._own(self._states[key], actor))
-                for actor in self._actors
-            }
-            judged = judge(self.reference, self.endings[key])
-            ends.append(EndState(key, plainest(paths[key], calls), judged))
+            judged = judge_family(self.reference, self.endings[key], self._family)
+            schedule = plainest(paths[key], self._trace(paths[key], self._states[key]))
+            ends.append(EndState(key, schedule, judged))
         costs = [walker.costs for walker in self._walkers]
         lengths = [len(self._plan.sequences[actor][0]) for actor in self._actors]
         return Graph(
@@ -199,22 +197,41 @@ class Exploration:
             ends=tuple(ends),
         )
 
-    def _own(self, state: State, actor: str) -> tuple[Any, ...]:
-        """An actor's steps since the start of the exploration."""
-        return state.histories[actor][len(self._root.histories[actor]) :]
+    def _trace(self, path: Path, end: State) -> Trace:
+        """The trace of a path that leads to a state."""
+        left = {
+            actor: iter(end.histories[actor][len(self._root.histories[actor]) :])
+            for actor in self._actors
+        }
+        trace = Trace()
+        for actor in path:
+            trace = trace.after(actor, [as_step(next(left[actor]).call)])
+        return trace
 
     def _observe(self, state: State) -> Observation:
+        futures = {actor: self._plan.future(actor, state) for actor in self._actors}
+        if self._decided(state, futures):
+            return Observation(state.key, {}, futures, {})
         enabled = {
             actor: footprint(call)
             for actor in self._actors
             if (call := state.waiting[actor]) is not None
         }
-        futures = {actor: self._plan.future(actor, state) for actor in self._actors}
         runs = {}
         for actor in enabled:
             (other,) = (one for one in self._actors if one != actor)
-            runs[actor] = self._plan.run(actor, state, futures[other])
+            run = self._plan.run(actor, state, futures[other])
+            # Not beyond the last step that touches the family at all.
+            length = max(
+                (at for at, one in enumerate(run, 1) if touches(one.touches, self._family)),
+                default=len(run),
+            )
+            runs[actor] = run[:length]
         return Observation(state.key, enabled, futures, runs)
+
+    def _decided(self, state: State, futures: Mapping[str, Footprint]) -> bool:
+        """Whether nothing that is left can touch the family: it is as it will stay."""
+        return state.ended[self._kubelet] and not touches(futures[SCRIPT], self._family)
 
     def _remember(self, state: State) -> None:
         self._states.setdefault(state.key, state)
@@ -225,6 +242,13 @@ class Exploration:
         self._known[key] = transition
         if transition.ending is not None:
             self.endings[transition.target.key] = transition.ending
+
+    def _made(self, transition: Transition) -> list[Step]:
+        """The steps of a transition."""
+        if transition.made == 0:
+            return []
+        history = transition.target.histories[transition.actor]
+        return [as_step(made.call) for made in history[-transition.made :]]
 
     def _restart(self) -> None:
         """A new graph with what is known now; what was walked is not walked again."""
@@ -251,7 +275,7 @@ class Exploration:
             known = self._known.get((task.origin, task.actor, task.steps))
             if known is None:
                 return self._explorer, task
-            self._explorer.tell(task, known.made, self._observe(known.target))
+            self._explorer.tell(task, self._made(known), self._observe(known.target))
         return None
 
     def _work(self, walker: Walker) -> None:
@@ -308,8 +332,8 @@ class Exploration:
                 self._plan.learn(actor, calls_of(whole, actor))
                 learned = True
         ending = None
-        if all(state.ended[actor] for actor in self._actors) and state.key not in self.endings:
-            ending = ending_of(walker.visit(path, [(self._other, None)], evidence=True))
+        if not self._observe(state).enabled and state.key not in self.endings:
+            ending = ending_of(walker.visit(path, [], evidence=True))
         return Transition(task.origin, task.actor, task.steps, made, state, ending), learned
 
     def _take_in(
@@ -320,7 +344,7 @@ class Exploration:
         if learned:
             self._restart()
         elif explorer is self._explorer:
-            explorer.tell(task, transition.made, self._observe(transition.target))
+            explorer.tell(task, self._made(transition), self._observe(transition.target))
         self._tell(
             Progress(
                 self._family,

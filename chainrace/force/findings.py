@@ -37,7 +37,7 @@ def _confirm(
     family: str, ends: list[EndState], replayer: Replayer, reference: dict[str, RuleSet]
 ) -> tuple[Finding, Replayed]:
     end = ends[0]
-    wanted = end.of(family)
+    wanted = end.outcome
     same = 0
     for _ in range(REPLAYS):
         last = replayer.run(end.schedule, reference)

@@ -8,10 +8,11 @@ Partial-Order Methods for the Verification of Concurrent Systems, 1996). States 
 grow along a path (each holds its actors' histories), so there are no cycles to mind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chainrace.race.step import Footprint
+from chainrace.race.trace import Step, Trace
 
 Path = tuple[str, ...]  # actors, a step each
 
@@ -27,7 +28,7 @@ class Observation:
     key: str
     enabled: Mapping[str, Footprint]
     futures: Mapping[str, Footprint]
-    runs: Mapping[str, tuple[Footprint, ...]]
+    runs: Mapping[str, tuple[Step, ...]]
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ class Explorer:
     swaps: int = 0
     _stack: list[_Open] = field(default_factory=list)
     _taken: dict[tuple[str, str], list[_Open]] = field(default_factory=dict)
-    _into: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    _traces: dict[str, Trace] = field(default_factory=dict)
+    _reached: dict[object, str] = field(default_factory=dict)
     _entered: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._meet(self.initial, ())
+        self._meet(self.initial, (), Trace())
         self._enter(self.initial.key, (), "", 0)
 
     @property
@@ -119,10 +121,11 @@ class Explorer:
             if name in self._taken:
                 self._taken[name].append(wanted)
                 continue
-            edge = self._known_by_swapping(wanted.key, wanted.actor)
-            if edge is not None:
+            target = self._known_by_swapping(wanted.key, wanted.actor)
+            if target is not None:
                 self.swaps += 1
-                self._connect(wanted.key, wanted.actor, edge)
+                edge = Edge(target, self._steps(name))
+                self.edges[wanted.key][wanted.actor] = edge
                 self._follow(wanted, edge)
                 continue
             self._taken[name] = [wanted]
@@ -133,17 +136,22 @@ class Explorer:
         """Put a task back that was not done."""
         self._stack.extend(self._taken.pop((task.origin, task.actor)))
 
-    def tell(self, task: Task, steps: int, seen: Observation) -> None:
-        """Take in which state a task's steps led to. Raises ValueError for one not taken."""
+    def tell(self, task: Task, made: Sequence[Step], seen: Observation) -> None:
+        """Take in the steps that were made of a task, and the state they led to.
+
+        Raises ValueError for a task that was not taken.
+        """
         waiting = self._taken.pop((task.origin, task.actor), None)
         if waiting is None:
             raise ValueError(f"told of {task}, which was not taken")
-        edge = Edge(seen.key, steps)
-        self._connect(task.origin, task.actor, edge)
+        edge = Edge(seen.key, len(made))
+        self.edges[task.origin][task.actor] = edge
+        trace = self._traces[task.origin].after(task.actor, made)
         if seen.key in self.seen:
             self.merges += 1
         else:
-            self._meet(seen, (*task.path, *(task.actor,) * steps))
+            self._meet(seen, (*task.path, *(task.actor,) * len(made)), trace)
+        self._reached[trace.key] = seen.key
         for one in waiting:
             self._follow(one, edge)
 
@@ -190,32 +198,15 @@ class Explorer:
         key, actor = name
         return len(self.seen[key].runs[actor]) if self.reduced else 1
 
-    def _connect(self, key: str, actor: str, edge: Edge) -> None:
-        self.edges[key][actor] = edge
-        self._into.setdefault(edge.target, []).append((key, actor))
-
-    def _known_by_swapping(self, key: str, actor: str) -> Edge | None:
-        """Where an actor's steps lead to, if that follows from another order of the same.
-
-        With b before a known to lead from some state to this one's target, and none of
-        a's steps in conflict with one of b's, a before b leads there as well.
-        """
+    def _known_by_swapping(self, key: str, actor: str) -> str | None:
+        """The state that an actor's steps lead to, where another order of the same did."""
         if not self.reduced:
             return None
-        wanted = self._steps((key, actor))
-        for origin, other in self._into.get(key, ()):
-            first = self.edges[origin].get(actor)
-            if other == actor or first is None or first.steps != wanted:
-                continue
-            second = self.edges[first.target].get(other)
-            if second is None or second.steps != self.edges[origin][other].steps:
-                continue
-            runs = self.seen[origin].runs
-            if not any(one.conflicts(two) for one in runs[actor] for two in runs[other]):
-                return Edge(second.target, wanted)
-        return None
+        trace = self._traces[key].after(actor, self.seen[key].runs[actor])
+        return self._reached.get(trace.key)
 
-    def _meet(self, seen: Observation, path: Path) -> None:
+    def _meet(self, seen: Observation, path: Path, trace: Trace) -> None:
+        self._traces[seen.key] = trace
         self.seen[seen.key] = seen
         self.edges[seen.key] = {}
         self.paths[seen.key] = path

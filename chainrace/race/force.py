@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name, Outcome
+from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name
 from chainrace.race.schedule import Schedule
 from chainrace.race.shortest import cost
 from chainrace.race.verdict import (
@@ -26,10 +26,7 @@ class EndState:
 
     key: str
     schedule: Schedule
-    outcome: Outcome
-
-    def of(self, family: str) -> FamilyOutcome:
-        return self.outcome.families[family]
+    outcome: FamilyOutcome
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Graph:
         """How many end states each class holds in."""
         found: dict[Name, int] = {}
         for end in self.ends:
-            for name in end.of(self.family).classes:
+            for name in end.outcome.classes:
                 found[name] = found.get(name, 0) + 1
         return found
 
@@ -72,7 +69,7 @@ class Graph:
         """The harmed end states, those that lack the same together, the plainest first."""
         found: dict[object, list[EndState]] = {}
         for end in sorted(self.ends, key=lambda end: (cost(end.schedule), str(end.schedule))):
-            mine = end.of(self.family)
+            mine = end.outcome
             if mine.outcome != HEALTHY:
                 found.setdefault((mine.classes, mine.missing), []).append(end)
         return list(found.values())

@@ -82,25 +82,26 @@ def reference_rules(before: Mapping[str, str], ending: Ending) -> dict[str, Rule
 
 def judge(reference: Mapping[str, RuleSet], ending: Ending) -> Outcome:
     """Compare what a trial left with the reference, family by family."""
-    causes = failure_causes(ending.journal)
-    left = {family: rules.parse(ending.after[family]) for family in FAMILIES}
-    families = {}
-    for family in FAMILIES:
-        missing = reference[family].missing_from(left[family])
-        word = ending.words.get(family)
-        classes = _classes(missing, initialised=word == "initialised")
-        cause = ""
-        if word == "failed":
-            cause = causes.get(family, "")
-        elif word is None:
-            # NewBestEffort drops a family whose first look fails, and says nothing.
-            cause = "kubelet went on without a word about this family"
-        families[family] = FamilyOutcome(classes, cause, missing)
+    families = {family: judge_family(reference, ending, family) for family in FAMILIES}
+    left = rules.parse(ending.after["ipv4"]).entries
     return Outcome(
         families,
         signature=any(SIGNATURE.search(one.cause) for one in families.values()),
-        detected_by=next((name for name in DETECTED_BY if name in left["ipv4"].entries), None),
+        detected_by=next((name for name in DETECTED_BY if name in left), None),
     )
+
+
+def judge_family(reference: Mapping[str, RuleSet], ending: Ending, family: str) -> FamilyOutcome:
+    """What became of one family's rules."""
+    missing = reference[family].missing_from(rules.parse(ending.after[family]))
+    word = ending.words.get(family)
+    cause = ""
+    if word == "failed":
+        cause = failure_causes(ending.journal).get(family, "")
+    elif word is None:
+        # NewBestEffort drops a family whose first look fails, and says nothing.
+        cause = "kubelet went on without a word about this family"
+    return FamilyOutcome(_classes(missing, initialised=word == "initialised"), cause, missing)
 
 
 def _classes(missing: tuple[str, ...], *, initialised: bool) -> tuple[Name, ...]:

@@ -5,13 +5,20 @@ differently after other answers is learned when it is first seen; until then it 
 taken to touch everything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import takewhile
 
 from chainrace.race.state import State
 from chainrace.race.step import EVERYTHING, Footprint, footprint
+from chainrace.race.trace import Step
 from chainrace.race.trial import Call
+
+
+def as_step(call: Call) -> Step:
+    """A command as far as its order among others is concerned."""
+    return Step(str(call), footprint(call))
 
 
 def _rest(sequence: tuple[Call, ...], done: tuple[Call, ...]) -> tuple[Call, ...] | None:
@@ -62,23 +69,23 @@ class Plan:
             done.append(waiting)
         return any(_rest(one, tuple(done)) is not None for one in self.sequences.get(actor, []))
 
-    def run(self, actor: str, state: State, others: Footprint) -> tuple[Footprint, ...]:
+    def run(self, actor: str, state: State, others: Footprint) -> tuple[Step, ...]:
         """What an actor that waits may do at once.
 
         Its next step where that can matter to what the others may still do; else all in
         a row that cannot.
         """
         waiting = state.waiting[actor]
-        steps = [EVERYTHING if waiting is None else footprint(waiting)]
-        if steps[0].conflicts(others):
+        if waiting is None:
+            return ()
+        steps = [as_step(waiting)]
+        if steps[0].touches.conflicts(others):
             return tuple(steps)
         done = tuple(made.call for made in state.histories[actor])
         for sequence in self.sequences.get(actor, []):
             if sequence[: len(done)] == done:
-                for call in sequence[len(done) + 1 :]:
-                    if footprint(call).conflicts(others):
-                        break
-                    steps.append(footprint(call))
+                following = (as_step(call) for call in sequence[len(done) + 1 :])
+                steps += takewhile(lambda step: not step.touches.conflicts(others), following)
                 break
         return tuple(steps)
 
@@ -86,8 +93,3 @@ class Plan:
         done = tuple(made.call for made in state.histories[actor])
         rests = (_rest(one, done) for one in self.sequences.get(actor, []))
         return [rest for rest in rests if rest is not None]
-
-
-def futures(plan: Plan, state: State, actors: Iterable[str]) -> Mapping[str, Footprint]:
-    """What each actor may still touch."""
-    return {actor: plan.future(actor, state) for actor in actors}

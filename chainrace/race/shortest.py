@@ -4,16 +4,13 @@ A graph that was reduced holds one order of many that mean the same. Here steps 
 not conflict are moved together again, so that a finding reads as one would tell it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from heapq import heappop, heappush
 from itertools import count
 
 from chainrace.race.explorer import Explorer, Path
 from chainrace.race.schedule import Schedule, from_steps
-from chainrace.race.step import Footprint, footprint
-from chainrace.race.trial import Call
-
-Calls = Mapping[str, tuple[Call, ...]]  # each actor's commands, in order
+from chainrace.race.trace import Needs, Trace
 
 
 def plain_paths(explorer: Explorer) -> dict[str, Path]:
@@ -36,10 +33,11 @@ def plain_paths(explorer: Explorer) -> dict[str, Path]:
     return best
 
 
-def plainest(path: Path, calls: Calls) -> Schedule:
+def plainest(path: Path, trace: Trace) -> Schedule:
     """The schedule with the fewest preemptions among those that mean the same as a path."""
-    needs = _needs(path, calls)
-    orders = (_order(first, needs) for first in sorted(set(path)))
+    if not path:
+        raise ValueError("nobody makes a step: there is nothing to schedule")
+    orders = (_order(first, trace.needs) for first in sorted(set(path)))
     return min((from_steps(order) for order in orders), key=cost)
 
 
@@ -49,24 +47,7 @@ def cost(schedule: Schedule) -> tuple[int, int, int]:
     return len(counted), len(schedule.turns), sum(counted)
 
 
-def _needs(path: Path, calls: Calls) -> dict[str, list[dict[str, int]]]:
-    """For each actor's each step, how many steps of the others must come before it."""
-    made: dict[str, list[Footprint]] = {actor: [] for actor in path}
-    needs: dict[str, list[dict[str, int]]] = {actor: [] for actor in path}
-    for actor in path:
-        step = footprint(calls[actor][len(made[actor])])
-        needs[actor].append(
-            {other: _last_conflict(step, steps) for other, steps in made.items() if other != actor}
-        )
-        made[actor].append(step)
-    return needs
-
-
-def _last_conflict(step: Footprint, earlier: Iterable[Footprint]) -> int:
-    return max((at for at, one in enumerate(earlier, start=1) if step.conflicts(one)), default=0)
-
-
-def _order(first: str, needs: Mapping[str, list[dict[str, int]]]) -> Path:
+def _order(first: str, needs: Mapping[str, tuple[Needs, ...]]) -> Path:
     """Let each actor go on as long as it may, beginning with `first`."""
     done = dict.fromkeys(needs, 0)
 
@@ -74,7 +55,7 @@ def _order(first: str, needs: Mapping[str, list[dict[str, int]]]) -> Path:
         """Up to which step the actor may go on now."""
         at = done[actor]
         steps = needs[actor]
-        while at < len(steps) and all(done[other] >= n for other, n in steps[at].items()):
+        while at < len(steps) and all(done[one] >= n for one, n in steps[at].items()):
             at += 1
         return at
 

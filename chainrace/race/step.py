@@ -88,6 +88,11 @@ def footprint(call: Call) -> Footprint:
     return Footprint(writes=_parts(call.family, TABLES, PARTS))
 
 
+def touches(made: Footprint, family: str) -> bool:
+    """Whether a footprint has anything of a family."""
+    return any(name.startswith(f"{family}/") for name in made.reads | made.writes)
+
+
 def reads_rules(call: Call) -> bool:
     """Whether what the command prints depends on the rules: its caller may act on it."""
     return bool(footprint(call).reads) and not footprint(call).writes

@@ -30,7 +30,7 @@ class ForceFolder(Folder):
     def end_states(self, explored: Explored) -> None:
         """Every end state of a script: what a map of outcomes is drawn from."""
         for graph in explored.graphs:
-            ends = [_end_json(end, graph.family) for end in graph.ends]
+            ends = [_end_json(end) for end in graph.ends]
             write_json(self.path / f"ends-{explored.script}-{graph.family}.json", ends)
 
     def conclude(
@@ -107,13 +107,11 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _end_json(end: EndState, family: str) -> dict[str, Any]:
-    mine = end.of(family)
+def _end_json(end: EndState) -> dict[str, Any]:
     return {
         "schedule": str(end.schedule),
-        "classes": list(mine.classes),
-        "missing": list(mine.missing),
-        "azure_npm_finds": end.outcome.detected_by,
+        "classes": list(end.outcome.classes),
+        "missing": list(end.outcome.missing),
     }
 
 

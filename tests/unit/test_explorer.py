@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race import shortest
 from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.schedule import Schedule, from_steps
 from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.step import Footprint
-from chainrace.race.trial import Call
+from chainrace.race.trace import Step, Trace
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class System:
             others = touched(s for other, more in left.items() if other != actor for s in more)
             alone = [not step.footprint.conflicts(others) for step in steps]
             count = max(1, len(list(takewhile(bool, alone))))
-            runs[actor] = tuple(step.footprint for step in steps[:count])
+            runs[actor] = named(actor, done[actor], steps[:count])
         return Observation(
             str((sorted(done.items()), sorted(values.items()))),
             {actor: steps[0].footprint for actor, steps in left.items() if steps},
@@ -67,6 +66,15 @@ class System:
         return {self.observe(path).key for path in set(permutations(steps))}
 
 
+def named(actor: str, first: int, steps: Iterable[Add]) -> tuple[Step, ...]:
+    return tuple(Step(f"{actor}{n}", one.footprint) for n, one in enumerate(steps, first))
+
+
+def made(task: Task, system: System) -> tuple[Step, ...]:
+    first = task.path.count(task.actor)
+    return named(task.actor, first, system.programs[task.actor][first : first + task.steps])
+
+
 def touched(steps: Iterable[Add]) -> Footprint:
     return reduce(Footprint.__or__, (step.footprint for step in steps), Footprint())
 
@@ -75,7 +83,7 @@ def explore(system: System, *, reduced: bool, preemptions: int | None = None) ->
     explorer = Explorer(system.observe(()), reduced, preemptions)
     while (task := explorer.take()) is not None:
         path = (*task.path, *(task.actor,) * task.steps)
-        explorer.tell(task, task.steps, system.observe(path))
+        explorer.tell(task, made(task, system), system.observe(path))
     assert explorer.open == 0
     return explorer
 
@@ -143,28 +151,29 @@ def test_the_plainest_schedule_leads_to_the_same_end_with_no_more_preemptions(
 ) -> None:
     explorer = explore(system, reduced=True)
     paths = plain_paths(explorer)
-    calls = {
-        actor: tuple(Call("script", "fake", (str(n),)) for n in range(len(program)))
-        for actor, program in system.programs.items()
-    }
-    footprints = {
-        (actor, str(n)): step.footprint
-        for actor, program in system.programs.items()
-        for n, step in enumerate(program)
-    }
     for key in explorer.ends:
         if not paths[key]:
             continue
-        with pytest.MonkeyPatch.context() as patched:
-            wanted = iter(paths[key])
-            patched.setattr(
-                shortest,
-                "footprint",
-                lambda call, wanted=wanted: footprints[next(wanted), call.arguments[0]],
-            )
-            schedule = plainest(paths[key], calls)
+        schedule = plainest(paths[key], trace_of(paths[key], system))
         assert schedule.preemptions <= from_steps(paths[key]).preemptions
         assert system.observe(walked(schedule, system)).key == key
+
+
+def trace_of(path: Path, system: System) -> Trace:
+    trace = Trace()
+    for at, actor in enumerate(path):
+        number = path[:at].count(actor)
+        trace = trace.after(actor, named(actor, number, [system.programs[actor][number]]))
+    return trace
+
+
+@given(systems)
+def test_paths_with_the_same_trace_lead_to_the_same_state(system: System) -> None:
+    steps = [actor for actor, program in system.programs.items() for _ in program]
+    states: dict[object, set[str]] = {}
+    for path in set(permutations(steps)):
+        states.setdefault(trace_of(path, system).key, set()).add(system.observe(path).key)
+    assert all(len(found) == 1 for found in states.values())
 
 
 def walked(schedule: Schedule, system: System) -> Path:
@@ -197,7 +206,7 @@ def test_two_that_explore_together_find_the_same_graph() -> None:
         for task in (second, first):
             if task is not None:
                 path = (*task.path, *(task.actor,) * task.steps)
-                explorer.tell(task, task.steps, system.observe(path))
+                explorer.tell(task, made(task, system), system.observe(path))
     alone = explore(system, reduced=True)
     assert explorer.seen.keys() == alone.seen.keys()
     assert explorer.edges == alone.edges
@@ -217,7 +226,7 @@ def test_what_was_not_taken_cannot_be_told() -> None:
     explorer = Explorer(system.observe(()))
     task = Task(explorer.initial.key, (), "k", 1)
     with pytest.raises(ValueError, match="was not taken"):
-        explorer.tell(task, 1, system.observe(("k",)))
+        explorer.tell(task, made(task, system), system.observe(("k",)))
 
 
 def test_a_snapshot_is_needed_while_something_open_leads_through_it() -> None:
@@ -225,5 +234,5 @@ def test_a_snapshot_is_needed_while_something_open_leads_through_it() -> None:
     explorer = Explorer(system.observe(()))
     while (task := explorer.take()) is not None:
         path = (*task.path, *(task.actor,) * task.steps)
-        explorer.tell(task, task.steps, system.observe(path))
+        explorer.tell(task, made(task, system), system.observe(path))
     assert not explorer.leads_through(())

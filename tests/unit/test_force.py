@@ -15,18 +15,12 @@ from chainrace.race.force import (
     Graph,
     conclusion,
 )
-from chainrace.race.outcome import HEALTHY, HINT_LOST, INIT_FAILED, FamilyOutcome, Name, Outcome
+from chainrace.race.outcome import HEALTHY, HINT_LOST, INIT_FAILED, FamilyOutcome, Name
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED
 
 
 def end(name: str, *classes: Name, missing: tuple[str, ...] = ()) -> EndState:
-    family = FamilyOutcome(classes, missing=missing)
-    healthy = FamilyOutcome((HEALTHY,))
-    return EndState(
-        name,
-        schedule.parse(name),
-        Outcome({"ipv4": family, "ipv6": healthy}, signature=False, detected_by=None),
-    )
+    return EndState(name, schedule.parse(name), FamilyOutcome(classes, missing=missing))
 
 
 def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
