@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name
+from chainrace.race.outcome import CANARY, HEALTHY, WORST_FIRST, FamilyOutcome, Name
 from chainrace.race.schedule import Schedule
 from chainrace.race.shortest import cost
 from chainrace.race.verdict import (
@@ -16,6 +16,7 @@ from chainrace.race.verdict import (
     Verdict,
 )
 
+LOOKED_FOR = f"mangle :{CANARY}"
 HARMLESS, HARMFUL, UNFINISHED = "harmless", "harmful", "unfinished"
 EXIT_OF = {**EXIT_CODES, HARMLESS: 0, HARMFUL: 1, UNFINISHED: 3}
 
@@ -66,12 +67,17 @@ class Graph:
         return found
 
     def kinds(self) -> list[list[EndState]]:
-        """The harmed end states, those that lack the same together, the plainest first."""
+        """The harmed end states by kind, the plainest first.
+
+        A kind is the classes, and whether the canary that kubelet's Monitor looks for (the
+        one in mangle; iptables.go) is there: which other entries are lost makes no difference
+        to what it does then.
+        """
         found: dict[object, list[EndState]] = {}
         for end in sorted(self.ends, key=lambda end: (cost(end.schedule), str(end.schedule))):
             mine = end.outcome
             if mine.outcome != HEALTHY:
-                found.setdefault((mine.classes, mine.missing), []).append(end)
+                found.setdefault((mine.classes, LOOKED_FOR in mine.missing), []).append(end)
         return list(found.values())
 
 
@@ -91,7 +97,7 @@ class Healing:
 class Finding:
     """A kind of harm: its plainest schedule, how replays of that ended, whether it heals.
 
-    All end states of one kind lack the same rules and belong to the same classes.
+    `outcome` is that of the plainest of all `end_states` of this kind.
     """
 
     family: str

@@ -15,7 +15,7 @@ from chainrace.race.force import (
     Graph,
     conclusion,
 )
-from chainrace.race.outcome import HEALTHY, HINT_LOST, INIT_FAILED, FamilyOutcome, Name
+from chainrace.race.outcome import CANARY_LOST, HEALTHY, HINT_LOST, INIT_FAILED, FamilyOutcome, Name
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED
 
 
@@ -114,11 +114,12 @@ def test_for_each_class_the_plainest_schedule_is_shown() -> None:
     assert names == {INIT_FAILED: "s1 k7 s* k*", HINT_LOST: "s1 k3 s2 k* s*"}
 
 
-def test_end_states_that_lack_the_same_are_one_kind() -> None:
+def test_end_states_to_which_the_monitor_does_the_same_are_one_kind() -> None:
+    looked_for = "mangle :KUBE-KUBELET-CANARY"
     kinds = graph(
-        end("s1 k5 s* k*", INIT_FAILED, missing=("a",)),
-        end("s1 k7 s* k*", INIT_FAILED, missing=("a",)),
-        end("s1 k9 s* k*", INIT_FAILED, missing=("b",)),
+        end("s1 k5 s* k*", CANARY_LOST, missing=("nat :KUBE-KUBELET-CANARY",)),
+        end("s1 k7 s* k*", CANARY_LOST, missing=("filter :KUBE-KUBELET-CANARY",)),
+        end("s1 k9 s* k*", CANARY_LOST, missing=(looked_for,)),
         end("k* s*", HEALTHY),
     ).kinds()
     assert [[str(one.schedule) for one in kind] for kind in kinds] == [
