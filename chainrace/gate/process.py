@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 
 KUBELET_UNIT = "kubelet.service"
@@ -67,7 +68,9 @@ def _arguments_of_exec(pid: int) -> list[str]:
     the new argument vector. Source: proc(5), /proc/pid/syscall and /proc/pid/mem.
     """
     # 59 0x55d0c8 0x55d0d0 0x55d0e8 0x0 0x0 0x0 0x7ffe10 0x7f1a02
-    vector = int(_read(pid, "syscall").split()[2], 16)
+    while (told := _read(pid, "syscall").split())[0] == b"running":
+        time.sleep(0.001)  # its event is out already, and it is about to wait for the answer
+    vector = int(told[2], 16)
     words: list[str] = []
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         while True:
