@@ -134,6 +134,9 @@ class Walker:
                         f"the same steps failed {tries} times: {error}",
                         f"walk them by hand: ./lab replay (after {' '.join(path) or 'the start'})",
                     ) from error
+                # A state kept late on a slow host may be so old that an actor's own limit
+                # passes there (systemd's 90 s for a stop): straight from the start it is not.
+                self.forget(lambda kept: kept != path[: len(kept)])
             else:
                 return view
         raise AssertionError
