@@ -32,7 +32,7 @@ class _Agent:
             "arm": self._arm,
             "walk": self._walk,
             "watch": self._watch,
-            "release": self.release,
+            "release": self._release_and_restore,
             "clock": self._set_clock,
         }
         if name not in known:
@@ -58,6 +58,11 @@ class _Agent:
 
     def _watch(self, limit: float) -> dict[str, Any]:
         return self._armed().watch(limit)
+
+    def _release_and_restore(self) -> None:
+        # The script may have left a node that lets no ssh in.
+        self.release()
+        self._clean().restore()
 
     @staticmethod
     def _set_clock(now: float) -> None:
@@ -138,7 +143,8 @@ def main() -> None:
     try:
         _serve(agent, line)
     finally:
-        agent.release()
+        if agent.forced is not None:
+            agent.answer("release", {})
 
 
 main()
