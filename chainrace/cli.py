@@ -134,7 +134,7 @@ def explore(
     *,
     script: ScriptFile = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="Time for exploring [no limit].")
+        str | None, typer.Option("--budget", help="Time for exploring; replays come on top.")
     ] = None,
     preemptions: Annotated[
         int | None,

@@ -197,8 +197,10 @@ def martian_connection(host: Host) -> str:
     for line in (
         # networkd would take the address away again.
         "mkdir -p /run/systemd/network",
-        "printf '[Match]\\nName=lab0\\n[Link]\\nUnmanaged=yes\\n' "
-        ">/run/systemd/network/10-lab0.network",
+        (
+            "printf '[Match]\\nName=lab0\\n[Link]\\nUnmanaged=yes\\n' "
+            ">/run/systemd/network/10-lab0.network"
+        ),
         "networkctl reload",
         "ip netns add neighbour",
         "ip link add lab0 type veth peer name lab1 netns neighbour",
