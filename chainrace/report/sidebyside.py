@@ -3,25 +3,22 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainrace.race.state import ACTORS, actor_of
+from chainrace.race.state import ACTORS, SCRIPT, actor_of
 from chainrace.race.trial import Call
 
-WIDTH = 62
+WIDTH = 60  # of kubelet's column; its longest step of note fits
 
 
 def side_by_side(view: Mapping[str, Any]) -> Iterator[str]:
     """Every step of a view, a line each, with the exit codes that are not 0."""
-    steps = []
+    counts = dict.fromkeys(ACTORS, 0)
+    yield f"step  {'kubelet':<{WIDTH}}  {ACTORS[SCRIPT]}"
     for one in view["commands"]:
         call = Call(one["actor"], one["program"], tuple(one["arguments"]))
-        steps.append((actor_of(call), call, one["code"]))
-    columns = [actor for actor in ACTORS if any(step[0] == actor for step in steps)]
-    counts = dict.fromkeys(columns, 0)
-    yield "step  " + "  ".join(f"{ACTORS[actor]:<{WIDTH}}" for actor in columns).rstrip()
-    for actor, call, code in steps:
+        actor = actor_of(call)
         counts[actor] += 1
-        text = _short(call) + ("" if code == 0 else f"  → {code}")
-        before = columns.index(actor) * (WIDTH + 2) * " "
+        text = _short(call) + ("" if one["code"] == 0 else f"  → {one['code']}")
+        before = (WIDTH + 2) * " " if actor == SCRIPT else ""
         yield f"{actor}{counts[actor]:<4} {before}{text}"
 
 
@@ -34,4 +31,5 @@ def _short(call: Call) -> str:
     if call.actor.startswith("service"):
         words.insert(0, f"[{call.actor.removeprefix('service ')}]")
     text = " ".join(words)
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    longest = WIDTH - len("  → 1")
+    return text if len(text) <= longest else text[: longest - 1] + "…"
