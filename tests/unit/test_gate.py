@@ -1,10 +1,11 @@
 """The parts of the node's side that need no node."""
 
 import os
+import subprocess
 
 import pytest
 
-from chainrace.gate import process, rules, words
+from chainrace.gate import monitor, process, rules, words
 
 
 def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
@@ -47,3 +48,52 @@ def test_a_process_that_is_gone_is_nobody() -> None:
         os._exit(0)
     os.waitpid(child, 0)
     assert process.describe(child, 0.0) is None
+
+
+def test_a_reader_waits_while_another_may_still_write() -> None:
+    writer = subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE)
+    reader = subprocess.Popen(["sleep", "60"], stdin=writer.stdout)
+    alone = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
+    try:
+        assert process.waits_for_a_writer(reader.pid)
+        assert not process.waits_for_a_writer(writer.pid)
+        assert not process.waits_for_a_writer(alone.pid)
+        writer.kill()
+        writer.wait()
+        assert not process.waits_for_a_writer(reader.pid)
+    finally:
+        for child in (writer, reader, alone):
+            child.kill()
+            child.wait()
+
+
+def kubelets(line: str, code: int | None = 0) -> process.Command:
+    program, *arguments = line.split()
+    return process.Command(
+        1, "kubelet", program, arguments, 0.0, None if code is None else 1.0, code
+    )
+
+
+MADE = [
+    kubelets("iptables -N KUBE-KUBELET-CANARY -t mangle"),
+    kubelets("iptables -N KUBE-KUBELET-CANARY -t nat", 1),
+]
+LAST = kubelets("iptables -N KUBE-KUBELET-CANARY -t filter")
+
+
+def test_the_monitors_first_round_ends_with_its_last_canary_or_a_refused_one() -> None:
+    assert not monitor.canaries_done(MADE, "ipv4")
+    assert monitor.canaries_done([*MADE, LAST], "ipv4")
+    assert not monitor.canaries_done([*MADE, LAST], "ipv6")
+    assert monitor.canaries_done([kubelets(" ".join(("iptables", *MADE[0].arguments)), 4)], "ipv4")
+
+
+def test_a_look_is_over_when_it_found_the_canary_or_made_it_again() -> None:
+    found = kubelets("iptables -S KUBE-KUBELET-CANARY -t mangle")
+    missed = kubelets("iptables -S KUBE-KUBELET-CANARY -t mangle", 1)
+    under_way = kubelets("iptables -S KUBE-KUBELET-CANARY -t mangle", None)
+    assert monitor.look_over([found], "ipv4")
+    assert not monitor.look_over([missed], "ipv4")
+    assert not monitor.look_over([under_way], "ipv4")
+    assert monitor.look_over([missed, *MADE, LAST], "ipv4")
+    assert not monitor.look_over([found], "ipv6")
