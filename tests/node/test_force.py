@@ -119,11 +119,21 @@ def test_an_original_in_the_fixs_place_would_be_found_harmful(
     ids=["flush and delete", "save and restore"],
 )
 def test_the_reduction_loses_no_end_state(
-    lab_node: Node, paths: Paths, own_script: Callable[[str], Script], tmp_path: Path, lines: str
+    lab_node: Node,
+    paths: Paths,
+    terminal: Terminal,
+    own_script: Callable[[str], Script],
+    tmp_path: Path,
+    lines: str,
 ) -> None:
     script = own_script(lines)
     whole = end_states(lab_node, paths, script, tmp_path / "whole", reduced=False)
     reduced = end_states(lab_node, paths, script, tmp_path / "reduced", reduced=True)
+    for name, (graph, _) in (("whole", whole), ("reduced", reduced)):
+        terminal.say(
+            f"{name}: {graph.states} states, {graph.transitions} transitions, "
+            f"{graph.counts['steps']} steps, {graph.counts['restores']} restores"
+        )
     assert whole[1] == reduced[1]
     assert reduced[0].states < whole[0].states
     assert reduced[0].complete
