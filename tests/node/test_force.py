@@ -123,12 +123,11 @@ def test_the_reduction_loses_no_end_state(
     paths: Paths,
     terminal: Terminal,
     own_script: Callable[[str], Script],
-    tmp_path: Path,
     lines: str,
 ) -> None:
     script = own_script(lines)
-    whole = end_states(lab_node, paths, script, tmp_path / "whole", reduced=False)
-    reduced = end_states(lab_node, paths, script, tmp_path / "reduced", reduced=True)
+    whole = end_states(lab_node, paths, script, reduced=False)
+    reduced = end_states(lab_node, paths, script, reduced=True)
     for name, (graph, _) in (("whole", whole), ("reduced", reduced)):
         terminal.say(
             f"{name}: {graph.states} states, {graph.transitions} transitions, "
@@ -141,18 +140,19 @@ def test_the_reduction_loses_no_end_state(
 
 
 def end_states(
-    lab_node: Node, paths: Paths, script: Script, store: Path, *, reduced: bool
+    lab_node: Node, paths: Paths, script: Script, *, reduced: bool
 ) -> tuple[Graph, set[tuple[object, ...]]]:
     """The graph in IPv4, and what its end states leave: rules and kubelet's words."""
     snapshots = Snapshots(paths, lab_node.machine.domain)
     walker = Walker(lab_node.agent, snapshots, script.path, "ipv4", lazy_for("ipv4"), LIMIT)
-    exploration = Exploration(
-        "ipv4", [walker], Options(reduced=reduced), Store(store), lambda _: None
-    )
+    store = Store(paths.explorations / f"of-a-test-{reduced}.jsonl")
+    store.remove()
+    exploration = Exploration("ipv4", [walker], Options(reduced=reduced), store, lambda _: None)
     with without_ssh([lab_node]):
         exploration.prepare()
         exploration.run()
         walker.close()
+    store.remove()
     left: set[tuple[object, ...]] = {
         (tuple(plain(ending.after["ipv4"])), ending.words["ipv4"])
         for ending in exploration.endings.values()
