@@ -125,7 +125,7 @@ def test_kubelets_choice_of_the_other_family_starts_it_anew(tmp_path: Path) -> N
 
 
 def test_a_kubelet_that_never_begins_with_the_family_is_an_error(tmp_path: Path) -> None:
-    agent = FakeAgent(HARMFUL, firsts=("ipv6",) * 100)
+    agent = FakeAgent(HARMFUL, firsts=("ipv6",) * 200)
     with pytest.raises(LabError, match="never began with ipv4"):
         explore(tmp_path, HARMFUL, agents=(agent,))
 
