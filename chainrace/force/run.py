@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 from chainrace.errors import LabError, UsageError
-from chainrace.force.exploration import Exploration, Options, Progress, ScriptAlone, lazy_for
+from chainrace.force.exploration import (
+    FIRST,
+    LAZY,
+    Exploration,
+    Options,
+    Progress,
+    ScriptAlone,
+    lead_for,
+)
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.store import Store
@@ -162,9 +170,10 @@ def _walkers(
             node.agent,
             Snapshots(paths, node.machine.domain) if node.agent.survives_restore else None,
             script.path,
-            family,
-            lazy_for(family),
+            FIRST,
+            LAZY,
             limit,
+            lead_for(family),
         )
         for node in nodes
     ]

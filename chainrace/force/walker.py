@@ -21,7 +21,7 @@ ROOT = "root"
 MAX_SNAPSHOTS = 8
 # kubelet's order of families is chance, drawn at each of its starts (a Go map's first of
 # eight slots: IPv6 comes first in one start of eight); a restored start draws the same.
-FLIPS = 120
+FLIPS = 30
 TRIES = 3
 
 
@@ -57,16 +57,18 @@ class FlippedError(Exception):
 class Walker:
     """A node with kubelet and the script armed, at the state that `at` leads to.
 
-    `family` is kubelet's to begin with; the other family's actor waits for all others
-    (`lazy`). With `snapshots` None every way is walked from a fresh start.
+    `first` is the family that kubelet is to begin with, None for either; a `lazy` actor
+    waits for all others; `lead` is walked before the root. With `snapshots` None every
+    way is walked from a fresh start.
     """
 
     agent: Agent
     snapshots: Snapshots | None
     script: str
-    family: str | None
+    first: str | None
     lazy: tuple[str, ...]
     limit: float
+    lead: Turns = field(default_factory=list)
     costs: Costs = field(default_factory=Costs)
     differing: int = 0
     at: Path | None = None
@@ -84,7 +86,14 @@ class Walker:
 
     def _begin_anew(self) -> None:
         """Another start of kubelet for the root; states kept further on stay good."""
-        self._arm()
+        for _ in range(FLIPS):
+            try:
+                self._arm()
+                break
+            except FlippedError:
+                continue
+        else:
+            raise self._never_so()
         if self.snapshots is not None:
             if () in self._kept:
                 self._delete(())
@@ -119,10 +128,7 @@ class Walker:
                 self.at = None
                 flips += 1
                 if flips > FLIPS:
-                    raise LabError(
-                        f"kubelet never began with {self.family} in {FLIPS} starts",
-                        "look at its log: ./lab ssh, journalctl -u kubelet",
-                    ) from None
+                    raise self._never_so() from None
                 self._begin_anew()
             except (RefusedError, ValueError) as error:
                 self.at = None
@@ -138,6 +144,12 @@ class Walker:
             else:
                 return view
         raise AssertionError
+
+    def _never_so(self) -> LabError:
+        return LabError(
+            f"kubelet never began with {self.first} in {FLIPS} starts",
+            "look at its log: ./lab ssh, journalctl -u kubelet",
+        )
 
     def forget(self, needed: Callable[[Path], bool]) -> None:
         """Delete the snapshots that nothing open leads through any more."""
@@ -161,6 +173,9 @@ class Walker:
                 limit=self.limit,
             )
         self.at = ()
+        if self.lead:
+            self._walk(self.lead, rules=False, evidence=False)
+            self.at = ()
 
     def _go(self, path: Path, *, keep: bool) -> None:
         best = max((one for one in self._kept if path[: len(one)] == one), key=len, default=None)
@@ -201,7 +216,7 @@ class Walker:
         self.costs.add("steps", len(made), seconds - view["reading"])
         if rules:
             self.costs.add("reads", 1, view["reading"])
-        if self.family is not None and view["first_family"] not in (None, self.family):
+        if self.first is not None and view["first_family"] not in (None, self.first):
             raise FlippedError
         self.at = came_from + made
         return view

@@ -65,16 +65,18 @@ def worst(classes: Iterable[Name]) -> Name:
     return min(classes, key=WORST_FIRST.index)
 
 
-def reference_rules(before: Mapping[str, str], ending: Ending) -> dict[str, RuleSet]:
+def reference_rules(
+    before: Mapping[str, str], ending: Ending, families: tuple[str, ...] = FAMILIES
+) -> dict[str, RuleSet]:
     """The rules that a clean start leaves, by family; `before` are those it began with.
 
     Raises ValueError when that start was not clean: then nothing can be compared.
     """
-    for family in FAMILIES:
+    found = {}
+    for family in families:
         if ending.words.get(family) != "initialised":
             raise ValueError(f"kubelet did not initialise {family} even on a clean start")
-    found = {family: rules.parse(ending.after[family]) for family in FAMILIES}
-    for family in FAMILIES:
+        found[family] = rules.parse(ending.after[family])
         if not found[family].missing_from(rules.parse(before[family])):
             raise ValueError(f"kubelet's clean start added no {family} rules at all")
     return found

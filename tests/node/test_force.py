@@ -7,7 +7,7 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.force.exploration import Exploration, Options, lazy_for
+from chainrace.force.exploration import FIRST, LAZY, Exploration, Options
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun, Script, bring_script, script_on, without_ssh
 from chainrace.force.store import Store
@@ -144,7 +144,7 @@ def end_states(
 ) -> tuple[Graph, set[tuple[object, ...]]]:
     """The graph in IPv4, and what its end states leave: rules and kubelet's words."""
     snapshots = Snapshots(paths, lab_node.machine.domain)
-    walker = Walker(lab_node.agent, snapshots, script.path, "ipv4", lazy_for("ipv4"), LIMIT)
+    walker = Walker(lab_node.agent, snapshots, script.path, FIRST, LAZY, LIMIT)
     store = Store(paths.explorations / f"of-a-test-{reduced}.jsonl")
     store.remove()
     exploration = Exploration("ipv4", [walker], Options(reduced=reduced), store, lambda _: None)

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import Exploration, Options, Progress, lazy_for
+from chainrace.force.exploration import FIRST, LAZY, Exploration, Options, Progress, lead_for
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.store import Store
@@ -22,14 +22,15 @@ HARMFUL = ("iptables-save", "iptables -t mangle -X", "iptables -t filter -X", "i
 HARMLESS = ("iptables-save", "ip6tables-save")
 
 
-def walker(agent: FakeAgent, snapshots: FakeSnapshots | None, family: str = "ipv4") -> Walker:
+def walker(agent: FakeAgent, snapshots: FakeSnapshots | None, family: str = FIRST) -> Walker:
     return Walker(
         cast("Agent", agent),
         cast("Snapshots | None", snapshots),
         "/script",
-        family,
-        lazy_for(family),
+        FIRST,
+        LAZY,
         limit=10,
+        lead=lead_for(family),
     )
 
 
@@ -40,12 +41,13 @@ def explore(
     agents: tuple[FakeAgent, ...] = (),
     *,
     snapshots: bool = True,
+    family: str = FIRST,
 ) -> tuple[Exploration, Graph]:
     agents = agents or (FakeAgent(script),)
     told: list[Progress] = []
     exploration = Exploration(
-        "ipv4",
-        [walker(agent, FakeSnapshots(agent) if snapshots else None) for agent in agents],
+        family,
+        [walker(agent, FakeSnapshots(agent) if snapshots else None, family) for agent in agents],
         options,
         Store(folder / "store.jsonl"),
         told.append,
@@ -95,6 +97,14 @@ def test_two_nodes_find_what_one_finds(tmp_path: Path) -> None:
     _, alone = explore(tmp_path / "b", HARMFUL)
     assert shared.states == alone.states
     assert {end.key for end in shared.ends} == {end.key for end in alone.ends}
+
+
+def test_ipv6_is_explored_from_where_ipv4_is_done(tmp_path: Path) -> None:
+    script = ("ip6tables-save", "ip6tables -t mangle -X", "ip6tables-restore")
+    _, graph = explore(tmp_path, script, family="ipv6")
+    assert graph.complete
+    lost = [end for end in graph.ends if HINT_LOST in end.outcome.classes]
+    assert {str(end.schedule) for end in lost} == {"s1 x* s*"}
 
 
 def test_what_was_found_is_not_walked_again(tmp_path: Path) -> None:
