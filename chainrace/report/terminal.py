@@ -111,8 +111,8 @@ class Terminal:
                 state += f", at most {graph.preemptions} preemptions"
             ends = ", ".join(f"{count} {name}" for name, count in sorted(graph.classes().items()))
             self.say(
-                f"  {graph.family}: {graph.states} states, {graph.interleavings} interleavings "
-                f"of those that differ ({state}); end states: {ends or '-'}"
+                f"  {graph.family}: {graph.states} states, {graph.interleavings} ways "
+                f"through them ({state}); end states: {ends or '-'}"
             )
         for name, finding in explored.simplest().items():
             self.say(f"  {name}: {finding.schedule}   ({finding.family})")
