@@ -1,5 +1,6 @@
 """ssh to one node with paramiko. Every command has a limit; none can hang for ever."""
 
+import logging
 import shlex
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import paramiko
 from chainrace.errors import LabError
 
 CONNECT_SECONDS = 60.0
+# It prints tracebacks of its own threads; what matters of them is in the LabError.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
