@@ -22,6 +22,7 @@ from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.run import without_ssh
+from chainrace.force.views import as_seen
 from chainrace.force.walker import Walker
 from chainrace.gate.words import BEYOND
 from chainrace.host import box, image, libvirt, namespace, setup
@@ -218,7 +219,9 @@ def _forced(
     with step(f"the same {REPEATS} times through a snapshot"), without_ssh([node]):
         walker.begin()
         turns = turns_of(schedule)
-        restored = median(_timed(lambda: walker.visit((), turns)) for _ in range(REPEATS))
+        restored = median(
+            _timed(lambda: walker.visit((), turns, read=as_seen)) for _ in range(REPEATS)
+        )
         walker.close()
     yield Figure("one forced trial through a snapshot, beside the same", restored, bare, 1.0)
 

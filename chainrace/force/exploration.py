@@ -7,28 +7,26 @@ what kubelet does in the other, so the other family's actor waits until both are
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from chainrace.errors import LabError
-from chainrace.force.store import Store, Transition
-from chainrace.force.walker import Turns, View, Walker
+from chainrace.force.store import End, Store
+from chainrace.force.views import as_seen, calls_of, ending_at, reference_of
+from chainrace.force.walker import Turns, Walker
 from chainrace.gate.rules import plain
-from chainrace.race import outcome as outcomes
 from chainrace.race import state as states
-from chainrace.race.explorer import Explorer, Observation, Path, Task
+from chainrace.race.explorer import Explorer, Path, Task
 from chainrace.race.force import EndState, Graph
+from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import judge_family
-from chainrace.race.plan import Plan, as_step
 from chainrace.race.rules import RuleSet
 from chainrace.race.shortest import plain_paths, plainest
-from chainrace.race.state import KUBELETS, SCRIPT, State
-from chainrace.race.step import Footprint, footprint, touches
-from chainrace.race.trace import Step, Trace
-from chainrace.race.trial import Call, Ending
+from chainrace.race.state import SCRIPT, State
+from chainrace.race.trial import Call
 
-ACTOR_OF = {family: actor for actor, family in KUBELETS.items()}
 POLL_SECONDS = 0.5
 
 
@@ -74,19 +72,6 @@ def lead_for(family: str) -> Turns:
     return [] if family == FIRST else [("k", None)]
 
 
-def ending_of(view: View) -> Ending:
-    """What is left, from a view with rules and evidence."""
-    return Ending(view["words"], tuple(view["journal"]), view["rules"])
-
-
-def calls_of(view: View, actor: str) -> tuple[Call, ...]:
-    """An actor's commands, from a view."""
-    calls = (
-        Call(one["actor"], one["program"], tuple(one["arguments"])) for one in view["commands"]
-    )
-    return tuple(call for call in calls if states.actor_of(call) == actor)
-
-
 class Exploration:
     """One script against one family. `run` until it returns; then `graph`."""
 
@@ -99,17 +84,13 @@ class Exploration:
         tell: Callable[[Progress], None],
     ) -> None:
         self._family = family
-        self._kubelet = ACTOR_OF[family]
-        (self._other,) = set(KUBELETS) - {self._kubelet}
-        self._actors = (self._kubelet, SCRIPT)
         self._walkers = walkers
         self._options = options
         self._store = store
         self._tell = tell
-        self._plan = Plan()
-        self._states: dict[str, State] = {}
-        self._known: dict[tuple[str, str, int], Transition] = {}
-        self.endings: dict[str, Ending] = {}
+        self.known = Knowledge(family, reduced=options.reduced)
+        self._unknown: list[Task] = []
+        self._walked: set[tuple[str, str]] = set()
         self._changed = threading.Condition()
         self._busy = 0
         self._working = 0
@@ -124,28 +105,23 @@ class Exploration:
         """
         first = self._walkers[0]
         first.begin()
-        start = first.visit((), [])
+        start = first.visit((), [], read=as_seen)
         self._root = states.read(start, None)
-        clean = first.visit((), [(self._kubelet, None), (self._other, None)], evidence=True)
+        clean = first.visit(
+            (), [(self.known.kubelet, None), (self.known.other, None)], read=as_seen, evidence=True
+        )
+        self.reference: dict[str, RuleSet] = reference_of(start, clean, (self._family,))
+        self.known.plan.learn(self.known.kubelet, calls_of(clean, self.known.kubelet))
         try:
-            self.reference: dict[str, RuleSet] = outcomes.reference_rules(
-                start["rules"], ending_of(clean), (self._family,)
-            )
-        except ValueError as error:
-            raise LabError(
-                f"no reference can be taken: {error}", "look at kubelet's log"
-            ) from error
-        self._plan.learn(self._kubelet, calls_of(clean, self._kubelet))
-        try:
-            alone = first.visit((), [(SCRIPT, None)], tries=1)
+            alone = first.visit((), [(SCRIPT, None)], read=as_seen, tries=1)
         except LabError as error:
             raise LabError(
                 f"the script does not come to its end while kubelet waits: {error.what}",
                 "run it on the node by hand: ./lab ssh",
             ) from error
         calls = calls_of(alone, SCRIPT)
-        self._plan.learn(SCRIPT, calls)
-        self._remember(self._root)
+        self.known.plan.learn(SCRIPT, calls)
+        self.known.remember(self._root)
         self._restart()
         changed = {
             name: plain(text) != plain(start["rules"].get(name, ""))
@@ -158,8 +134,11 @@ class Exploration:
 
         An interruption ends it after the steps under way; all found is kept.
         """
-        for transition in self._store.read():
-            self._keep(transition)
+        for learned in self._store.read():
+            if isinstance(learned, End):
+                self.known.endings[learned.end] = learned.ending
+            else:
+                self.known.effects.keep(learned)
         self._begun = time.monotonic()
         self._working = len(self._walkers)
         for walker in self._walkers:
@@ -183,19 +162,22 @@ class Exploration:
         paths = plain_paths(explorer)
         ends = []
         for key in explorer.ends:
-            judged = judge_family(self.reference, self.endings[key], self._family)
+            judged = judge_family(self.reference, self.known.ending(key), self._family)
             # A schedule counts from kubelet's first step, also of a root further on.
-            path = (self._kubelet,) * len(self._root.histories[self._kubelet]) + paths[key]
-            schedule = plainest(path, _trace(path, self._states[key]))
+            path = (self.known.kubelet,) * len(self._root.histories[self.known.kubelet]) + paths[
+                key
+            ]
+            schedule = plainest(path, self.known.trace(path, self.known.states[key]))
             ends.append(EndState(key, schedule, judged))
         costs = [walker.costs for walker in self._walkers]
-        lengths = [len(self._plan.sequences[actor][0]) for actor in self._actors]
+        lengths = [len(self.known.plan.sequences[actor][0]) for actor in self.known.actors]
         return Graph(
             family=self._family,
             states=explorer.states,
             transitions=explorer.transitions,
             merges=explorer.merges,
             swaps=explorer.swaps,
+            walked=sum(actor in explorer.edges.get(key, {}) for key, actor in self._walked),
             open=explorer.open,
             interleavings=explorer.interleavings(),
             orders=math.comb(sum(lengths), lengths[0]),
@@ -206,52 +188,11 @@ class Exploration:
             ends=tuple(ends),
         )
 
-    def _observe(self, state: State) -> Observation:
-        futures = {actor: self._plan.future(actor, state) for actor in self._actors}
-        if self._decided(state, futures):
-            return Observation(state.key, {}, futures, {})
-        enabled = {
-            actor: footprint(call)
-            for actor in self._actors
-            if (call := state.waiting[actor]) is not None
-        }
-        runs = {}
-        for actor in enabled:
-            (other,) = (one for one in self._actors if one != actor)
-            run = self._plan.run(actor, state, futures[other])
-            # Not beyond the last step that touches the family at all.
-            length = max(
-                (at for at, one in enumerate(run, 1) if touches(one.touches, self._family)),
-                default=len(run),
-            )
-            runs[actor] = run[:length]
-        return Observation(state.key, enabled, futures, runs)
-
-    def _decided(self, state: State, futures: Mapping[str, Footprint]) -> bool:
-        """Whether nothing that is left can touch the family: it is as it will stay."""
-        return state.ended[self._kubelet] and not touches(futures[SCRIPT], self._family)
-
-    def _remember(self, state: State) -> None:
-        self._states.setdefault(state.key, state)
-
-    def _keep(self, transition: Transition) -> None:
-        self._remember(transition.target)
-        key = (transition.origin, transition.actor, transition.asked)
-        self._known[key] = transition
-        if transition.ending is not None:
-            self.endings[transition.target.key] = transition.ending
-
-    def _made(self, transition: Transition) -> list[Step]:
-        """The steps of a transition."""
-        if transition.made == 0:
-            return []
-        history = transition.target.histories[transition.actor]
-        return [as_step(made.call) for made in history[-transition.made :]]
-
     def _restart(self) -> None:
         """A new graph with what is known now; what was walked is not walked again."""
+        self._unknown = []
         self._explorer = Explorer(
-            self._observe(self._root), self._options.reduced, self._options.preemptions
+            self.known.observe(self._root), self._options.reduced, self._options.preemptions
         )
 
     def _left(self) -> float | None:
@@ -264,17 +205,34 @@ class Exploration:
             left = self._left()
             if left is not None and left <= 0:
                 return None
-            task = self._explorer.take(walker.at or ())
-            if task is None:
-                if self._busy == 0:
-                    return None
-                self._changed.wait(POLL_SECONDS)
-                continue
-            known = self._known.get((task.origin, task.actor, task.steps))
-            if known is None:
+            self._tell_all_known()
+            if self._unknown:
+                task = min(self._unknown, key=lambda task: walker.cost(task.path))
+                self._unknown.remove(task)
                 return self._explorer, task
-            self._explorer.tell(task, self._made(known), self._observe(known.target))
+            if self._busy == 0:
+                return None
+            self._changed.wait(POLL_SECONDS)
         return None
+
+    def _tell_all_known(self) -> None:
+        """Go on in the graph wherever that was learned; what was not is left to be walked."""
+        again, self._unknown = self._unknown, []
+        while task := again.pop() if again else self._explorer.take():
+            inferred = self.known.inferred(task.origin, task.actor, task.steps)
+            if inferred is None or self._unseen_end(inferred[1]):
+                self._unknown.append(task)
+            else:
+                self._told(self._explorer, task, *inferred)
+
+    def _unseen_end(self, state: State) -> bool:
+        """Whether a state must be walked to: an end that leaves what was not seen yet."""
+        return self.known.is_end(state) and self.known.left_by(state) not in self.known.endings
+
+    def _told(self, explorer: Explorer, task: Task, made: int, target: State) -> None:
+        self.known.remember(target)
+        steps = self.known.made(task.actor, made, target)
+        explorer.tell(task, steps, self.known.observe(target))
 
     def _work(self, walker: Walker) -> None:
         try:
@@ -297,9 +255,9 @@ class Exploration:
                     return
                 self._busy += 1
                 explorer, task = found
-                keep = len(explorer.to_try(task.origin)) > 1
+                later = [one.path for one in self._unknown]
             try:
-                done, learned = self._make(walker, task, keep=keep)
+                made, target, learned = self._make(walker, task, later)
             except BaseException:
                 with self._changed:
                     self._busy -= 1
@@ -307,42 +265,70 @@ class Exploration:
                 raise
             with self._changed:
                 self._busy -= 1
-                self._take_in(explorer, task, done, learned=learned)
+                self._take_in(explorer, task, made, target, learned=learned)
                 walker.forget(self._explorer.leads_through)
                 self._changed.notify_all()
 
-    def _make(self, walker: Walker, task: Task, *, keep: bool) -> tuple[Transition, bool]:
-        """Make a task's steps on a node; whether an actor did what was not known of it."""
-        origin = self._states[task.origin]
-        view = walker.visit(
-            task.path,
-            [(task.actor, task.steps)],
-            keep=keep,
-            check=lambda view: _continues(view, origin),
-        )
-        state = states.read(view, origin)
-        made = view["made"][0][1]
-        path = (*task.path, *(task.actor,) * made)
-        learned = False
-        for actor in self._actors:
-            if not self._plan.knows(actor, state):
-                whole = walker.visit(path, [(actor, None)])
-                self._plan.learn(actor, calls_of(whole, actor))
-                learned = True
-        ending = None
-        if not self._observe(state).enabled and state.key not in self.endings:
-            ending = ending_of(walker.visit(path, [], evidence=True))
-        return Transition(task.origin, task.actor, task.steps, made, state, ending), learned
+    def _make(self, walker: Walker, task: Task, later: Sequence[Path]) -> tuple[int, State, bool]:
+        """Make a task's steps on a node, and look at the end that they may lead to.
+
+        Returns how many were made, the state then, and whether the actor did what was
+        not known of it.
+        """
+        inferred, learned = self.known.inferred(task.origin, task.actor, task.steps), False
+        if inferred is None:
+            made, target, learned = self._walk(walker, task, later)
+        else:
+            made, target = inferred
+        if self._unseen_end(target):
+            path = (*task.path, *(task.actor,) * made)
+            read = partial(ending_at, target)
+            ending = walker.visit(path, [], read=read, later=later, evidence=True)
+            self.known.endings[self.known.left_by(target)] = ending
+            self._store.add(End(self.known.left_by(target), ending))
+        return made, target, learned
+
+    def _walk(self, walker: Walker, task: Task, later: Sequence[Path]) -> tuple[int, State, bool]:
+        """Make a task's steps one by one, and then more, as long as they teach something."""
+        actor, path, state = task.actor, task.path, self.known.states[task.origin]
+        target, known = state, True
+        while state.waiting[actor]:
+            following = self.known.infer(state, actor)
+            made = len(path) - len(task.path)
+            if made >= task.steps and (following or not self._options.reduced):
+                break
+            if following is None:
+                read = partial(states.read, before=state)
+                following = walker.visit(path, [(actor, 1)], read=read, later=later)
+                self._learn(state, actor, following)
+                known = known and self.known.plan.knows(actor, following)
+            path, state = (*path, actor), following
+            if made < task.steps:
+                target = state
+        if not known:
+            whole = walker.visit(path, [(actor, None)], read=as_seen)
+            self.known.plan.learn(actor, calls_of(whole, actor))
+        return min(task.steps, len(path) - len(task.path)), target, not known
+
+    def _learn(self, origin: State, actor: str, target: State) -> None:
+        if not self._options.reduced:
+            return
+        try:
+            self._store.add(*self.known.effects.learn(origin, actor, target))
+        except ValueError as error:
+            raise LabError(
+                f"no order can be left out for this script: {error}",
+                "docs/explanation.md says what the reduction builds on",
+            ) from error
 
     def _take_in(
-        self, explorer: Explorer, task: Task, transition: Transition, *, learned: bool
+        self, explorer: Explorer, task: Task, made: int, target: State, *, learned: bool
     ) -> None:
-        self._keep(transition)
-        self._store.add(transition)
+        self._walked.add((task.origin, task.actor))
         if learned:
             self._restart()
         elif explorer is self._explorer:
-            explorer.tell(task, self._made(transition), self._observe(transition.target))
+            self._told(explorer, task, made, target)
         self._tell(
             Progress(
                 self._family,
@@ -353,19 +339,6 @@ class Exploration:
                 self._left(),
             )
         )
-
-
-def _trace(path: Path, end: State) -> Trace:
-    """The trace of a path that leads to a state."""
-    left = {actor: iter(made) for actor, made in end.histories.items()}
-    trace = Trace()
-    for actor in path:
-        trace = trace.after(actor, [as_step(next(left[actor]).call)])
-    return trace
-
-
-def _continues(view: View, origin: State) -> None:
-    states.read(view, origin)
 
 
 def _summed(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:

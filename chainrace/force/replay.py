@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from chainrace.errors import LabError, UsageError
-from chainrace.force.exploration import ending_of
-from chainrace.force.walker import View, Walker
+from chainrace.errors import UsageError
+from chainrace.force.views import View, as_seen, ending_of, reference_of
+from chainrace.force.walker import Walker
 from chainrace.node.agent import Agent
-from chainrace.race import outcome as outcomes
 from chainrace.race.outcome import Outcome, judge
 from chainrace.race.rules import RuleSet
 from chainrace.race.schedule import Schedule
@@ -61,19 +60,14 @@ class Replayer:
     def reference(self) -> dict[str, RuleSet]:
         """What a clean start leaves on this node, the script not begun. Raises LabError."""
         walker = self._walker(("x",))
-        before = walker.visit((), [])
-        view = walker.visit((), [("k", None), ("x", None)], evidence=True)
-        try:
-            return outcomes.reference_rules(before["rules"], ending_of(view))
-        except ValueError as error:
-            raise LabError(
-                f"no reference can be taken: {error}", "look at kubelet's log"
-            ) from error
+        before = walker.visit((), [], read=as_seen)
+        view = walker.visit((), [("k", None), ("x", None)], read=as_seen, evidence=True)
+        return reference_of(before, view)
 
     def run(self, schedule: Schedule, reference: dict[str, RuleSet]) -> Replayed:
         """One replay. Raises UsageError for a schedule with steps that there are not."""
         turns = turns_of(schedule)
-        view = self._walker(lazy_in(schedule)).visit((), turns, evidence=True)
+        view = self._walker(lazy_in(schedule)).visit((), turns, read=as_seen, evidence=True)
         for (actor, asked), (_, made) in zip(turns, view["made"], strict=True):
             if asked is not None and made < asked:
                 raise UsageError(

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -177,10 +177,16 @@ def _walkers(
         )
         for node in nodes
     ]
-    with ExitStack() as stack:
-        for walker in walkers:
-            stack.callback(walker.close)
+    try:
         yield walkers
+    except BaseException:
+        for walker in walkers:
+            # What went wrong first is what counts.
+            with suppress(LabError):
+                walker.close()
+        raise
+    for walker in walkers:
+        walker.close()
 
 
 def _identity(node: Node, script: Script) -> str:

@@ -1,4 +1,4 @@
-"""What an exploration has found so far, on disk: it goes on where it was stopped."""
+"""What an exploration has learned so far, on disk: it goes on where it was stopped."""
 
 import json
 from collections.abc import Iterator
@@ -7,37 +7,31 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from chainrace.race.state import State
+from chainrace.race.effects import Effect, Follow
 from chainrace.race.trial import Ending
 
 
 @dataclass(frozen=True)
-class Transition:
-    """An actor's steps from one state to another: how many were asked for, and made.
+class End:
+    """What was found in an end state; `end` stands for all that leave the same."""
 
-    `ending` is there where nothing is left to do.
-    """
-
-    origin: str
-    actor: str
-    asked: int
-    made: int
-    target: State
-    ending: Ending | None
+    end: str
+    ending: Ending
 
 
-LINE = TypeAdapter(Transition)
+Learned = Effect | Follow | End
+LINE: TypeAdapter[Learned] = TypeAdapter(Learned)
 
 
 class Store:
-    """One exploration's transitions, a line each. A line cut off by a crash is left out."""
+    """What was learned, a line each. A line cut off by a crash is left out."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def read(self) -> Iterator[Transition]:
-        """What was found before, in the order it was found."""
+    def read(self) -> Iterator[Learned]:
+        """What was learned before, in that order."""
         if not self._path.exists():
             return
         with self._path.open() as file:
@@ -47,10 +41,10 @@ class Store:
                 except ValidationError:
                     return
 
-    def add(self, transition: Transition) -> None:
-        """Keep one more."""
+    def add(self, *learned: Learned) -> None:
+        """Keep more."""
         with self._path.open("a") as file:
-            file.write(json.dumps(asdict(transition)) + "\n")
+            file.writelines(json.dumps(asdict(one)) + "\n" for one in learned)
 
     def remove(self) -> None:
         """Forget all of it: the exploration is finished."""

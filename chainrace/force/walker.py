@@ -2,19 +2,21 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any
+from itertools import groupby, takewhile
+from typing import TypeVar
 
 from chainrace.errors import LabError
+from chainrace.force.views import View
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.node.snapshots import Snapshots
 from chainrace.race.explorer import Path
 
-View = dict[str, Any]
 Turns = list[tuple[str, int | None]]
+
+Seen = TypeVar("Seen")
 
 ROOT = "root"
 # More than these are never kept: about 350 MB each.
@@ -106,14 +108,14 @@ class Walker:
         path: Path,
         turns: Turns,
         *,
-        keep: bool = False,
+        read: Callable[[View], Seen],
+        later: Sequence[Path] = (),
         evidence: bool = False,
-        check: Callable[[View], None] = lambda _: None,
         tries: int = TRIES,
-    ) -> View:
-        """Go to a state, let actors make turns there, and return what is seen then.
+    ) -> Seen:
+        """Go to a state, let actors make turns there, and return what `read` makes of the view.
 
-        `keep` says that the state will be gone back to. `check` raises ValueError for
+        `later` are paths that will be gone, as far as is known. `read` raises ValueError for
         a view that does not continue what is known of the path; then the way is walked
         again, and counted in `differing`. Raises LabError when the node is broken, or the
         walk failed `tries` times.
@@ -121,9 +123,8 @@ class Walker:
         flips = 0
         for attempt in itertools.count(1):
             try:
-                self._go(path, keep=keep)
-                view = self._walk(turns, rules=True, evidence=evidence)
-                check(view)
+                self._go(path, later)
+                return read(self._walk(turns, rules=True, evidence=evidence))
             except FlippedError:
                 self.at = None
                 flips += 1
@@ -141,8 +142,6 @@ class Walker:
                 # A state kept late on a slow host may be so old that an actor's own limit
                 # passes there (systemd's 90 s for a stop): straight from the start it is not.
                 self.forget(lambda kept: kept != path[: len(kept)])
-            else:
-                return view
         raise AssertionError
 
     def _never_so(self) -> LabError:
@@ -177,9 +176,25 @@ class Walker:
             self._walk(self.lead, rules=False, evidence=False)
             self.at = ()
 
-    def _go(self, path: Path, *, keep: bool) -> None:
-        best = max((one for one in self._kept if path[: len(one)] == one), key=len, default=None)
-        here = self.at
+    def cost(self, path: Path) -> float:
+        """The seconds that going to a state takes from here, about."""
+        best = self._best(path)
+        steps = self.costs.mean("steps", 0.1)
+        back = (
+            self.costs.mean("starts", 10.0)
+            if best is None
+            else self.costs.mean("restores", 1.0) - len(best) * steps
+        )
+        if self.at is not None and path[: len(self.at)] == self.at:
+            back = min(back, -len(self.at) * steps)
+        return back + len(path) * steps
+
+    def _best(self, path: Path) -> Path | None:
+        """The kept state from which the way is shortest."""
+        return max((one for one in self._kept if path[: len(one)] == one), key=len, default=None)
+
+    def _go(self, path: Path, later: Sequence[Path]) -> None:
+        best, here = self._best(path), self.at
         if (
             here is None
             or path[: len(here)] != here
@@ -191,13 +206,17 @@ class Walker:
                 with self.costs.of("restores"):
                     self.snapshots.restore(self._kept[best])
                 self.at = best
+        if best is not None and (keep := self._worth_keeping(path, len(best), later)):
+            self._on(keep)
+            self._keep(keep, later)
+        self._on(path)
+
+    def _on(self, path: Path) -> None:
+        """Walk on to a state that the path from here leads to."""
         assert self.at is not None  # noqa: S101 - for the type
-        left = path[len(self.at) :]
-        if left:
+        if left := path[len(self.at) :]:
             turns: Turns = [(actor, len(list(steps))) for actor, steps in groupby(left)]
             self._walk(turns, rules=False, evidence=False)
-        if keep and best is not None and self._worth_keeping(len(path) - len(best)):
-            self._keep(path)
 
     def _walk(self, turns: Turns, *, rules: bool, evidence: bool) -> View:
         assert self.at is not None  # noqa: S101 - for the type
@@ -221,14 +240,27 @@ class Walker:
         self.at = came_from + made
         return view
 
-    def _worth_keeping(self, distance: int) -> bool:
-        """Whether walking there again costs more than a snapshot."""
-        return distance * self.costs.mean("steps", 0.1) > self.costs.mean("saves", 1.0)
+    def _worth_keeping(self, path: Path, kept: int, later: Sequence[Path]) -> Path | None:
+        """The state on a path whose snapshot saves most of what is gone later, if any."""
+        assert self.at is not None  # noqa: S101 - for the type
+        step, save = self.costs.mean("steps", 0.1), self.costs.mean("saves", 1.0)
+        common = [_common(path, one) for one in later]
+        gains = {
+            length: sum(one >= length for one in common) * (length - kept) * step - save
+            for length in range(max(kept + 1, len(self.at)), len(path) + 1)
+        }
+        best = max(gains, key=lambda length: gains[length], default=None)
+        return path[:best] if best is not None and gains[best] > 0 else None
 
-    def _keep(self, path: Path) -> None:
+    def _keep(self, path: Path, later: Sequence[Path]) -> None:
         assert self.snapshots is not None  # noqa: S101 - for the type
         if len(self._kept) >= MAX_SNAPSHOTS:
-            self._delete(next(kept for kept in self._kept if kept))
+            self._delete(
+                min(
+                    (kept for kept in self._kept if kept),
+                    key=lambda kept: sum(one[: len(kept)] == kept for one in later),
+                )
+            )
         name = next(self._names)
         with self.costs.of("saves"):
             self.snapshots.save(name)
@@ -238,3 +270,8 @@ class Walker:
         assert self.snapshots is not None  # noqa: S101 - for the type
         with self.costs.of("deletes"):
             self.snapshots.delete(self._kept.pop(path))
+
+
+def _common(one: Path, other: Path) -> int:
+    """How many steps two paths begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -12,7 +12,7 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from chainrace.gate import rules
@@ -128,7 +128,7 @@ class Forced:
         if self._disturbed:
             raise NodeError(self._disturbed)
         seen: dict[str, Any] = {
-            "commands": [asdict(one) for one in self.commands],
+            "commands": [vars(one) for one in self.commands],
             "next": {actor: self._next_words(actor) for actor in ACTORS},
             "done": {actor: self.done(actor) for actor in ACTORS},
             "first_family": self._first_family(),

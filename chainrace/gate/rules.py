@@ -78,6 +78,9 @@ class CleanState:
             check=False,
         )
         run(["systemctl", "stop", "kubelet.service"])
+        # A restart that a script began would go on beside what comes now.
+        if run(["systemctl", "show", "-P", "Job", SERVICE]).strip():
+            run(["systemctl", "stop", SERVICE])
         run(["nft", "flush", "ruleset"])
 
     def restore(self) -> None:

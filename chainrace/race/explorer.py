@@ -105,14 +105,10 @@ class Explorer:
         """The end states: no actor has a step left."""
         return [key for key, seen in self.seen.items() if not seen.enabled]
 
-    def take(self, near: Path = ()) -> Task | None:
-        """The next steps to try, the closest to `near`; None when none is free now.
-
-        What was taken and not told yet may open more.
-        """
+    def take(self) -> Task | None:
+        """Steps to try; None when none is free now. What was not told yet may open more."""
         while self._stack:
-            at = self._closest(near)
-            wanted = self._stack.pop(at)
+            wanted = self._stack.pop()
             edge = self.edges[wanted.key].get(wanted.actor)
             if edge is not None:
                 self._follow(wanted, edge)
@@ -184,15 +180,6 @@ class Explorer:
         sets = [self._persistent(seen, actor) for actor in actors]
         return min(sets, key=len, default=())
 
-    def _closest(self, near: Path) -> int:
-        """The open task whose state lies furthest along `near`; the newest of those."""
-        best, length = len(self._stack) - 1, -1
-        for at in range(len(self._stack) - 1, -1, -1):
-            common = _common(self._stack[at].path, near)
-            if common > length:
-                best, length = at, common
-        return best
-
     def _steps(self, name: tuple[str, str]) -> int:
         """How many steps an actor makes at once from a state."""
         key, actor = name
@@ -250,12 +237,3 @@ class Explorer:
                 # One that cannot step now comes into it: what would let it is unknown.
                 return tuple(sorted(seen.enabled))
             chosen |= against
-
-
-def _common(one: Path, other: Path) -> int:
-    count = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count

@@ -44,6 +44,7 @@ class Graph:
     transitions: int
     merges: int
     swaps: int
+    walked: int
     open: int
     interleavings: int
     orders: int

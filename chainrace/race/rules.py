@@ -21,6 +21,21 @@ class RuleSet:
         return tuple(sorted(self.entries - other.entries))
 
 
+def sections(text: str) -> dict[str, str]:
+    """What iptables-save printed, by table. Lines outside a table are its comments."""
+    found: dict[str, str] = {}
+    table = ""
+    for line in text.splitlines(keepends=True):
+        if line.startswith("*"):  # *filter
+            table = line[1:].strip()
+            found[table] = ""
+        if table:
+            found[table] += line
+        if line.strip() == "COMMIT":
+            table = ""
+    return found
+
+
 def parse(text: str) -> RuleSet:
     """Read what iptables-save printed. Raises ValueError for what is no such text.
 

@@ -3,14 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from chainrace.gate.rules import plain
+from chainrace.race.rules import sections
 from chainrace.race.step import reads_rules
 from chainrace.race.trial import Call
 
 KUBELETS = {"k": "ipv4", "x": "ipv6"}
+ACTOR_OF = {family: actor for actor, family in KUBELETS.items()}
 SCRIPT = "s"
 ACTORS = {"k": "kubelet", "x": "kubelet IPv6", SCRIPT: "script and service"}
 
@@ -32,8 +35,9 @@ class Made:
 class State:
     """Each actor's history and next step, whether it has ended; the rules, the saved files.
 
-    Rules are those of both families, all tables, both backends; like the saved files they
-    are kept as digests of their texts without counters and comments.
+    Rules are those of both families, all tables, both backends (`ipv4/filter`,
+    `ipv4/legacy/filter`); like the saved files they are kept as digests of their texts
+    without counters and comments.
     """
 
     histories: Mapping[str, tuple[Made, ...]]
@@ -42,15 +46,30 @@ class State:
     rules: Mapping[str, str]
     saved: Mapping[str, str]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The state's identity: the same for the same state, on any node."""
-        return digest(asdict(self))
+        return digest(vars(self))
+
+    def left(self, actor: str, family: str) -> str:
+        """A digest of a family's rules and an actor's commands with their exit codes."""
+        rules = {name: text for name, text in self.rules.items() if name.startswith(family)}
+        return digest([rules, self.histories[actor]])
+
+    def differing(self, other: "State") -> tuple[str, ...]:
+        """What of two states is not the same: `rules ipv4/filter`, `waiting k`."""
+        return tuple(
+            f"{part} {name}"
+            for part, mine in vars(self).items()
+            if isinstance(mine, Mapping)
+            for name in sorted({*mine, *getattr(other, part)})
+            if mine.get(name) != getattr(other, part).get(name)
+        )
 
 
 def digest(value: object) -> str:
-    """Sixteen hexadecimal digits that stand for a value of plain data."""
-    text = json.dumps(value, sort_keys=True)
+    """Sixteen hexadecimal digits that stand for a value of plain data and dataclasses."""
+    text = json.dumps(value, sort_keys=True, default=vars)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -61,33 +80,32 @@ def actor_of(call: Call) -> str:
     return "x" if call.family == "ipv6" else "k"
 
 
+def saw(before: State, call: Call) -> str:
+    """What a reading command of the script may tell it about the rules it was made on."""
+    if actor_of(call) != SCRIPT or not reads_rules(call):
+        return ""
+    return digest([item for item in sorted(before.rules.items()) if call.family in item[0]])
+
+
 def read(view: Mapping[str, Any], before: State | None) -> State:
     """The state that an agent's `view` with rules shows (chainrace/gate/forced.py).
 
-    `before` is the state from which its last steps were made, None at the start.
+    `before` is that state or the one from which its last step was made, None at the start.
     Raises ValueError where the view does not continue that state: then the same
     steps have not led to the same state, and nothing may be concluded.
     """
     histories: dict[str, list[Made]] = {actor: [] for actor in ACTORS}
-    rules = {name: digest(plain(text)) for name, text in view["rules"].items()}
-    first_new = True
     for one in view["commands"]:
-        call = Call(one["actor"], one["program"], tuple(one["arguments"]))
+        call = Call.of(one)
         actor = actor_of(call)
         known = before.histories[actor] if before else ()
         at = len(histories[actor])
-        if at < len(known):
-            if (known[at].call, known[at].code) != (call, one["code"]):
-                raise ValueError(f"{call} ended with {one['code']} where {known[at]} was known")
+        if at >= len(known):
+            histories[actor].append(Made(call, one["code"], saw(before, call) if before else ""))
+        elif (known[at].call, known[at].code) == (call, one["code"]):
             histories[actor].append(known[at])
-            continue
-        saw = ""
-        if first_new and before and actor == SCRIPT and reads_rules(call):
-            saw = digest(
-                [before.rules[name] for name in sorted(before.rules) if call.family in name]
-            )
-        first_new = False
-        histories[actor].append(Made(call, one["code"], saw))
+        else:
+            raise ValueError(f"{call} ended with {one['code']} where {known[at]} was known")
     for actor, made in (before.histories if before else {}).items():
         if len(histories[actor]) < len(made):
             raise ValueError(f"{ACTORS[actor]} has not made the steps that it made before")
@@ -95,7 +113,11 @@ def read(view: Mapping[str, Any], before: State | None) -> State:
         histories={actor: tuple(made) for actor, made in histories.items()},
         waiting={actor: _call(words) for actor, words in view["next"].items()},
         ended=dict(view["done"]),
-        rules=rules,
+        rules={
+            f"{family}/{table}": digest(plain(text))
+            for family, both in view["rules"].items()
+            for table, text in sections(both).items()
+        },
         saved={name: digest(plain(text)) for name, text in view["saved"].items()},
     )
 

@@ -93,6 +93,30 @@ def touches(made: Footprint, family: str) -> bool:
     return any(name.startswith(f"{family}/") for name in made.reads | made.writes)
 
 
+# Actions on a chain, with no rule that has matches of its own.
+WITHOUT_RULE = LISTING | {
+    *("-N", "--new-chain", "-X", "--delete-chain", "-F", "--flush"),
+    *("-P", "--policy", "-Z", "--zero"),
+}
+
+
+def tables_alone(call: Call) -> bool:
+    """Whether what a command does depends on nothing but the tables that it touches.
+
+    A rule's matches may name what lies elsewhere (a set, a user); a restore reads a file.
+    """
+    if not call.program.startswith(("iptables", "ip6tables")):
+        return False
+    if call.program.endswith("-save") or frozenset(call.arguments) & ASKING:
+        return True
+    return not call.program.endswith("-restore") and bool(frozenset(call.arguments) & WITHOUT_RULE)
+
+
+def tables(made: Footprint) -> frozenset[str]:
+    """The tables of a footprint: `ipv4/filter`."""
+    return frozenset(name.rpartition("/")[0] for name in made.reads | made.writes)
+
+
 def reads_rules(call: Call) -> bool:
     """Whether what the command prints depends on the rules: its caller may act on it."""
     return bool(footprint(call).reads) and not footprint(call).writes

@@ -17,6 +17,11 @@ class Call:
     program: str  # ip6tables-save
     arguments: tuple[str, ...]
 
+    @staticmethod
+    def of(one: Mapping[str, Any]) -> "Call":
+        """The call of a command as the agent tells it."""
+        return Call(one["actor"], one["program"], tuple(one["arguments"]))
+
     def __str__(self) -> str:
         return " ".join((self.program, *self.arguments))
 

@@ -74,6 +74,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "transitions": graph.transitions,
         "merges": graph.merges,
         "swaps": graph.swaps,
+        "walked": graph.walked,
         "open": graph.open,
         "preemptions": graph.preemptions,
         "interleavings": graph.interleavings,

@@ -14,7 +14,7 @@ def side_by_side(view: Mapping[str, Any]) -> Iterator[str]:
     counts = dict.fromkeys(ACTORS, 0)
     yield f"step  {'kubelet':<{WIDTH}}  {ACTORS[SCRIPT]}"
     for one in view["commands"]:
-        call = Call(one["actor"], one["program"], tuple(one["arguments"]))
+        call = Call.of(one)
         actor = actor_of(call)
         counts[actor] += 1
         text = _short(call) + ("" if one["code"] == 0 else f"  → {one['code']}")

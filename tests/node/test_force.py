@@ -155,7 +155,7 @@ def end_states(
     store.remove()
     left: set[tuple[object, ...]] = {
         (tuple(plain(ending.after["ipv4"])), ending.words["ipv4"])
-        for ending in exploration.endings.values()
+        for ending in exploration.known.endings.values()
     }
     return exploration.graph(), left
 

@@ -58,7 +58,10 @@ def explore(
 
 
 def left_by(exploration: Exploration) -> set[tuple[str, str]]:
-    return {(ending.after["ipv4"], ending.words["ipv4"]) for ending in exploration.endings.values()}
+    return {
+        (ending.after["ipv4"], ending.words["ipv4"])
+        for ending in exploration.known.endings.values()
+    }
 
 
 @pytest.mark.parametrize("script", [HARMFUL, HARMLESS, HARMFUL + HARMFUL[1:]])

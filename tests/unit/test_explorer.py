@@ -202,7 +202,7 @@ def test_two_that_explore_together_find_the_same_graph() -> None:
     system = System({"k": (Add("a", "a", 1), Add("b", "a", 2)) * 2, "s": (Add("a", "b", 1),) * 3})
     explorer = Explorer(system.observe(()))
     while (first := explorer.take()) is not None:
-        second = explorer.take(near=first.path)
+        second = explorer.take()
         for task in (second, first):
             if task is not None:
                 path = (*task.path, *(task.actor,) * task.steps)

@@ -30,6 +30,7 @@ def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
         transitions=25,
         merges=3,
         swaps=2,
+        walked=1,
         open=0,
         interleavings=9,
         orders=105,

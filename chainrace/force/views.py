@@ -1,0 +1,50 @@
+"""Reads what the gate's agent shows of a node (`Forced.view`, chainrace/gate/forced.py)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chainrace.errors import LabError
+from chainrace.race import outcome as outcomes
+from chainrace.race import state as states
+from chainrace.race.rules import FAMILIES, RuleSet
+from chainrace.race.state import State, actor_of
+from chainrace.race.trial import Call, Ending
+
+View = Mapping[str, Any]
+
+
+def as_seen(view: View) -> View:
+    """The view itself."""
+    return view
+
+
+def ending_of(view: View) -> Ending:
+    """What is left, from a view with rules and evidence."""
+    return Ending(view["words"], tuple(view["journal"]), view["rules"])
+
+
+def calls_of(view: View, actor: str) -> tuple[Call, ...]:
+    """An actor's commands, from a view."""
+    calls = (Call.of(one) for one in view["commands"])
+    return tuple(call for call in calls if actor_of(call) == actor)
+
+
+def reference_of(
+    before: View, clean: View, families: tuple[str, ...] = FAMILIES
+) -> dict[str, RuleSet]:
+    """What a clean start leaves; `before` is what it began with.
+
+    Raises LabError for a start that was not clean.
+    """
+    try:
+        return outcomes.reference_rules(before["rules"], ending_of(clean), families)
+    except ValueError as error:
+        raise LabError(f"no reference can be taken: {error}", "look at kubelet's log") from error
+
+
+def ending_at(end: State, view: View) -> Ending:
+    """What is left in an end state. Raises ValueError where the view is not of that state."""
+    seen = states.read(view, end)
+    if seen.key != end.key:
+        raise ValueError(f"not as inferred: {', '.join(end.differing(seen))}")
+    return ending_of(view)
