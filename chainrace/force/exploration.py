@@ -16,6 +16,7 @@ from chainrace.errors import LabError
 from chainrace.force.store import End, Store
 from chainrace.force.views import as_seen, calls_of, ending_at, reference_of
 from chainrace.force.walker import Turns, Walker
+from chainrace.gate.process import SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race import state as states
 from chainrace.race.explorer import Explorer, Path, Task
@@ -24,7 +25,7 @@ from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import judge_family
 from chainrace.race.rules import RuleSet
 from chainrace.race.shortest import plain_paths, plainest
-from chainrace.race.state import SCRIPT, State
+from chainrace.race.state import State
 from chainrace.race.trial import Call
 
 POLL_SECONDS = 0.5
@@ -113,14 +114,14 @@ class Exploration:
         self.reference: dict[str, RuleSet] = reference_of(start, clean, (self._family,))
         self.known.plan.learn(self.known.kubelet, calls_of(clean, self.known.kubelet))
         try:
-            alone = first.visit((), [(SCRIPT, None)], read=as_seen, tries=1)
+            alone = first.visit((), [(SCRIPT_ACTOR, None)], read=as_seen, tries=1)
         except LabError as error:
             raise LabError(
                 f"the script does not come to its end while kubelet waits: {error.what}",
                 "run it on the node by hand: ./lab ssh",
             ) from error
-        calls = calls_of(alone, SCRIPT)
-        self.known.plan.learn(SCRIPT, calls)
+        calls = calls_of(alone, SCRIPT_ACTOR)
+        self.known.plan.learn(SCRIPT_ACTOR, calls)
         self.known.remember(self._root)
         self._restart()
         changed = {

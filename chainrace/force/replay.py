@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from chainrace.errors import UsageError
 from chainrace.force.views import View, as_seen, ending_of, reference_of
 from chainrace.force.walker import Walker
+from chainrace.gate.process import KUBELETS
 from chainrace.node.agent import Agent
 from chainrace.race.outcome import Outcome, judge
 from chainrace.race.rules import RuleSet
 from chainrace.race.schedule import Schedule
-from chainrace.race.state import ACTORS, KUBELETS
+from chainrace.race.state import ACTORS
 from chainrace.race.trial import Ending
 
 HEAL_SECONDS = 120.0

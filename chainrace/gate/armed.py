@@ -31,7 +31,6 @@ class ArmedScript:
             os.mkfifo(FIRE, 0o600)
         self.ended: float | None = None
         self.code: int | None = None
-        self.fired = False
         # One may be left of an agent that was killed while it was armed.
         self.close()
         run(
@@ -47,7 +46,6 @@ class ArmedScript:
         """Let it run."""
         with open(os.open(FIRE, os.O_RDWR), "w", encoding="ascii") as fifo:
             fifo.write("now\n")
-        self.fired = True
 
     def close(self) -> None:
         """End the unit; most often it is gone already, and that is no error."""

@@ -23,8 +23,10 @@ from chainrace.gate.monitor import canaries_done, look_over, of_canary
 from chainrace.gate.process import (
     KUBELET,
     KUBELET_UNIT,
+    KUBELETS,
     OTHER,
     PROGRAMS,
+    SCRIPT_ACTOR,
     SERVICE_UNITS,
     Command,
     describe,
@@ -35,9 +37,7 @@ from chainrace.gate.programs import library, without_library
 from chainrace.gate.reading import Reader
 from chainrace.gate.rules import NodeError
 
-KUBELETS = {"k": "ipv4", "x": "ipv6"}
-SCRIPT = "s"
-ACTORS = ("k", "x", SCRIPT)
+ACTORS = (*KUBELETS, SCRIPT_ACTOR)
 # How often a fact that comes without an event is looked for: systemd's job list.
 LOOK_SECONDS = 0.5
 
@@ -48,7 +48,7 @@ def actor_of(command: Command) -> str | None:
         return None
     if command.actor == KUBELET:
         return "x" if command.family == "ipv6" else "k"
-    return SCRIPT
+    return SCRIPT_ACTOR
 
 
 @dataclass
@@ -173,7 +173,7 @@ class Forced:
         """Whether an actor has made its last step."""
         if self._waiting(actor):
             return False
-        if actor == SCRIPT:
+        if actor == SCRIPT_ACTOR:
             return self._script.ended is not None
         family = KUBELETS[actor]
         if self._journal.words.get(family) == "initialised":
@@ -310,8 +310,8 @@ class Forced:
         return ""
 
     def _script_missing(self) -> str:
-        mine = [one for one in self.held.values() if actor_of(one.command) == SCRIPT]
-        if self._waiting(SCRIPT):
+        mine = [one for one in self.held.values() if actor_of(one.command) == SCRIPT_ACTOR]
+        if self._waiting(SCRIPT_ACTOR):
             return ""
         if mine:
             return f"{mine[0].command.program} waits for its input"

@@ -7,8 +7,7 @@ mangle, nat and filter, in that order, then looks for mangle's once a minute.
 from __future__ import annotations
 
 from chainrace.gate.process import KUBELET, Command
-
-CANARY = "KUBE-KUBELET-CANARY"
+from chainrace.gate.words import CANARY
 
 
 def of_canary(command: Command) -> bool:

@@ -19,6 +19,9 @@ SERVICE_UNITS = (
 )
 KUBELET, SCRIPT, OTHER = "kubelet", "script", "other"
 SERVICE_STOP, SERVICE_START = "service stop", "service start"
+# The actors whose order is chosen, by letter: kubelet's work on a family, and all else.
+KUBELETS = {"k": "ipv4", "x": "ipv6"}
+SCRIPT_ACTOR = "s"
 
 # iptables, ip6tables-save, iptables-legacy-restore, xtables-nft-multi, nft
 PROGRAMS = re.compile(r"(ip6?tables|xtables|nft)\b")
@@ -101,11 +104,7 @@ def describe(pid: int, now: float, *, in_exec: bool = False) -> Command | None:
 
 
 def waits_for_a_writer(pid: int) -> bool:
-    """Whether a process's standard input is a pipe that another may still write into.
-
-    Ancestors do not count: a shell keeps no end of its pipelines, but a command
-    substitution's reader is one.
-    """
+    """Whether a process's standard input is a pipe that another's standard output leads to."""
     try:
         pipe = os.readlink(f"/proc/{pid}/fd/0")  # pipe:[4711]
     except OSError:

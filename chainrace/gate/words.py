@@ -12,4 +12,7 @@ FAILED = re.compile(r'Failed to initialize iptables rules[^"]*" protocol="(IPv[4
 # ... "Starting kubelet main sync loop": the call after the initialisation
 BEYOND = "Starting kubelet main sync loop"
 
+# The chain by whose loss its Monitor notices a flush (pkg/util/iptables/iptables.go).
+CANARY = "KUBE-KUBELET-CANARY"
+
 FAMILY_OF_PROTOCOL = {"IPv4": "ipv4", "IPv6": "ipv6"}

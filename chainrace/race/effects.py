@@ -10,7 +10,8 @@ in other tables. The reduction builds on the same (race/step.py).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from chainrace.race.state import SCRIPT, Made, State, digest, saw
+from chainrace.gate.process import SCRIPT_ACTOR
+from chainrace.race.state import Made, State, digest, saw
 from chainrace.race.step import footprint, tables, tables_alone
 from chainrace.race.trial import Call
 
@@ -80,7 +81,7 @@ class Effects:
         made = target.histories[actor][-1]
         touched = _touched(made.call)
         effect = Effect(_on(origin, actor, made.call), made.code, _of(target, touched))
-        script = actor == SCRIPT
+        script = actor == SCRIPT_ACTOR
         follow = Follow(
             self._after(origin, actor, made),
             _at(target, actor),
@@ -128,11 +129,11 @@ class Effects:
             waiting={**origin.waiting, **{one: at.waiting for one, at in moved.items()}},
             ended={**origin.ended, **{one: at.ended for one, at in moved.items()}},
             rules={name: text for name, text in rules.items() if text is not None},
-            saved=follow.saved if actor == SCRIPT else origin.saved,
+            saved=follow.saved if actor == SCRIPT_ACTOR else origin.saved,
         )
 
     def _after(self, origin: State, actor: str, made: Made) -> str:
-        lazy = () if actor == SCRIPT else origin.histories[self.lazy]
+        lazy = () if actor == SCRIPT_ACTOR else origin.histories[self.lazy]
         return digest([actor, lazy, *origin.histories[actor], made])
 
 

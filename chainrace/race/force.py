@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from chainrace.race.outcome import CANARY, HEALTHY, WORST_FIRST, FamilyOutcome, Name
+from chainrace.gate.words import CANARY
+from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name
 from chainrace.race.schedule import Schedule
 from chainrace.race.shortest import cost
 from chainrace.race.verdict import (

@@ -1,9 +1,10 @@
 """What is known of one script and kubelet's work on one family: steps, states, ends. No I/O."""
 
+from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.race.effects import Effects
 from chainrace.race.explorer import Observation, Path
 from chainrace.race.plan import Plan, as_step
-from chainrace.race.state import ACTOR_OF, KUBELETS, SCRIPT, State
+from chainrace.race.state import ACTOR_OF, State
 from chainrace.race.step import footprint, touches
 from chainrace.race.trace import Step, Trace
 from chainrace.race.trial import Ending
@@ -21,7 +22,7 @@ class Knowledge:
         self.family = family
         self.kubelet = ACTOR_OF[family]
         (self.other,) = set(KUBELETS) - {self.kubelet}
-        self.actors = (self.kubelet, SCRIPT)
+        self.actors = (self.kubelet, SCRIPT_ACTOR)
         self.plan = Plan()
         self.effects = Effects(self.other)
         self.states: dict[str, State] = {}
@@ -35,7 +36,7 @@ class Knowledge:
     def observe(self, state: State) -> Observation:
         """The state as the explorer needs it."""
         futures = {actor: self.plan.future(actor, state) for actor in self.actors}
-        if state.ended[self.kubelet] and not touches(futures[SCRIPT], self.family):
+        if state.ended[self.kubelet] and not touches(futures[SCRIPT_ACTOR], self.family):
             # Nothing that is left can touch the family: it is as it will stay.
             return Observation(state.key, {}, futures, {})
         enabled = {

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from chainrace.gate.words import FAILED, FAMILY_OF_PROTOCOL
+from chainrace.gate.words import CANARY, FAILED, FAMILY_OF_PROTOCOL
 from chainrace.race import rules
 from chainrace.race.rules import FAMILIES, RuleSet
 from chainrace.race.trial import Ending
@@ -20,7 +20,7 @@ ENVIRONMENT: Literal["environment"] = "environment"
 # Several can hold at once; one name alone is that of the first of these.
 WORST_FIRST: tuple[Name, ...] = (INIT_FAILED, RULES_LOST, HINT_LOST, CANARY_LOST, HEALTHY)
 
-HINT, CANARY = "KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"
+HINT = "KUBE-IPTABLES-HINT"
 # Where azure-npm looks, and in which order (npm/pkg/dataplane/policies/chain-management_linux.go
 # of azure-container-networking): table mangle, the hint, then the canary.
 DETECTED_BY = (f"mangle :{HINT}", f"mangle :{CANARY}")

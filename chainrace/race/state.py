@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race.rules import sections
 from chainrace.race.step import reads_rules
 from chainrace.race.trial import Call
 
-KUBELETS = {"k": "ipv4", "x": "ipv6"}
 ACTOR_OF = {family: actor for actor, family in KUBELETS.items()}
-SCRIPT = "s"
-ACTORS = {"k": "kubelet", "x": "kubelet IPv6", SCRIPT: "script and service"}
+ACTORS = {"k": "kubelet", "x": "kubelet IPv6", SCRIPT_ACTOR: "script and service"}
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,13 @@ def digest(value: object) -> str:
 def actor_of(call: Call) -> str:
     """The letter of the actor that a command belongs to."""
     if call.actor != "kubelet":
-        return SCRIPT
+        return SCRIPT_ACTOR
     return "x" if call.family == "ipv6" else "k"
 
 
 def saw(before: State, call: Call) -> str:
     """What a reading command of the script may tell it about the rules it was made on."""
-    if actor_of(call) != SCRIPT or not reads_rules(call):
+    if actor_of(call) != SCRIPT_ACTOR or not reads_rules(call):
         return ""
     return digest([item for item in sorted(before.rules.items()) if call.family in item[0]])
 

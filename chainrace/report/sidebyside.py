@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainrace.race.state import ACTORS, SCRIPT, actor_of
+from chainrace.gate.process import SCRIPT_ACTOR
+from chainrace.race.state import ACTORS, actor_of
 from chainrace.race.trial import Call
 
 WIDTH = 60  # of kubelet's column; its longest step of note fits
@@ -12,13 +13,13 @@ WIDTH = 60  # of kubelet's column; its longest step of note fits
 def side_by_side(view: Mapping[str, Any]) -> Iterator[str]:
     """Every step of a view, a line each, with the exit codes that are not 0."""
     counts = dict.fromkeys(ACTORS, 0)
-    yield f"step  {'kubelet':<{WIDTH}}  {ACTORS[SCRIPT]}"
+    yield f"step  {'kubelet':<{WIDTH}}  {ACTORS[SCRIPT_ACTOR]}"
     for one in view["commands"]:
         call = Call.of(one)
         actor = actor_of(call)
         counts[actor] += 1
         text = _short(call) + ("" if one["code"] == 0 else f"  → {one['code']}")
-        before = (WIDTH + 2) * " " if actor == SCRIPT else ""
+        before = (WIDTH + 2) * " " if actor == SCRIPT_ACTOR else ""
         yield f"{actor}{counts[actor]:<4} {before}{text}"
 
 

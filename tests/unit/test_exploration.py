@@ -1,9 +1,12 @@
 """A whole exploration against a made-up node: what is found, and how it gets there."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chainrace.errors import LabError
 from chainrace.force.exploration import FIRST, LAZY, Exploration, Options, Progress, lead_for
@@ -72,6 +75,30 @@ def test_the_reduction_loses_no_end_state(tmp_path: Path, script: tuple[str, ...
     assert fewer.transitions < every.transitions
     assert every.complete
     assert fewer.complete
+
+
+COMMANDS = (
+    *("iptables-save", "iptables-restore", "ip6tables-save"),
+    *("iptables -t mangle -X", "iptables -t filter -X", "iptables -t filter -N KUBE-FIREWALL"),
+)
+
+
+@given(script=st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=4).map(tuple))
+@settings(max_examples=40, deadline=None)
+def test_what_is_inferred_and_left_out_loses_no_end_state_of_any_script(
+    script: tuple[str, ...],
+) -> None:
+    with TemporaryDirectory() as name:
+        whole, _ = explore(Path(name) / "a", script, Options(reduced=False))
+        reduced, graph = explore(Path(name) / "b", script)
+    assert left_by(whole) == left_by(reduced)
+    assert graph.complete
+
+
+def test_most_steps_are_inferred(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL)
+    _, graph = explore(tmp_path, HARMFUL, agents=(agent,))
+    assert graph.walked < graph.transitions / 2
 
 
 def test_harm_is_found_and_named(tmp_path: Path) -> None:
