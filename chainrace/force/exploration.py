@@ -296,7 +296,8 @@ class Exploration:
         while state.waiting[actor]:
             following = self.known.infer(state, actor)
             made = len(path) - len(task.path)
-            if made >= task.steps and (following or not self._options.reduced):
+            teaches = self._options.reduced and not following and not self.known.is_end(state)
+            if made >= task.steps and not teaches:
                 break
             if following is None:
                 read = partial(states.read, before=state)

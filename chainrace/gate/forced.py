@@ -208,7 +208,11 @@ class Forced:
             self._gate.allow(opening)
             return
         if not self._free and actor in KUBELETS and self.done(actor):
-            self._disturbed = "kubelet's Monitor took its minute's look in the middle"
+            begun = next(one.ended for one in self.commands if of_canary(one)) or 0.0
+            self._disturbed = (
+                f"kubelet's Monitor took its minute's look in the middle, "
+                f"{command.started - begun:.0f} s after its first canary"
+            )
         self.held[opening.pid] = Held(command, opening)
         if self._free:
             self._release(self.held[opening.pid])

@@ -59,7 +59,7 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         "box_file": str(box_file),
         "kernel": built.inside("vmlinuz"),
         "initrd": built.inside("initrd.img"),
-        "cmd_line": image.COMMAND_LINE,
+        "cmd_line": image.command_line(kvm=answer.kvm),
         "binaries_disk": disk,
         "driver": "kvm" if answer.kvm else "qemu",
         "cpu_mode": "host-passthrough" if answer.kvm else "maximum",

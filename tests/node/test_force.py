@@ -1,5 +1,6 @@
 """Every interleaving by force: the fix holds in all of them, and harm is found and shown."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -263,6 +264,19 @@ def test_an_exploration_goes_on_where_its_budget_ended(
     assert whole.word == HARMLESS
     assert whole.graphs[0].states > cut.graphs[0].states > 1
     assert set(paths.explorations.glob("*")) == before
+
+
+def test_a_restored_snapshot_brings_the_nodes_own_time_back(lab_node: Node, paths: Paths) -> None:
+    """Else every timer that runs on the node would be done at once: systemd's, kubelet's."""
+    snapshots = Snapshots(paths, lab_node.machine.domain)
+    with lab_node.connection.closed_meanwhile():
+        snapshots.save("time")
+    later = float(lab_node.connection.succeed("sleep 20; cut -d ' ' -f 1 /proc/uptime"))
+    with lab_node.connection.closed_meanwhile():
+        snapshots.restore("time")
+        lab_node.agent.ask("clock", timeout=LIMIT, now=time.time())
+        snapshots.clear()
+    assert float(lab_node.connection.succeed("cut -d ' ' -f 1 /proc/uptime")) < later - 10
 
 
 def test_a_node_without_a_port_is_walked_over_ssh(lab_node: Node) -> None:
