@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chainrace.errors import UsageError
+from chainrace.force.exploration import LAZY
 from chainrace.force.views import View, as_seen, ending_of, reference_of
 from chainrace.force.walker import Walker
 from chainrace.gate.process import KUBELETS
@@ -41,13 +42,12 @@ def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
 
 
 def lazy_in(schedule: Schedule) -> tuple[str, ...]:
-    """Kubelet's actors that a schedule does not name: they wait, unless needed first."""
-    named = {turn.actor for turn in schedule.turns}
-    return (
-        tuple(actor for actor in KUBELETS if actor not in named)
-        if named & set(KUBELETS)
-        else ("x",)
-    )
+    """Kubelet's actor that waits until the other needs it first, as it did when exploring.
+
+    That is x (`LAZY`), unless a schedule names x alone.
+    """
+    named = {turn.actor for turn in schedule.turns} & set(KUBELETS)
+    return tuple(set(KUBELETS) - named) if named == set(LAZY) else LAZY
 
 
 class Replayer:

@@ -4,8 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from chainrace.race.trial import Command, Seen
+
+# A busy machine is no wrong answer.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SAMPLES = Path(__file__).parent / "samples"
 

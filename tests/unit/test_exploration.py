@@ -84,7 +84,7 @@ COMMANDS = (
 
 
 @given(script=st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=4).map(tuple))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_is_inferred_and_left_out_loses_no_end_state_of_any_script(
     script: tuple[str, ...],
 ) -> None:
@@ -236,7 +236,7 @@ def test_what_a_schedule_leaves_out_comes_after_it() -> None:
     assert turns_of(parse("s1 k3")) == [("s", 1), ("k", 3), ("k", None), ("x", None), ("s", None)]
     assert lazy_in(parse("s1 k3")) == ("x",)
     assert lazy_in(parse("s1 x1 s*")) == ("k",)
-    assert lazy_in(parse("k1 x1 s*")) == ()
+    assert lazy_in(parse("k1 x1 s*")) == ("x",)
     assert lazy_in(parse("s*")) == ("x",)
 
 
