@@ -19,7 +19,7 @@ from chainrace.force.walker import Turns, Walker
 from chainrace.gate.process import SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race import state as states
-from chainrace.race.explorer import Explorer, Path, Task
+from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import judge_family
@@ -84,7 +84,6 @@ class Exploration:
         store: Store,
         tell: Callable[[Progress], None],
     ) -> None:
-        self._family = family
         self._walkers = walkers
         self._options = options
         self._store = store
@@ -111,7 +110,7 @@ class Exploration:
         clean = first.visit(
             (), [(self.known.kubelet, None), (self.known.other, None)], read=as_seen, evidence=True
         )
-        self.reference: dict[str, RuleSet] = reference_of(start, clean, (self._family,))
+        self.reference: dict[str, RuleSet] = reference_of(start, clean, (self.known.family,))
         self.known.plan.learn(self.known.kubelet, calls_of(clean, self.known.kubelet))
         try:
             alone = first.visit((), [(SCRIPT_ACTOR, None)], read=as_seen, tries=1)
@@ -161,19 +160,19 @@ class Exploration:
         """What was found so far."""
         explorer = self._explorer
         paths = plain_paths(explorer)
+        kubelet = self.known.kubelet
+        # A schedule counts from kubelet's first step, also of a root further on.
+        before = (kubelet,) * len(self._root.histories[kubelet])
         ends = []
         for key in explorer.ends:
-            judged = judge_family(self.reference, self.known.ending(key), self._family)
-            # A schedule counts from kubelet's first step, also of a root further on.
-            path = (self.known.kubelet,) * len(self._root.histories[self.known.kubelet]) + paths[
-                key
-            ]
+            judged = judge_family(self.reference, self.known.ending(key), self.known.family)
+            path = (*before, *paths[key])
             schedule = plainest(path, self.known.trace(path, self.known.states[key]))
             ends.append(EndState(key, schedule, judged))
         costs = [walker.costs for walker in self._walkers]
         lengths = [len(self.known.plan.sequences[actor][0]) for actor in self.known.actors]
         return Graph(
-            family=self._family,
+            family=self.known.family,
             states=explorer.states,
             transitions=explorer.transitions,
             merges=explorer.merges,
@@ -221,19 +220,25 @@ class Exploration:
         again, self._unknown = self._unknown, []
         while task := again.pop() if again else self._explorer.take():
             inferred = self.known.inferred(task.origin, task.actor, task.steps)
-            if inferred is None or self._unseen_end(inferred[1]):
+            if inferred is None:
+                self._unknown.append(task)
+                continue
+            made, target = inferred
+            seen = self.known.observe(target)
+            if self._unseen_end(target, seen):
                 self._unknown.append(task)
             else:
-                self._told(self._explorer, task, *inferred)
+                self._told(self._explorer, task, made, target, seen)
 
-    def _unseen_end(self, state: State) -> bool:
+    def _unseen_end(self, state: State, seen: Observation) -> bool:
         """Whether a state must be walked to: an end that leaves what was not seen yet."""
-        return self.known.is_end(state) and self.known.left_by(state) not in self.known.endings
+        return not seen.enabled and self.known.left_by(state) not in self.known.endings
 
-    def _told(self, explorer: Explorer, task: Task, made: int, target: State) -> None:
+    def _told(
+        self, explorer: Explorer, task: Task, made: int, target: State, seen: Observation
+    ) -> None:
         self.known.remember(target)
-        steps = self.known.made(task.actor, made, target)
-        explorer.tell(task, steps, self.known.observe(target))
+        explorer.tell(task, self.known.made(task.actor, made, target), seen)
 
     def _work(self, walker: Walker) -> None:
         try:
@@ -281,7 +286,7 @@ class Exploration:
             made, target, learned = self._walk(walker, task, later)
         else:
             made, target = inferred
-        if self._unseen_end(target):
+        if self._unseen_end(target, self.known.observe(target)):
             path = (*task.path, *(task.actor,) * made)
             read = partial(ending_at, target)
             ending = walker.visit(path, [], read=read, later=later, evidence=True)
@@ -330,10 +335,10 @@ class Exploration:
         if learned:
             self._restart()
         elif explorer is self._explorer:
-            self._told(explorer, task, made, target)
+            self._told(explorer, task, made, target, self.known.observe(target))
         self._tell(
             Progress(
-                self._family,
+                self.known.family,
                 self._explorer.states,
                 self._explorer.open,
                 self._explorer.transitions,

@@ -60,7 +60,7 @@ class Replayer:
 
     def reference(self) -> dict[str, RuleSet]:
         """What a clean start leaves on this node, the script not begun. Raises LabError."""
-        walker = self._walker(("x",))
+        walker = self._walker(LAZY)
         before = walker.visit((), [], read=as_seen)
         view = walker.visit((), [("k", None), ("x", None)], read=as_seen, evidence=True)
         return reference_of(before, view)

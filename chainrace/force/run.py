@@ -177,16 +177,22 @@ def _walkers(
         )
         for node in nodes
     ]
-    try:
-        yield walkers
-    except BaseException:
+    with ExitStack() as stack:
         for walker in walkers:
-            # What went wrong first is what counts.
-            with suppress(LabError):
-                walker.close()
+            stack.enter_context(_closed_afterwards(walker))
+        yield walkers
+
+
+@contextmanager
+def _closed_afterwards(walker: Walker) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # What went wrong first is what counts.
+        with suppress(LabError):
+            walker.close()
         raise
-    for walker in walkers:
-        walker.close()
+    walker.close()
 
 
 def _identity(node: Node, script: Script) -> str:

@@ -208,7 +208,8 @@ class Forced:
             self._gate.allow(opening)
             return
         if not self._free and actor in KUBELETS and self.done(actor):
-            begun = next(one.ended for one in self.commands if of_canary(one)) or 0.0
+            canaries = (one.started for one in self.commands if of_canary(one))
+            begun = next(canaries, command.started)
             self._disturbed = (
                 f"kubelet's Monitor took its minute's look in the middle, "
                 f"{command.started - begun:.0f} s after its first canary"
