@@ -178,38 +178,47 @@ class Walker:
 
     def cost(self, path: Path) -> float:
         """The seconds that going to a state takes from here, about."""
+        return self._way(path)[0]
+
+    def _way(self, path: Path) -> tuple[float, Path | None]:
+        """The cheapest way to a state: its seconds, and the state it goes back to before.
+
+        None is to go on from here.
+        """
+        step = self.costs.mean("steps", 0.1)
         best = self._best(path)
-        steps = self.costs.mean("steps", 0.1)
-        back = (
-            self.costs.mean("starts", 10.0)
-            if best is None
-            else self.costs.mean("restores", 1.0) - len(best) * steps
-        )
+        start = self.costs.mean("starts", 10.0)
+        back = start if best is None else self.costs.mean("restores", 1.0)
+        kept = best or ()
+        seconds = back + (len(path) - len(kept)) * step
         if self.at is not None and path[: len(self.at)] == self.at:
-            back = min(back, -len(self.at) * steps)
-        return back + len(path) * steps
+            on = (len(path) - len(self.at)) * step
+            if on <= seconds:
+                return on, None
+        return seconds, kept
 
     def _best(self, path: Path) -> Path | None:
         """The kept state from which the way is shortest."""
         return max((one for one in self._kept if path[: len(one)] == one), key=len, default=None)
 
     def _go(self, path: Path, later: Sequence[Path]) -> None:
-        best, here = self._best(path), self.at
-        if (
-            here is None
-            or path[: len(here)] != here
-            or (best is not None and len(best) > len(here))
-        ):
-            if best is None or self.snapshots is None:
-                self._arm()
-            else:
-                with self.costs.of("restores"):
-                    self.snapshots.restore(self._kept[best])
-                self.at = best
+        _, back = self._way(path)
+        if back is not None:
+            self._back(back)
+        best = self._best(path)
         if best is not None and (keep := self._worth_keeping(path, len(best), later)):
             self._on(keep)
             self._keep(keep, later)
         self._on(path)
+
+    def _back(self, path: Path) -> None:
+        """Back to a kept state, or without one to a fresh start."""
+        if self.snapshots is None or path not in self._kept:
+            self._arm()
+            return
+        with self.costs.of("restores"):
+            self.snapshots.restore(self._kept[path])
+        self.at = path
 
     def _on(self, path: Path) -> None:
         """Walk on to a state that the path from here leads to."""
