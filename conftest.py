@@ -21,6 +21,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=10,
         help="trials of each script in the race suites (five of five give p < 0.01)",
     )
+    parser.addoption(
+        "--reboots", type=int, default=2, help="real boots in the boot suite, by chance"
+    )
+    parser.addoption(
+        "--backend",
+        choices=["nft", "legacy"],
+        help="what iptables means on the node in this session [lab.toml's node.backend]",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

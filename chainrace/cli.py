@@ -14,19 +14,25 @@ import typer
 
 from chainrace import config as configuration
 from chainrace import measure as measuring
+from chainrace import remedies as comparing
 from chainrace import session
 from chainrace.errors import LabError, UsageError
 from chainrace.force.exploration import Options
 from chainrace.force.replay import turns_of
 from chainrace.force.run import read_script
+from chainrace.gate.backends import Backend
 from chainrace.host import box, doctor, libvirt, setup
+from chainrace.host.kubelet import pinned
 from chainrace.host.packages import missing
+from chainrace.kubelets import Generation, compare
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
 from chainrace.race import schedule as schedules
 from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.outcome import HEALTHY
 from chainrace.race.verdict import EXIT_CODES
+from chainrace.report import kubelets as kubelets_report
+from chainrace.report import remedies as remedies_report
 from chainrace.report.folder import Folder
 from chainrace.report.force import ForceFolder
 from chainrace.report.results import ResultsFolder, judge_again
@@ -49,6 +55,25 @@ Keep = Annotated[bool, typer.Option("--keep", help="Leave the node running after
 ScriptFile = Annotated[
     Path | None, typer.Option("--script", help="A script of your own, by its file.")
 ]
+Boot = Annotated[
+    bool, typer.Option("--boot", help="Instead of a script, iptables.service starting at boot.")
+]
+PrepareFile = Annotated[
+    Path | None,
+    typer.Option("--prepare", help="Run this on the node first: drop-ins, masks. Undone later."),
+]
+BackendName = Annotated[
+    Backend | None, typer.Option("--backend", help="What iptables means on the node.")
+]
+
+
+def _check(script: Path | None, prepare: Path | None, *, boot: bool) -> None:
+    """Refuse files that are no scripts before anything is brought up."""
+    if boot and script is not None:
+        raise UsageError("--boot and --script exclude each other", "give one of them")
+    for file in (script, prepare):
+        if file is not None:
+            read_script(file)
 
 
 def seconds(text: str) -> float:
@@ -107,6 +132,7 @@ def run(
     budget: Annotated[
         str | None, typer.Option("--budget", help=f"Time for force and trials [{DEFAULT_BUDGET}].")
     ] = None,
+    backend: BackendName = None,
     keep: Keep = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json.")] = False,
     no_install: NoInstall = False,
@@ -115,7 +141,8 @@ def run(
     if budget is None and trials is None:
         budget = DEFAULT_BUDGET
     limit = None if budget is None else seconds(budget)
-    paths, config, terminal = Paths(), configuration.load(), Terminal(as_json=as_json)
+    paths, config = Paths(), configuration.load(backend=backend)
+    terminal = Terminal(as_json=as_json)
     _refuse_install(no_install=no_install)
     with session.node_up(paths, config, terminal.step, keep=keep) as node:
         folder = ResultsFolder(paths.results)
@@ -133,6 +160,9 @@ def run(
 def explore(
     *,
     script: ScriptFile = None,
+    boot: Boot = False,
+    prepare: PrepareFile = None,
+    backend: BackendName = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Time for exploring; replays come on top.")
     ] = None,
@@ -151,16 +181,16 @@ def explore(
     0: no interleaving harms kubelet (both scripts: confirmed); 1: one does; 3: not finished.
     Stopped before its end, the same command goes on where it was.
     """
-    if script is not None:
-        read_script(script)  # before anything is brought up
+    _check(script, prepare, boot=boot)
     options = Options(None if budget is None else seconds(budget), preemptions)
-    paths, config, terminal = Paths(), configuration.load(), Terminal(as_json=as_json)
+    paths, config = Paths(), configuration.load(backend=backend)
+    terminal = Terminal(as_json=as_json)
     with ExitStack() as stack:
         up = [
             stack.enter_context(session.node_up(paths, config, terminal.step, keep=keep, name=name))
             for name in setup.NODES[:nodes]
         ]
-        chosen = session.scripts(up, script)
+        chosen = stack.enter_context(session.scripts(up, script, prepare, boot=boot))
         folder = ForceFolder(paths.results)
         terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
         explored = session.explore(
@@ -180,6 +210,9 @@ def replay(
     name: Annotated[str, typer.Argument(help="A schedule, as in 's1 k7 s* k*'.")],
     *,
     script: ScriptFile = None,
+    boot: Boot = False,
+    prepare: PrepareFile = None,
+    backend: BackendName = None,
     times: Annotated[int, typer.Option("--times", min=1, help="So often.")] = 1,
     keep: Keep = False,
 ) -> None:
@@ -192,16 +225,17 @@ def replay(
     except ValueError as error:
         raise UsageError(str(error), "write it as in: ./lab replay 's1 k7 s* k*'") from error
     turns_of(schedule)
-    if script is not None:
-        read_script(script)
-    paths, config, terminal = Paths(), configuration.load(), Terminal()
-    with session.node_up(paths, config, terminal.step, keep=keep) as node:
-        chosen = session.scripts([node], script)[-1]
+    _check(script, prepare, boot=boot)
+    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    with (
+        session.node_up(paths, config, terminal.step, keep=keep) as node,
+        session.scripts([node], script, prepare, boot=boot) as chosen,
+    ):
         folder = Folder(paths.results)
         outcomes = session.replay(
             config,
             node,
-            script=chosen,
+            script=chosen[-1],
             schedule=schedule,
             times=times,
             folder=folder.path,
@@ -234,6 +268,59 @@ def judge(folder: Annotated[Path, typer.Argument(help="A folder under results/."
     verdict = judge_again(folder)
     Terminal().verdict(verdict, str(folder))
     raise typer.Exit(EXIT_CODES[verdict.word])
+
+
+@app.command()
+def kubelets(
+    versions: Annotated[
+        list[str] | None, typer.Argument(help="Which; default: all that are pinned.")
+    ] = None,
+    *,
+    backend: BackendName = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", help="Draw docs/kubelets.md from a stored run.")
+    ] = None,
+) -> None:
+    """Compare kubelet's versions: what each does at its start, and whether the bug is there."""
+    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    if draw is None:
+        folder = Folder(paths.results).path
+        found: list[Generation] = []
+        for one in compare(paths, config, versions or pinned(paths), terminal.step):
+            found.append(one)
+            kubelets_report.store(folder, found)
+    else:
+        folder = draw
+    page = kubelets_report.draw(kubelets_report.load(folder))
+    (paths.root / "docs" / "kubelets.md").write_text(page)
+    terminal.say(f"drawn: docs/kubelets.md, from {folder}")
+
+
+@app.command()
+def remedies(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Which; default: all of examples/remedies.")
+    ] = None,
+    *,
+    backend: BackendName = None,
+    budget: Annotated[str | None, typer.Option("--budget", help="Time for each.")] = None,
+    keep: Keep = False,
+) -> None:
+    """Explore remedies by force and compare them; writes docs/remedies.md."""
+    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    options = Options(None if budget is None else seconds(budget))
+    named = folders or sorted((paths.root / "examples" / "remedies").iterdir())
+    chosen = [comparing.load(folder) for folder in named]
+    rows = []
+    with session.node_up(paths, config, terminal.step, keep=keep) as node:
+        for one, explored, folder in comparing.compare(
+            paths, config, node, chosen, options=options, teller=terminal
+        ):
+            terminal.explored(explored)
+            terminal.word(explored.word, explored.reason, str(folder.relative_to(paths.root)))
+            rows.append(remedies_report.row(one, explored))
+    (paths.root / "docs" / "remedies.md").write_text(remedies_report.draw(rows))
+    terminal.say("written: docs/remedies.md")
 
 
 @app.command()

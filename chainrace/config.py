@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chainrace.errors import UsageError
+from chainrace.gate.backends import Backend
 from chainrace.paths import REPOSITORY
 
 
@@ -14,8 +15,9 @@ class _Section(BaseModel):
 
 
 class NodeConfig(_Section):
-    """The virtual machine. Memory in MiB."""
+    """The virtual machine, and what `iptables` means on it. Memory in MiB."""
 
+    backend: Backend = "nft"
     cpus: int = Field(default=2, ge=1, le=16)
     memory_mib: int = Field(default=1536, ge=768, le=65536)
 
@@ -42,11 +44,18 @@ class LabConfig(_Section):
     limits: LimitsConfig = LimitsConfig()
 
 
-def load(path: Path = REPOSITORY / "lab.toml") -> LabConfig:
-    """Read lab.toml; without the file, the outage's defaults.
+def load(path: Path = REPOSITORY / "lab.toml", *, backend: Backend | None = None) -> LabConfig:
+    """Read lab.toml; without the file, the outage's defaults. `backend` goes before its.
 
     Raises UsageError with the file and the key for whatever is not allowed in it.
     """
+    config = _read(path)
+    if backend is None:
+        return config
+    return config.model_copy(update={"node": config.node.model_copy(update={"backend": backend})})
+
+
+def _read(path: Path) -> LabConfig:
     try:
         text = path.read_text()
     except FileNotFoundError:

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits, Tell
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.force.exploration import Options
+from chainrace.force.preparation import prepared
 from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Script, Teller, bring_script, script_on
 from chainrace.host import libvirt, setup
 from chainrace.host.setup import Step
+from chainrace.node import backend
 from chainrace.node.agent import Agent
 from chainrace.node.identity import versions
 from chainrace.node.line import port_of
@@ -32,6 +34,8 @@ from chainrace.report.results import ResultsFolder, judge_records
 from chainrace.report.terminal import Terminal
 
 CLEAN_SECONDS = 300
+BOOT = "boot"
+BOOT_ON_NODE = "/usr/local/lib/chainrace/save/boot.sh"
 # Of a run's budget; the rest is for the trials by chance.
 FORCE_SHARE = 0.5
 
@@ -72,6 +76,7 @@ def node_up(
             Agent(connection, port_of(paths, machine.domain)) as agent,
         ):
             with step(f"bringing {machine.name} to its clean state"):
+                backend.use(connection, config.node.backend)
                 said = versions(connection)
                 agent.ask("clean", timeout=CLEAN_SECONDS)
             if said.kubelet != f"Kubernetes v{host.kubelet.version}":
@@ -207,11 +212,24 @@ def explore(
     return explored
 
 
-def scripts(nodes: list[Node], file: Path | None) -> list[Script]:
-    """A script of the user's own, or the outage's fix and original. Raises UsageError."""
-    if file is not None:
-        return [bring_script(nodes, file)]
-    return [script_on(nodes[0], name, SCRIPTS_ON_NODE[name]) for name in (FIXED, ORIGINAL)]
+@contextmanager
+def scripts(
+    nodes: list[Node], file: Path | None, prepare: Path | None, *, boot: bool
+) -> Iterator[list[Script]]:
+    """A script of the user's own, or the service's start at boot, or the fix and the original.
+
+    On nodes on which `prepare` has run, until this is left. Raises UsageError and LabError.
+    """
+    with prepared(nodes, prepare) as how:
+        if boot:
+            chosen = [replace(script_on(nodes[0], BOOT, BOOT_ON_NODE), boot=True)]
+        elif file is not None:
+            chosen = [bring_script(nodes, file)]
+        else:
+            chosen = [
+                script_on(nodes[0], name, SCRIPTS_ON_NODE[name]) for name in (FIXED, ORIGINAL)
+            ]
+        yield [replace(one, prepared=how) for one in chosen]
 
 
 def replay(
@@ -225,7 +243,7 @@ def replay(
     terminal: Terminal,
 ) -> list[Name]:
     """Replay a schedule and tell each outcome; the evidence of each goes into the folder."""
-    replayer = Replayer(node.agent, script.path, config.limits.trial)
+    replayer = Replayer(node.agent, script.path, config.limits.trial, boot=script.boot)
     with terminal.step("taking the reference: kubelet's clean start"):
         reference = replayer.reference()
     outcomes: list[Name] = []

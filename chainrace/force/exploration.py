@@ -8,22 +8,21 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from chainrace.errors import LabError
 from chainrace.force.store import End, Store
-from chainrace.force.views import as_seen, calls_of, ending_at, reference_of
+from chainrace.force.views import Reference, as_seen, calls_of, ending_at
 from chainrace.force.walker import Turns, Walker
-from chainrace.gate.process import SCRIPT_ACTOR
+from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race import state as states
 from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import judge_family
-from chainrace.race.rules import RuleSet
 from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.state import State
 from chainrace.race.trial import Call
@@ -59,18 +58,26 @@ class ScriptAlone:
     calls: tuple[Call, ...]
     code: int | None
     changed: bool  # whether the rules were different afterwards
+    ordered: bool  # whether kubelet's start waited for it: systemd orders the two
 
 
 # kubelet works on one family after the other, in an order of its own choice. The lab
 # takes starts that begin with IPv4, seven of eight. IPv4 is explored while IPv6 waits;
 # IPv6 from where IPv4 is done, as far as IPv6's two look-ups, which stand before that.
+# Where kubelet's start waits for the script there is no such root: IPv4 is then what
+# waits until IPv6 needs it.
 FIRST = "ipv4"
 LAZY = ("x",)
 
 
-def lead_for(family: str) -> Turns:
+def lead_for(family: str, *, ordered: bool) -> Turns:
     """What is walked before the root of a family's exploration."""
-    return [] if family == FIRST else [("k", None)]
+    return [] if family == FIRST or ordered else [("k", None)]
+
+
+def lazy_for(family: str, *, ordered: bool) -> tuple[str, ...]:
+    """Kubelet's actor that waits until the other family's needs it."""
+    return ("k",) if ordered and family != FIRST else LAZY
 
 
 class Exploration:
@@ -80,11 +87,14 @@ class Exploration:
         self,
         family: str,
         walkers: list[Walker],
+        reference: Reference,
         options: Options,
         store: Store,
+        *,
         tell: Callable[[Progress], None],
     ) -> None:
         self._walkers = walkers
+        self._reference = reference
         self._options = options
         self._store = store
         self._tell = tell
@@ -99,19 +109,15 @@ class Exploration:
         self._begun = time.monotonic()
 
     def prepare(self) -> ScriptAlone:
-        """Start the first node, take the reference and the script's own run.
-
-        Raises LabError where kubelet does not initialise on a clean start.
-        """
+        """Start the first node, and see the script's own run. Raises LabError."""
         first = self._walkers[0]
         first.begin()
         start = first.visit((), [], read=as_seen)
         self._root = states.read(start, None)
-        clean = first.visit(
-            (), [(self.known.kubelet, None), (self.known.other, None)], read=as_seen, evidence=True
-        )
-        self.reference: dict[str, RuleSet] = reference_of(start, clean, (self.known.family,))
-        self.known.plan.learn(self.known.kubelet, calls_of(clean, self.known.kubelet))
+        self._ordered = not any(start["next"][actor] for actor in KUBELETS)
+        if self._ordered:
+            # There is next to no choice, and steps that let the other actor begin.
+            self._without_reduction()
         try:
             alone = first.visit((), [(SCRIPT_ACTOR, None)], read=as_seen, tries=1)
         except LabError as error:
@@ -119,7 +125,16 @@ class Exploration:
                 f"the script does not come to its end while kubelet waits: {error.what}",
                 "run it on the node by hand: ./lab ssh",
             ) from error
+        if alone["restarts"]:
+            self._without_reduction()
+            if self._options.preemptions is None:
+                raise LabError(
+                    "the script restarts kubelet: no order can be left out, and all are too many",
+                    "bound them: --preemptions 1",
+                )
         calls = calls_of(alone, SCRIPT_ACTOR)
+        kubelets = calls_of(self._reference.view, self.known.kubelet)
+        self.known.plan.learn(self.known.kubelet, kubelets)
         self.known.plan.learn(SCRIPT_ACTOR, calls)
         self.known.remember(self._root)
         self._restart()
@@ -127,7 +142,11 @@ class Exploration:
             name: plain(text) != plain(start["rules"].get(name, ""))
             for name, text in alone["rules"].items()
         }
-        return ScriptAlone(calls, alone["script_code"], any(changed.values()))
+        return ScriptAlone(calls, alone["script_code"], any(changed.values()), self._ordered)
+
+    def _without_reduction(self) -> None:
+        self._options = replace(self._options, reduced=False)
+        self.known = Knowledge(self.known.family, reduced=False)
 
     def run(self) -> None:
         """Explore until nothing is open or the budget is spent. Raises LabError.
@@ -165,7 +184,7 @@ class Exploration:
         before = (kubelet,) * len(self._root.histories[kubelet])
         ends = []
         for key in explorer.ends:
-            judged = judge_family(self.reference, self.known.ending(key), self.known.family)
+            judged = judge_family(self._reference.rules, self.known.ending(key), self.known.family)
             path = (*before, *paths[key])
             schedule = plainest(path, self.known.trace(path, self.known.states[key]))
             ends.append(EndState(key, schedule, judged))
@@ -180,7 +199,7 @@ class Exploration:
             walked=sum(actor in explorer.edges.get(key, {}) for key, actor in self._walked),
             open=explorer.open,
             interleavings=explorer.interleavings(),
-            orders=math.comb(sum(lengths), lengths[0]),
+            orders=1 if self._ordered else math.comb(sum(lengths), lengths[0]),
             preemptions=self._options.preemptions,
             differing=sum(walker.differing for walker in self._walkers),
             counts=_summed(cost.counts for cost in costs),

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from chainrace.force.replay import Replayed, Replayer
+from chainrace.force.views import Reference
 from chainrace.race import rules
 from chainrace.race.force import EndState, Finding, Graph, Healing
-from chainrace.race.rules import RuleSet
 
 REPLAYS = 3
 
@@ -13,28 +13,30 @@ Keep = Callable[[Finding, Replayed], None]
 
 
 def confirm(
-    graph: Graph, replayer: Replayer, say: Callable[[str], None], keep: Keep
+    graph: Graph,
+    replayer: Replayer,
+    reference: Reference,
+    say: Callable[[str], None],
+    keep: Keep,
 ) -> list[Finding]:
     """Replay the plainest schedule of each kind of harm, then watch whether it heals.
 
     `keep` is called with each finding and its last replay. Raises LabError.
     """
     kinds = graph.kinds()
-    if not kinds:
-        return []
-    reference = replayer.reference()
     found = []
     for number, ends in enumerate(kinds, start=1):
         say(f"replaying finding {number} of {len(kinds)}, {REPLAYS} times: {ends[0].schedule}")
         finding, last = _confirm(graph.family, ends, replayer, reference)
         keep(finding, last)
         found.append(finding)
-    replayer.release()
+    if kinds:
+        replayer.release()
     return found
 
 
 def _confirm(
-    family: str, ends: list[EndState], replayer: Replayer, reference: dict[str, RuleSet]
+    family: str, ends: list[EndState], replayer: Replayer, reference: Reference
 ) -> tuple[Finding, Replayed]:
     end = ends[0]
     wanted = end.outcome
@@ -44,7 +46,7 @@ def _confirm(
         mine = last.outcome.families[family]
         same += (mine.classes, mine.missing) == (wanted.classes, wanted.missing)
     looked, after = replayer.heal()
-    missing = reference[family].missing_from(rules.parse(after[family]))
+    missing = reference.rules[family].missing_from(rules.parse(after[family]))
     return (
         Finding(
             family=family,

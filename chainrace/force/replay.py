@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from chainrace.errors import UsageError
 from chainrace.force.exploration import LAZY
-from chainrace.force.views import View, as_seen, ending_of, reference_of
-from chainrace.force.walker import Walker
+from chainrace.force.views import Reference, View, as_seen, ending_of, reference_of
+from chainrace.force.walker import Turns, Walker
 from chainrace.gate.process import KUBELETS
 from chainrace.node.agent import Agent
 from chainrace.race.outcome import Outcome, judge
-from chainrace.race.rules import RuleSet
 from chainrace.race.schedule import Schedule
 from chainrace.race.state import ACTORS
 from chainrace.race.trial import Ending
@@ -37,8 +36,8 @@ def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
         if actor not in ACTORS:
             known = ", ".join(f"{letter} ({name})" for letter, name in ACTORS.items())
             raise UsageError(f"{actor} is no actor", f"actors are {known}")
-    finished = {actor for actor, steps in turns if steps is None}
-    return turns + [(actor, None) for actor in ACTORS if actor not in finished]
+    # A kubelet that the script restarts has steps left even after `k*`.
+    return turns + [(actor, None) for actor in ACTORS]
 
 
 def lazy_in(schedule: Schedule) -> tuple[str, ...]:
@@ -53,19 +52,22 @@ def lazy_in(schedule: Schedule) -> tuple[str, ...]:
 class Replayer:
     """Replays on one node. Take the reference first."""
 
-    def __init__(self, agent: Agent, script: str, limit: float) -> None:
+    def __init__(self, agent: Agent, script: str, limit: float, *, boot: bool = False) -> None:
+        """`boot`: from before iptables.service has been started."""
         self._agent = agent
         self._script = script
         self._limit = limit
+        self._boot = boot
 
-    def reference(self) -> dict[str, RuleSet]:
-        """What a clean start leaves on this node, the script not begun. Raises LabError."""
-        walker = self._walker(LAZY)
+    def reference(self) -> Reference:
+        """What a clean start leaves on this node, without a script. Raises LabError."""
+        walker = Walker(self._agent, None, None, None, LAZY, self._limit)
         before = walker.visit((), [], read=as_seen)
-        view = walker.visit((), [("k", None), ("x", None)], read=as_seen, evidence=True)
+        turns: Turns = [(actor, None) for actor in KUBELETS]
+        view = walker.visit((), turns, read=as_seen, evidence=True)
         return reference_of(before, view)
 
-    def run(self, schedule: Schedule, reference: dict[str, RuleSet]) -> Replayed:
+    def run(self, schedule: Schedule, reference: Reference) -> Replayed:
         """One replay. Raises UsageError for a schedule with steps that there are not."""
         turns = turns_of(schedule)
         view = self._walker(lazy_in(schedule)).visit((), turns, read=as_seen, evidence=True)
@@ -76,7 +78,7 @@ class Replayer:
                     "replay it with the same script and kubelet as it was found with",
                 )
         ending = ending_of(view)
-        return Replayed(schedule, view, ending, judge(reference, ending))
+        return Replayed(schedule, view, ending, judge(reference.rules, ending))
 
     def heal(self) -> tuple[dict[str, bool], dict[str, str]]:
         """Watch the Monitor after a replay: by family whether it looked, and the rules then."""
@@ -88,4 +90,4 @@ class Replayer:
         self._agent.ask("release", timeout=self._limit)
 
     def _walker(self, lazy: tuple[str, ...]) -> Walker:
-        return Walker(self._agent, None, self._script, None, lazy, self._limit)
+        return Walker(self._agent, None, self._script, None, lazy, self._limit, boot=self._boot)

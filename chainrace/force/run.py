@@ -11,16 +11,17 @@ from typing import Protocol
 from chainrace.errors import LabError, UsageError
 from chainrace.force.exploration import (
     FIRST,
-    LAZY,
     Exploration,
     Options,
     Progress,
     ScriptAlone,
+    lazy_for,
     lead_for,
 )
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.store import Store
+from chainrace.force.views import Reference
 from chainrace.force.walker import Walker
 from chainrace.host.recipe import digest
 from chainrace.node.node import Node
@@ -42,11 +43,17 @@ class Teller(Protocol):
 
 @dataclass(frozen=True)
 class Script:
-    """A script on every node: its name for people, its path there, its text's digest."""
+    """A script on every node: its name for people, its path there, its text's digest.
+
+    `boot`: it begins before iptables.service has been started. `prepared`: the digest of
+    what was done to the node before, if anything was.
+    """
 
     name: str
     path: str
     digest: str
+    boot: bool = False
+    prepared: str = ""
 
 
 def read_script(file: Path) -> bytes:
@@ -123,16 +130,20 @@ class ForceRun:
         budget = self._options.budget
         deadline = None if budget is None else time.monotonic() + budget
         stores = []
+        identity = _identity(self._nodes[0], self._script)
         with without_ssh(self._nodes):
+            replayer = Replayer(
+                self._nodes[0].agent, self._script.path, self._limit, boot=self._script.boot
+            )
+            reference = replayer.reference()
             for family in FAMILIES:
                 self._teller.say(f"{self._script.name}: {family}, every order of its steps")
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                name = f"{_identity(self._nodes[0], self._script)}-{family}.jsonl"
-                stores.append(Store(self._paths.explorations / name))
-                self._explore(family, replace(self._options, budget=left), stores[-1])
-            replayer = Replayer(self._nodes[0].agent, self._script.path, self._limit)
+                stores.append(Store(self._paths.explorations / f"{identity}-{family}.jsonl"))
+                options = replace(self._options, budget=left)
+                self._explore(family, reference, options, stores[-1])
             for graph in self._graphs:
-                self._findings += confirm(graph, replayer, self._teller.say, self._keep)
+                self._findings += confirm(graph, replayer, reference, self._teller.say, self._keep)
         if all(graph.open == 0 for graph in self._graphs):
             for store in stores:
                 store.remove()
@@ -150,9 +161,11 @@ class ForceRun:
             tuple(self._findings),
         )
 
-    def _explore(self, family: str, options: Options, store: Store) -> None:
-        with _walkers(self._paths, self._nodes, self._script, family, self._limit) as walkers:
-            exploration = Exploration(family, walkers, options, store, self._teller.exploring)
+    def _explore(self, family: str, reference: Reference, options: Options, store: Store) -> None:
+        with self._walkers(family) as walkers:
+            exploration = Exploration(
+                family, walkers, reference, options, store, tell=self._teller.exploring
+            )
             self._alone = exploration.prepare()
             _refuse(self._alone, self._script)
             try:
@@ -160,27 +173,28 @@ class ForceRun:
             finally:
                 self._graphs.append(exploration.graph())
 
-
-@contextmanager
-def _walkers(
-    paths: Paths, nodes: list[Node], script: Script, family: str, limit: float
-) -> Iterator[list[Walker]]:
-    walkers = [
-        Walker(
-            node.agent,
-            Snapshots(paths, node.machine.domain) if node.agent.survives_restore else None,
-            script.path,
-            FIRST,
-            LAZY,
-            limit,
-            lead_for(family),
-        )
-        for node in nodes
-    ]
-    with ExitStack() as stack:
-        for walker in walkers:
-            stack.enter_context(_closed_afterwards(walker))
-        yield walkers
+    @contextmanager
+    def _walkers(self, family: str) -> Iterator[list[Walker]]:
+        ordered = self._alone is not None and self._alone.ordered
+        walkers = [
+            Walker(
+                node.agent,
+                Snapshots(self._paths, node.machine.domain)
+                if node.agent.survives_restore
+                else None,
+                self._script.path,
+                FIRST,
+                lazy_for(family, ordered=ordered),
+                self._limit,
+                lead_for(family, ordered=ordered),
+                self._script.boot,
+            )
+            for node in self._nodes
+        ]
+        with ExitStack() as stack:
+            for walker in walkers:
+                stack.enter_context(_closed_afterwards(walker))
+            yield walkers
 
 
 @contextmanager
@@ -199,7 +213,7 @@ def _identity(node: Node, script: Script) -> str:
     """What an exploration's states depend on: another script or node is another graph."""
     gate = digest(Path(__file__).parent.parent / "gate")
     about = (str(node.identity[name]) for name in sorted(node.identity))
-    return digest(None, script.digest, gate, *about)
+    return digest(None, script.digest, script.prepared, str(script.boot), gate, *about)
 
 
 def _refuse(alone: ScriptAlone, script: Script) -> None:

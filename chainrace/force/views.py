@@ -1,12 +1,13 @@
 """Reads what the gate's agent shows of a node (`Forced.view`, chainrace/gate/forced.py)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from chainrace.errors import LabError
 from chainrace.race import outcome as outcomes
 from chainrace.race import state as states
-from chainrace.race.rules import FAMILIES, RuleSet
+from chainrace.race.rules import RuleSet
 from chainrace.race.state import State, actor_of
 from chainrace.race.trial import Call, Ending
 
@@ -29,17 +30,24 @@ def calls_of(view: View, actor: str) -> tuple[Call, ...]:
     return tuple(call for call in calls if actor_of(call) == actor)
 
 
-def reference_of(
-    before: View, clean: View, families: tuple[str, ...] = FAMILIES
-) -> dict[str, RuleSet]:
+@dataclass(frozen=True)
+class Reference:
+    """kubelet's clean start on a node, no script: the rules it leaves, and all that was seen."""
+
+    rules: Mapping[str, RuleSet]
+    view: View
+
+
+def reference_of(before: View, clean: View) -> Reference:
     """What a clean start leaves; `before` is what it began with.
 
     Raises LabError for a start that was not clean.
     """
     try:
-        return outcomes.reference_rules(before["rules"], ending_of(clean), families)
+        rules = outcomes.reference_rules(before["rules"], ending_of(clean))
     except ValueError as error:
         raise LabError(f"no reference can be taken: {error}", "look at kubelet's log") from error
+    return Reference(rules, clean)
 
 
 def ending_at(end: State, view: View) -> Ending:

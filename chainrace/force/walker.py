@@ -60,17 +60,19 @@ class Walker:
     """A node with kubelet and the script armed, at the state that `at` leads to.
 
     `first` is the family that kubelet is to begin with, None for either; a `lazy` actor
-    waits for all others; `lead` is walked before the root. With `snapshots` None every
-    way is walked from a fresh start.
+    waits for all others; `lead` is walked before the root. Without a `script` kubelet starts
+    alone; with `boot` before iptables.service. With `snapshots` None every way is walked from
+    a fresh start.
     """
 
     agent: Agent
     snapshots: Snapshots | None
-    script: str
+    script: str | None
     first: str | None
     lazy: tuple[str, ...]
     limit: float
     lead: Turns = field(default_factory=list)
+    boot: bool = False
     costs: Costs = field(default_factory=Costs)
     differing: int = 0
     at: Path | None = None
@@ -170,6 +172,7 @@ class Walker:
                 script=self.script,
                 lazy=list(self.lazy),
                 limit=self.limit,
+                boot=self.boot,
             )
         self.at = ()
         if self.lead:

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from chainrace.gate import rules
+from chainrace.gate import backends, rules
+from chainrace.gate.clean import CleanState
 from chainrace.gate.forced import Forced
 from chainrace.gate.nftables import generation
-from chainrace.gate.rules import CleanState, NodeError
+from chainrace.gate.shell import NodeError
 from chainrace.gate.trial import run_trial
 
 
@@ -28,6 +29,7 @@ class _Agent:
             "clean": self._record_clean,
             "trial": self._trial,
             "rules": rules.read,
+            "tables": backends.tables,
             "generation": generation,
             "arm": self._arm,
             "walk": self._walk,

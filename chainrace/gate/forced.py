@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.gate import rules
 from chainrace.gate.armed import ArmedScript, main_pid
+from chainrace.gate.clean import CleanState
 from chainrace.gate.fanotify import OpenGate, Opening
 from chainrace.gate.journal import Journal
 from chainrace.gate.monitor import canaries_done, look_over, of_canary
@@ -35,7 +35,7 @@ from chainrace.gate.process import (
 from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.reading import Reader
-from chainrace.gate.rules import NodeError
+from chainrace.gate.shell import NodeError, run
 
 ACTORS = (*KUBELETS, SCRIPT_ACTOR)
 # How often a fact that comes without an event is looked for: systemd's job list.
@@ -51,6 +51,16 @@ def actor_of(command: Command) -> str | None:
     return SCRIPT_ACTOR
 
 
+def _job_of_kubelet() -> str:
+    """The state of systemd's job for kubelet, `waiting` or `running`; empty without one."""
+    for line in run(["systemctl", "list-jobs", "--no-legend"]).splitlines():
+        # 117 kubelet.service start waiting
+        _, unit, _, state = line.split()
+        if unit == KUBELET_UNIT:
+            return state
+    return ""
+
+
 @dataclass
 class Held:
     """A process that waits, and the handle that lets it go."""
@@ -62,11 +72,14 @@ class Held:
 class Forced:
     """One start of kubelet and one run of the script, under the gate. Close it after use."""
 
-    def __init__(self, clean: rules.CleanState, script: str, lazy: list[str], limit: float) -> None:
+    def __init__(
+        self, clean: CleanState, script: str | None, lazy: list[str], limit: float, *, boot: bool
+    ) -> None:
         """Bring the node to its clean state, start both; returns when both wait.
 
-        A `lazy` actor of kubelet's steps only where the other family's cannot go on
-        before it, or where it is told to. `limit` in seconds is for each wait.
+        Without a `script` kubelet starts alone. A `lazy` actor of kubelet's steps only where
+        the other family's cannot go on before it, or where it is told to. `limit` in seconds
+        is for each wait. With `boot` it all begins before iptables.service has been started.
         Raises NodeError.
         """
         self.lazy = lazy
@@ -78,10 +91,15 @@ class Forced:
         self._disturbed = ""
         self._service_idle = False
         self._kubelet_pid: int | None = None
-        clean.restore()
+        self._restarts = 0
+        self._before_kubelet = 0  # commands released before this kubelet's start
+        if boot:
+            clean.as_at_boot()
+        else:
+            clean.restore()
         with ExitStack() as stack:
-            self._script = stack.enter_context(ArmedScript(script))
-            stack.callback(rules.run, ["systemctl", "stop", KUBELET_UNIT])
+            self._script = stack.enter_context(ArmedScript(script)) if script else None
+            stack.callback(run, ["systemctl", "stop", KUBELET_UNIT])
             self._events = stack.enter_context(ProcessEvents())
             self._journal = stack.enter_context(Journal())
             # Entered last: whatever is held goes on before its unit is ended.
@@ -89,11 +107,12 @@ class Forced:
             self._poll = select.poll()
             for descriptor in self.filenos():
                 self._poll.register(descriptor, select.POLLIN)
-            self._reader = Reader(self.pump, self._poll)
-            self._script.fire()
-            self._until(self._script_missing)
-            rules.run(["systemctl", "start", KUBELET_UNIT])
-            self._kubelet_pid = main_pid(KUBELET_UNIT)
+            self._reader = Reader(clean.backend, self.pump, self._poll)
+            if self._script is not None:
+                self._script.fire()
+                self._until(self._script_missing)
+            # It may be ordered behind a unit that the gate holds.
+            run(["systemctl", "start", "--no-block", KUBELET_UNIT])
             self._settle()
             self._stack = stack.pop_all()
 
@@ -132,8 +151,9 @@ class Forced:
             "next": {actor: self._next_words(actor) for actor in ACTORS},
             "done": {actor: self.done(actor) for actor in ACTORS},
             "first_family": self._first_family(),
+            "restarts": self._restarts,
             "words": self._journal.words,
-            "script_code": self._script.code,
+            "script_code": self._script.code if self._script else None,
         }
         started = time.monotonic()
         if rules_too:
@@ -174,10 +194,10 @@ class Forced:
         if self._waiting(actor):
             return False
         if actor == SCRIPT_ACTOR:
-            return self._script.ended is not None
+            return self._script is None or self._script.ended is not None
         family = KUBELETS[actor]
         if self._journal.words.get(family) == "initialised":
-            return canaries_done(self.commands, family)
+            return canaries_done(self._since_start(), family)
         return family in self._journal.words or self._journal.beyond
 
     def pump(self, seconds: float) -> set[int]:
@@ -208,7 +228,7 @@ class Forced:
             self._gate.allow(opening)
             return
         if not self._free and actor in KUBELETS and self.done(actor):
-            canaries = (one.started for one in self.commands if of_canary(one))
+            canaries = (one.started for one in self._since_start() if of_canary(one))
             begun = next(canaries, command.started)
             self._disturbed = (
                 f"kubelet's Monitor took its minute's look in the middle, "
@@ -225,11 +245,19 @@ class Forced:
         if ended.pid in self.held:
             killed = self.held.pop(ended.pid)
             self._gate.allow(killed.opening)
-            self._disturbed = f"{killed.command.program} was ended while it was held"
-        if ended.pid == self._script.pid:
+            if killed.command.actor != KUBELET or not _job_of_kubelet():
+                self._disturbed = f"{killed.command.program} was ended while it was held"
+        if self._script is not None and ended.pid == self._script.pid:
             self._script.ended, self._script.code = ended.time, ended.code
         if ended.pid == self._kubelet_pid:
-            self._disturbed = f"kubelet ended with {ended.code} in the middle"
+            if _job_of_kubelet():
+                # The script restarts it: what follows is another kubelet's.
+                self._kubelet_pid = None
+                self._restarts += 1
+                self._before_kubelet = len(self.commands)
+                self._journal.forget(ended.pid)
+            else:
+                self._disturbed = f"kubelet ended with {ended.code} in the middle"
 
     def _release(self, waiting: Held) -> None:
         command = waiting.command
@@ -264,6 +292,10 @@ class Forced:
             and (actor in KUBELETS or not waits_for_a_writer(one.command.pid))
         ]
 
+    def _since_start(self) -> list[Command]:
+        """What was released since the kubelet that runs now was started."""
+        return self.commands[self._before_kubelet :]
+
     def _next_words(self, actor: str) -> list[str] | None:
         waiting = self._waiting(actor)
         if not waiting:
@@ -292,13 +324,22 @@ class Forced:
         return self._kubelet_missing() or self._script_missing()
 
     def _kubelet_missing(self) -> str:
+        if self._kubelet_pid is None:
+            if _job_of_kubelet() == "waiting":
+                # Behind the script's unit or the service: not before that has gone on.
+                return "" if self._waiting(SCRIPT_ACTOR) else "kubelet's start waits for a unit"
+            self._kubelet_pid = main_pid(KUBELET_UNIT) or None
+            if self._kubelet_pid is None:
+                if run(["systemctl", "show", "-P", "ActiveState", KUBELET_UNIT]) == "failed\n":
+                    self._disturbed = "kubelet ended before its first step"
+                return "kubelet has not been started yet"
         held = [one.command for one in self.held.values() if one.command.actor == KUBELET]
         first = next((one for one in held if not of_canary(one)), None)
         if first is None and not self._journal.beyond:
             return "kubelet is on its way to its next step"
         begun = {
             one.family
-            for one in self.commands
+            for one in self._since_start()
             if one.actor == KUBELET and not of_canary(one) and "-N" in one.arguments
         }
         for family in begun - set(self._journal.words):
@@ -308,7 +349,7 @@ class Forced:
         for family, word in self._journal.words.items():
             if (
                 word == "initialised"
-                and not canaries_done(self.commands, family)
+                and not canaries_done(self._since_start(), family)
                 and not any(of_canary(one) and one.family == family for one in held)
             ):
                 return f"kubelet is on its way to its next {family} canary"
@@ -320,9 +361,11 @@ class Forced:
             return ""
         if mine:
             return f"{mine[0].command.program} waits for its input"
+        if self._script is None:
+            return ""
         if self._script.ended is None:
             return "the script has not ended and runs no iptables process"
         if not self._service_idle:
-            jobs = rules.run(["systemctl", "list-jobs", "--no-legend"])
+            jobs = run(["systemctl", "list-jobs", "--no-legend"])
             self._service_idle = not any(unit in jobs for unit in SERVICE_UNITS)
         return "" if self._service_idle else "the service's job has not ended"

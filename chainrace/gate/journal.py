@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from chainrace.gate.process import KUBELET_UNIT
-from chainrace.gate.rules import run
+from chainrace.gate.shell import run
 from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
+
+# klog's header: I1121 06:31:22.123456    1085 kubelet.go:1802] ...
+HEADER = re.compile(r"[IWEF]\d{4} [\d:.]+ +(\d+) ")
 
 
 class Journal:
@@ -22,6 +26,7 @@ class Journal:
         self.words: dict[str, str] = {}
         self.beyond = False
         self._rest = b""
+        self._gone: set[str] = set()
         cursor = run(["journalctl", "-n", "0", "--show-cursor"]).split("-- cursor: ")[-1]
         self._pipe, its_end = os.pipe()
         self._follower = subprocess.Popen(
@@ -37,12 +42,20 @@ class Journal:
     def fileno(self) -> int:
         return self._pipe
 
+    def forget(self, pid: int) -> None:
+        """Forget the words of a kubelet that is gone, also those that come late."""
+        self._gone.add(str(pid))
+        self.words.clear()
+        self.beyond = False
+
     def hear(self) -> None:
         """Take in what has come. Call when `fileno` is ready."""
         *lines, self._rest = (self._rest + os.read(self._pipe, 65536)).split(b"\n")
         for raw in lines:
             line = raw.decode(errors="replace")
             self.lines.append(line)
+            if (said_by := HEADER.match(line)) and said_by[1] in self._gone:
+                continue
             for pattern, word in ((INITIALISED, "initialised"), (FAILED, "failed")):
                 found = pattern.search(line)
                 if found:

@@ -1,12 +1,21 @@
-"""The generation number of the kernel's nftables rules: it grows with each change."""
+"""The kernel's nftables asked over netlink: no program is run, which the gate would hold.
+
+Source: linux/netfilter/nf_tables.h, linux/netlink.h.
+"""
 
 import socket
 import struct
+from collections.abc import Iterator
 
 NETLINK_NETFILTER = 12
-NFT_MSG_GETGEN = 0x0A10  # NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, linux/netfilter/nf_tables.h
+NFNL_SUBSYS_NFTABLES = 10
+NFT_MSG_GETTABLE = NFNL_SUBSYS_NFTABLES << 8 | 1
+NFT_MSG_GETGEN = NFNL_SUBSYS_NFTABLES << 8 | 16
+NFTA_TABLE_NAME = 1
 NFTA_GEN_ID = 1
-NLM_F_REQUEST = 1
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
+FAMILY = {"ipv4": 2, "ipv6": 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 NFGENMSG = struct.Struct(">BBH")  # family, version, resource
@@ -14,15 +23,49 @@ ATTRIBUTE = struct.Struct("=HH")  # length, type
 
 
 def generation() -> int:
-    """The number now. Raises OSError where the kernel has no nftables."""
-    body = NFGENMSG.pack(socket.AF_UNSPEC, 0, 0)
-    request = HEADER.pack(HEADER.size + len(body), NFT_MSG_GETGEN, NLM_F_REQUEST, 1, 0) + body
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as line:
-        line.bind((0, 0))
-        line.send(request)
-        reply = line.recv(4096)
-    at = HEADER.size + NFGENMSG.size
-    _, kind = ATTRIBUTE.unpack_from(reply, at)
-    if kind != NFTA_GEN_ID:
-        raise OSError(f"the kernel answered with attribute {kind} instead of the generation")
-    return int(struct.unpack_from(">I", reply, at + ATTRIBUTE.size)[0])
+    """A number that grows with each change of the rules.
+
+    Raises OSError where the kernel has no nftables.
+    """
+    with _asked(NFT_MSG_GETGEN, 0, NLM_F_REQUEST) as line:
+        kind, body = next(_messages(line.recv(65536)))
+    if kind == NLMSG_ERROR:
+        raise OSError("the kernel has no nftables")
+    return int(struct.unpack(">I", _attribute(body, NFTA_GEN_ID))[0])
+
+
+def tables(family: str) -> list[str]:
+    """The names of a family's tables, sorted."""
+    found: list[str] = []
+    with _asked(NFT_MSG_GETTABLE, FAMILY[family], NLM_F_REQUEST | NLM_F_DUMP) as line:
+        while True:
+            for kind, body in _messages(line.recv(65536)):
+                if kind in (NLMSG_DONE, NLMSG_ERROR):
+                    return sorted(found)
+                found.append(_attribute(body, NFTA_TABLE_NAME).rstrip(b"\0").decode())
+
+
+def _asked(message: int, family: int, flags: int) -> socket.socket:
+    body = NFGENMSG.pack(family, 0, 0)
+    line = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    line.bind((0, 0))
+    line.send(HEADER.pack(HEADER.size + len(body), message, flags, 1, 0) + body)
+    return line
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(data):
+        length, kind, *_ = HEADER.unpack_from(data, at)
+        yield kind, data[at + HEADER.size : at + length]
+        at += length + 3 & ~3
+
+
+def _attribute(body: bytes, wanted: int) -> bytes:
+    at = NFGENMSG.size
+    while at < len(body):
+        length, kind = ATTRIBUTE.unpack_from(body, at)
+        if kind == wanted:
+            return body[at + ATTRIBUTE.size : at + length]
+        at += length + 3 & ~3
+    raise OSError(f"the kernel's answer has no attribute {wanted}")

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from chainrace.gate.process import PROGRAMS
-from chainrace.gate.rules import NodeError
+from chainrace.gate.shell import NodeError
 
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 

@@ -7,14 +7,16 @@ import select
 import subprocess
 from collections.abc import Callable
 
+from chainrace.gate.backends import LEGACY, NFT, OTHER_BACKEND, Backend, legacy_tables
 from chainrace.gate.nftables import generation
 from chainrace.gate.process import Command
-from chainrace.gate.rules import SAVE, SAVED_FILE, NodeError
+from chainrace.gate.rules import SAVE, SAVED_FILE
+from chainrace.gate.shell import NodeError
 
-# Listing the tables of the legacy backend by its own program would create them; the
-# kernel's own list does not. Source: net/ipv4/netfilter/ip_tables.c of Linux.
-LEGACY_TABLES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_tables_names"}
-LEGACY_SAVE = {"ipv4": "iptables-legacy-save", "ipv6": "ip6tables-legacy-save"}
+SAVE_OF = {
+    NFT: {"ipv4": "iptables-nft-save", "ipv6": "ip6tables-nft-save"},
+    LEGACY: {"ipv4": "iptables-legacy-save", "ipv6": "ip6tables-legacy-save"},
+}
 
 
 class Reader:
@@ -24,30 +26,38 @@ class Reader:
     of its nftables rules, and only commands of a family change that family's.
     """
 
-    def __init__(self, pump: Callable[[float], set[int]], poll: select.poll) -> None:
+    def __init__(
+        self, backend: Backend, pump: Callable[[float], set[int]], poll: select.poll
+    ) -> None:
+        """`backend` is the one in use, to which the other is only looked at for leftovers."""
+        self._backend = backend
         self._pump = pump
         self._poll = poll
-        self._generation: int | None = None
+        # At the clean state the nft backend has no tables but those of its own use.
+        self._began = self._generation = generation()
         self._seen_commands = 0
         self._texts: dict[str, str] = {}
 
     def rules(self, commands: list[Command]) -> dict[str, str]:
         """The rules as iptables-save prints them, by family.
 
-        `ipv4/legacy` and `ipv6/legacy` are there where the legacy backend has tables.
-        `commands` are all that the gate has let go so far. Raises NodeError.
+        `ipv4/legacy` or `ipv4/nft` are there where the backend that is not in use has
+        tables. `commands` are all that the gate has let go so far. Raises NodeError.
         """
         now = generation()
         since = commands[self._seen_commands :]
-        families = {one.family for one in since} if self._texts else set(SAVE)
-        if any(one.program.startswith("nft") for one in since):
+        families = {one.family for one in since}
+        if not self._texts or any(one.program.startswith("nft") for one in since):
             families = set(SAVE)
+        changed = {NFT: now != self._generation or not self._texts, LEGACY: True}
+        other = OTHER_BACKEND[self._backend]
         wanted = {}
-        if now != self._generation:
-            wanted = {family: SAVE[family] for family in SAVE if family in families}
-        for family, path in LEGACY_TABLES.items():
-            if _has_tables(path):
-                wanted[f"{family}/legacy"] = LEGACY_SAVE[family]
+        for family in sorted(families):
+            if changed[self._backend]:
+                wanted[family] = SAVE[family]
+            left = now != self._began if other == NFT else legacy_tables(family)
+            if changed[other] and left:
+                wanted[f"{family}/{other}"] = SAVE_OF[other][family]
         self._texts.update(self._outputs(wanted))
         self._generation, self._seen_commands = now, len(commands)
         return dict(self._texts)
@@ -88,11 +98,3 @@ class Reader:
             if child.returncode != 0:
                 raise NodeError(f"{programs[name]} failed with {child.returncode}")
         return {name: text.decode(errors="replace") for name, text in texts.items()}
-
-
-def _has_tables(path: str) -> bool:
-    try:
-        with open(path, encoding="ascii") as file:
-            return bool(file.read().strip())
-    except FileNotFoundError:
-        return False  # the module is not loaded

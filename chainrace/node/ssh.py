@@ -2,9 +2,11 @@
 
 import logging
 import shlex
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,6 +16,7 @@ import paramiko
 from chainrace.errors import LabError
 
 CONNECT_SECONDS = 60.0
+LOOK_SECONDS = 1.0
 # It prints tracebacks of its own threads; what matters of them is in the LabError.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -25,6 +28,28 @@ class Result:
     code: int
     stdout: str
     stderr: str
+
+
+class _Proxy:
+    """A socket whose other end a proxy command serves (ssh_config(5)).
+
+    paramiko's own ProxyCommand reads in an endless loop once the command has ended.
+    """
+
+    def __init__(self, command: str) -> None:
+        self.socket, its = socket.socketpair()
+        with its:
+            self._process = subprocess.Popen(
+                shlex.split(command),
+                stdin=its.fileno(),
+                stdout=its.fileno(),
+                stderr=subprocess.DEVNULL,
+            )
+
+    def close(self) -> None:
+        self.socket.close()
+        self._process.terminate()
+        self._process.wait()
 
 
 class Connection:
@@ -48,12 +73,13 @@ class Connection:
             raise LabError(f"there is no {self._config}", "./lab setup") from error
         self.client.load_host_keys(entry["userknownhostsfile"])
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        self._proxy = _Proxy(entry["proxycommand"])
         try:
             self.client.connect(
                 entry["hostname"],
                 username=entry["user"],
                 key_filename=entry["identityfile"],
-                sock=paramiko.ProxyCommand(entry["proxycommand"]),
+                sock=self._proxy.socket,
                 timeout=CONNECT_SECONDS,
                 banner_timeout=CONNECT_SECONDS,
                 auth_timeout=CONNECT_SECONDS,
@@ -61,6 +87,7 @@ class Connection:
                 look_for_keys=False,
             )
         except (paramiko.SSHException, OSError, EOFError) as error:
+            self._proxy.close()
             raise LabError(
                 f"{name} does not answer ssh: {error or type(error).__name__}",
                 "is it up? vagrant status; its console is under .lab/log",
@@ -74,6 +101,28 @@ class Connection:
             yield
         finally:
             self._connect()
+
+    def reboot(self, *, timeout: float) -> None:
+        """Boot the node anew and connect to it again, its units started.
+
+        `timeout` in seconds; raises LabError past it.
+        """
+        asks = "cat /proc/sys/kernel/random/boot_id"
+        before = self.succeed(asks)
+        deadline = time.monotonic() + timeout
+        self.run("systemctl reboot --no-block")
+        while time.monotonic() < deadline:
+            self.close()
+            with suppress(LabError):
+                self._connect()
+                if self.succeed(asks) != before:
+                    self.run("systemctl is-system-running --wait", timeout=timeout)
+                    return
+            time.sleep(LOOK_SECONDS)
+        raise LabError(
+            f"{self.name} did not come back from its reboot within {timeout:.0f} s",
+            "see the node's console under .lab/log",
+        )
 
     def run(self, command: str, *, timeout: float = 60) -> Result:
         """Run a shell command to its end. `timeout` in seconds; raises LabError past it."""
@@ -152,6 +201,7 @@ class Connection:
 
     def close(self) -> None:
         self.client.close()
+        self._proxy.close()
 
     def __enter__(self) -> Self:
         return self

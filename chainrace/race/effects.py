@@ -10,6 +10,7 @@ in other tables. The reduction builds on the same (race/step.py).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from chainrace.gate.backends import OTHER_BACKEND
 from chainrace.gate.process import SCRIPT_ACTOR
 from chainrace.race.state import Made, State, digest, saw
 from chainrace.race.step import footprint, tables, tables_alone
@@ -146,7 +147,9 @@ def _on(origin: State, actor: str, call: Call) -> str:
 def _touched(call: Call) -> frozenset[str]:
     """The tables that a command may touch, in either backend."""
     named = tables(footprint(call))
-    return named | {name.replace("/", "/legacy/") for name in named}
+    return named.union(
+        *({name.replace("/", f"/{backend}/") for name in named} for backend in OTHER_BACKEND)
+    )
 
 
 def _at(state: State, actor: str) -> Actor:

@@ -28,10 +28,15 @@ DETECTED_BY = (f"mangle :{HINT}", f"mangle :{CANARY}")
 # The outage's own words, and what other iptables commands say of the same loss:
 # iptables v1.8.11 (nf_tables): Chain 'KUBE-FIREWALL' does not exist
 # iptables: No chain/target/match by that name.
-SIGNATURE = re.compile(r"Chain '?KUBE-[A-Z-]+'? does not exist|No chain/target/match by that name")
+# iptables v1.8.11 (legacy): Couldn't load target `KUBE-FIREWALL':No such file or directory
+SIGNATURE = re.compile(
+    r"Chain '?KUBE-[A-Z-]+'? does not exist|No chain/target/match by that name"
+    r"|Couldn't load target `KUBE-[A-Z-]+'"
+)
 
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that ..." err=<
-CAUSE = re.compile(r'"Failed to ensure [^"]*"')
+# E1121 06:52:16.5 1085 kubelet_network_linux.go:99] Failed to ensure that ...: error (1.20)
+CAUSE = re.compile(r"\] \"?Failed to ensure ")
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,13 @@ def worst(classes: Iterable[Name]) -> Name:
     return min(classes, key=WORST_FIRST.index)
 
 
-def reference_rules(
-    before: Mapping[str, str], ending: Ending, families: tuple[str, ...] = FAMILIES
-) -> dict[str, RuleSet]:
+def reference_rules(before: Mapping[str, str], ending: Ending) -> dict[str, RuleSet]:
     """The rules that a clean start leaves, by family; `before` are those it began with.
 
     Raises ValueError when that start was not clean: then nothing can be compared.
     """
     found = {}
-    for family in families:
+    for family in FAMILIES:
         if ending.words.get(family) != "initialised":
             raise ValueError(f"kubelet did not initialise {family} even on a clean start")
         found[family] = rules.parse(ending.after[family])

@@ -16,9 +16,17 @@ from testinfra.host import Host as TestinfraHost
 
 from chainrace import config as configuration
 from chainrace import session
+from chainrace.chance import SCRIPTS_ON_NODE
+from chainrace.config import LabConfig
+from chainrace.force.exploration import Options
+from chainrace.force.replay import Replayed, Replayer
+from chainrace.force.run import ForceRun, Script, bring_script
+from chainrace.force.views import Reference
 from chainrace.node.node import Node
 from chainrace.paths import Paths
-from chainrace.race.verdict import Verdict
+from chainrace.race import schedule
+from chainrace.race.force import Explored
+from chainrace.race.verdict import ORIGINAL, Verdict
 from chainrace.report.results import Record, ResultsFolder, read_trials
 from chainrace.report.terminal import Terminal
 
@@ -37,6 +45,14 @@ class Race:
 
 
 Racer = Callable[..., Race]
+Replay = Callable[..., Replayed]
+Bring = Callable[[str], Script]
+Force = Callable[..., tuple[Explored, list[Replayed]]]
+
+# Seconds for each wait of a trial by force.
+LIMIT = 120.0
+BOOT_SECONDS = 300.0
+HEAD = "#!/bin/sh\n"
 
 
 class Shown(Terminal):
@@ -83,10 +99,16 @@ def host_before() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def lab_node(paths: Paths, terminal: Terminal, host_before: dict[str, str]) -> Iterator[Node]:
+def config(request: pytest.FixtureRequest) -> LabConfig:
+    return configuration.load(backend=request.config.getoption("--backend"))
+
+
+@pytest.fixture(scope="session")
+def lab_node(
+    paths: Paths, config: LabConfig, terminal: Terminal, host_before: dict[str, str]
+) -> Iterator[Node]:
     """The node: the one that `vagrant up` brought, or one of this session's own."""
     assert host_before  # taken before anything of the lab is up
-    config = configuration.load()
     with session.node_up(paths, config, terminal.step, keep=False) as node:
         yield node
 
@@ -103,7 +125,7 @@ def host(lab_node: Node, paths: Paths) -> TestinfraHost:
 
 
 @pytest.fixture(scope="session")
-def racer(lab_node: Node, paths: Paths, terminal: Terminal) -> Racer:
+def racer(lab_node: Node, paths: Paths, config: LabConfig, terminal: Terminal) -> Racer:
     """Runs a race on the node; `scripts` may put other scripts into the two arms."""
 
     def run(pairs: int, **scripts: Any) -> Race:
@@ -111,7 +133,7 @@ def racer(lab_node: Node, paths: Paths, terminal: Terminal) -> Racer:
 
         verdict = session.race(
             paths,
-            configuration.load(),
+            config,
             lab_node,
             folder,
             pairs=pairs,
@@ -128,6 +150,65 @@ def racer(lab_node: Node, paths: Paths, terminal: Terminal) -> Racer:
 def race(racer: Racer, request: pytest.FixtureRequest) -> Race:
     """The race of the original against the fix, as `./lab run` does it."""
     return racer(request.config.getoption("--pairs"))
+
+
+@pytest.fixture(scope="session")
+def replay(lab_node: Node) -> Replay:
+    """Replays a schedule from a fresh start: of the original where no other script is named."""
+    references: dict[str, Reference] = {}
+
+    def run(name: str, script: str = ORIGINAL) -> Replayed:
+        replayer = Replayer(lab_node.agent, SCRIPTS_ON_NODE[script], LIMIT)
+        backend = lab_node.connection.succeed("iptables --version")
+        if backend not in references:
+            references[backend] = replayer.reference()
+        return replayer.run(schedule.parse(name), references[backend])
+
+    return run
+
+
+@pytest.fixture
+def own_script(lab_node: Node, tmp_path: Path) -> Bring:
+    """Puts a script of these lines onto the node."""
+
+    def bring(text: str) -> Script:
+        file = tmp_path / "own.sh"
+        file.write_text(HEAD + text)
+        return bring_script([lab_node], file)
+
+    return bring
+
+
+@pytest.fixture(scope="session")
+def force(lab_node: Node, paths: Paths, terminal: Terminal) -> Force:
+    """Explores a script on the node as `./lab explore` does."""
+
+    def run(
+        script: Script,
+        options: Options = Options(),  # noqa: B008 - frozen
+        node: Node = lab_node,
+    ) -> tuple[Explored, list[Replayed]]:
+        kept: list[Replayed] = []
+        forced = ForceRun(
+            paths,
+            [node],
+            script,
+            options,
+            limit=LIMIT,
+            teller=terminal,
+            keep=lambda _, last: kept.append(last),
+        )
+        forced.run()
+        return forced.explored, kept
+
+    return run
+
+
+def reboot(lab_node: Node, host: TestinfraHost) -> None:
+    """Boot the node anew; its agent and its connections are there again afterwards."""
+    lab_node.connection.reboot(timeout=BOOT_SECONDS)
+    lab_node.agent.begin()
+    host.backend.client = lab_node.connection.client
 
 
 @pytest.hookimpl(trylast=True)

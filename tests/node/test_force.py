@@ -1,16 +1,14 @@
 """Every interleaving by force: the fix holds in all of them, and harm is found and shown."""
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.force.exploration import FIRST, LAZY, Exploration, Options
-from chainrace.force.replay import Replayed, Replayer
-from chainrace.force.run import ForceRun, Script, bring_script, script_on, without_ssh
+from chainrace.force.replay import Replayer
+from chainrace.force.run import Script, script_on, without_ssh
 from chainrace.force.store import Store
 from chainrace.force.walker import Walker
 from chainrace.gate.rules import plain
@@ -19,7 +17,7 @@ from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.paths import Paths
 from chainrace.race import schedule
-from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED, Explored, Graph
+from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED, Graph
 from chainrace.race.outcome import (
     CANARY_LOST,
     HEALTHY,
@@ -28,69 +26,16 @@ from chainrace.race.outcome import (
     RULES_LOST,
     FamilyOutcome,
 )
-from chainrace.race.rules import RuleSet
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.report.terminal import Terminal
+from tests.node.fixtures import LIMIT, Bring, Force, Replay
 
-LIMIT = 120.0
-HEAD = "#!/bin/sh\n"
 # One of each kind of harm that the original's exploration finds (docs/outcomes.md).
 OUTAGE = "s1 k7 s* k*"
 SILENT = "k4 s1 k6 s* k*"
 
 
-@pytest.fixture
-def own_script(lab_node: Node, tmp_path: Path) -> Callable[[str], Script]:
-    """Puts a script of these lines onto the node."""
-
-    def bring(text: str) -> Script:
-        file = tmp_path / "own.sh"
-        file.write_text(HEAD + text)
-        return bring_script([lab_node], file)
-
-    return bring
-
-
-@pytest.fixture
-def force(
-    lab_node: Node, paths: Paths, terminal: Terminal
-) -> Callable[..., tuple[Explored, list[Replayed]]]:
-    """Explores a script on the node as `./lab explore` does."""
-
-    def run(script: Script, options: Options = Options()) -> tuple[Explored, list[Replayed]]:  # noqa: B008
-        kept: list[Replayed] = []
-        forced = ForceRun(
-            paths,
-            [lab_node],
-            script,
-            options,
-            limit=LIMIT,
-            teller=terminal,
-            keep=lambda _, last: kept.append(last),
-        )
-        forced.run()
-        return forced.explored, kept
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def replay(lab_node: Node) -> Callable[[str], Replayed]:
-    """Replays a schedule of the original, from a fresh start."""
-    replayer = Replayer(lab_node.agent, SCRIPTS_ON_NODE[ORIGINAL], LIMIT)
-    reference: list[dict[str, RuleSet]] = []
-
-    def run(name: str) -> Replayed:
-        if not reference:
-            reference.append(replayer.reference())
-        return replayer.run(schedule.parse(name), reference[0])
-
-    return run
-
-
-def test_no_interleaving_of_the_fixed_script_harms_kubelet(
-    lab_node: Node, force: Callable[..., tuple[Explored, list[Replayed]]]
-) -> None:
+def test_no_interleaving_of_the_fixed_script_harms_kubelet(lab_node: Node, force: Force) -> None:
     explored, _ = force(script_on(lab_node, FIXED, SCRIPTS_ON_NODE[FIXED]))
     assert explored.word == HARMLESS
     for graph in explored.graphs:
@@ -100,8 +45,8 @@ def test_no_interleaving_of_the_fixed_script_harms_kubelet(
 
 
 def test_an_original_in_the_fixs_place_would_be_found_harmful(
-    own_script: Callable[[str], Script],
-    force: Callable[..., tuple[Explored, list[Replayed]]],
+    own_script: Bring,
+    force: Force,
 ) -> None:
     """The check above can fail: the part of the original that harms, alone."""
     explored, replays = force(own_script("iptables -t filter -X\n"))
@@ -123,7 +68,7 @@ def test_the_reduction_loses_no_end_state(
     lab_node: Node,
     paths: Paths,
     terminal: Terminal,
-    own_script: Callable[[str], Script],
+    own_script: Bring,
     lines: str,
 ) -> None:
     script = own_script(lines)
@@ -148,8 +93,15 @@ def end_states(
     walker = Walker(lab_node.agent, snapshots, script.path, FIRST, LAZY, LIMIT)
     store = Store(paths.explorations / f"of-a-test-{reduced}.jsonl")
     store.remove()
-    exploration = Exploration("ipv4", [walker], Options(reduced=reduced), store, lambda _: None)
     with without_ssh([lab_node]):
+        exploration = Exploration(
+            "ipv4",
+            [walker],
+            Replayer(lab_node.agent, script.path, LIMIT).reference(),
+            Options(reduced=reduced),
+            store,
+            tell=lambda _: None,
+        )
         exploration.prepare()
         exploration.run()
         walker.close()
@@ -162,7 +114,7 @@ def end_states(
 
 
 def test_the_outages_own_interleaving_breaks_kubelets_start(
-    replay: Callable[[str], Replayed],
+    replay: Replay,
 ) -> None:
     outcome = replay(OUTAGE).outcome
     assert outcome.families["ipv4"].classes == (INIT_FAILED, HINT_LOST)
@@ -170,20 +122,20 @@ def test_the_outages_own_interleaving_breaks_kubelets_start(
     assert outcome.detected_by is None  # azure-npm finds no chain: the outage
 
 
-def test_the_bug_without_the_outages_symptom(replay: Callable[[str], Replayed]) -> None:
+def test_the_bug_without_the_outages_symptom(replay: Replay) -> None:
     """The hint was saved and came back: azure-npm starts beside a kubelet that failed."""
     outcome = replay("k3 s1 k2 s* k*").outcome
     assert outcome.families["ipv4"].classes == (INIT_FAILED,)
     assert outcome.detected_by == "mangle :KUBE-IPTABLES-HINT"
 
 
-def test_a_kubelet_that_succeeded_and_lost_its_hint(replay: Callable[[str], Replayed]) -> None:
+def test_a_kubelet_that_succeeded_and_lost_its_hint(replay: Replay) -> None:
     outcome = replay("s1 k* s*").outcome
     assert outcome.families["ipv4"].classes == (RULES_LOST, HINT_LOST, CANARY_LOST)
 
 
 def test_the_silent_loss_lets_a_packet_through_that_a_healthy_node_drops(
-    host: Host, replay: Callable[[str], Replayed], lab_node: Node
+    host: Host, replay: Replay, lab_node: Node
 ) -> None:
     """kubelet says Initialized, hint and canaries are there, and its guard is off."""
     healthy = replay("k* s*").outcome.families["ipv4"]
@@ -242,8 +194,8 @@ def dropped_by_the_guard(host: Host) -> int:
 
 
 def test_a_script_that_only_reads_is_harmless(
-    own_script: Callable[[str], Script],
-    force: Callable[..., tuple[Explored, list[Replayed]]],
+    own_script: Bring,
+    force: Force,
 ) -> None:
     explored, _ = force(own_script("iptables -t mangle -S >/dev/null\n"))
     assert explored.word == HARMLESS
@@ -251,8 +203,8 @@ def test_a_script_that_only_reads_is_harmless(
 
 def test_an_exploration_goes_on_where_its_budget_ended(
     paths: Paths,
-    own_script: Callable[[str], Script],
-    force: Callable[..., tuple[Explored, list[Replayed]]],
+    own_script: Bring,
+    force: Force,
 ) -> None:
     script = own_script("iptables-save >/dev/null\nexit 3\n")
     before = set(paths.explorations.glob("*"))

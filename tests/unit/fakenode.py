@@ -29,12 +29,18 @@ class Node:
     at: dict[str, int] = field(default_factory=lambda: {"k": 0, "x": 0, "s": 0})
     failed: bool = False
     first: str = "ipv4"
+    ordered: bool = False  # kubelet's start waits for the script
 
     def program(self, actor: str) -> tuple[str, ...]:
         return self.script if actor == "s" else KUBELET[actor]
 
     def done(self, actor: str) -> bool:
         return self.at[actor] == len(self.program(actor)) or (actor == "k" and self.failed)
+
+    def waits(self, actor: str) -> bool:
+        if self.ordered and actor != "s" and not self.done("s"):
+            return False
+        return not self.done(actor)
 
     def step(self, actor: str) -> None:
         line = self.program(actor)[self.at[actor]]
@@ -99,8 +105,11 @@ class FakeAgent:
 
     survives_restore = True
 
-    def __init__(self, script: tuple[str, ...], firsts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, script: tuple[str, ...], firsts: tuple[str, ...] = (), *, ordered: bool = False
+    ) -> None:
         self.script = script
+        self.ordered = ordered
         self.firsts = list(firsts)
         self.node = Node(script)
         self.asked: list[str] = []
@@ -112,7 +121,8 @@ class FakeAgent:
         self.asked.append(request)
         if request == "arm":
             first = self.firsts.pop(0) if self.firsts else "ipv4"
-            self.node = Node(self.script, first=first)
+            script = () if words["script"] is None else self.script
+            self.node = Node(script, first=first, ordered=self.ordered)
         if request == "watch":
             looked = {"ipv6": True} if self.node.failed else {"ipv4": True, "ipv6": True}
             return {"looked": looked, "rules": self._rules()}
@@ -130,7 +140,7 @@ class FakeAgent:
         made = []
         for actor, steps in turns:
             count = 0
-            while count != steps and not node.done(actor):
+            while count != steps and node.waits(actor):
                 node.step(actor)
                 count += 1
             made.append([actor, count])
@@ -145,6 +155,7 @@ class FakeAgent:
                 if node.done(actor)
             },
             "first_family": node.first if node.at["k"] or node.at["x"] else None,
+            "restarts": 0,
             "script_code": 0 if node.done("s") else None,
             "reading": 0.0,
         }
@@ -158,7 +169,7 @@ class FakeAgent:
         return {family: self.node.text(family) for family in ("ipv4", "ipv6")}
 
     def _next(self, actor: str) -> list[str] | None:
-        if self.node.done(actor):
+        if not self.node.waits(actor):
             return None
         whose = "script" if actor == "s" else "kubelet"
         return [whose, *self.node.program(actor)[self.node.at[actor]].split()]

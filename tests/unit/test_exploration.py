@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import FIRST, LAZY, Exploration, Options, Progress, lead_for
+from chainrace.force.exploration import FIRST, Exploration, Options, Progress, lazy_for, lead_for
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.store import Store
+from chainrace.force.views import Reference
 from chainrace.force.walker import MAX_SNAPSHOTS, Walker
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
@@ -25,16 +26,26 @@ HARMFUL = ("iptables-save", "iptables -t mangle -X", "iptables -t filter -X", "i
 HARMLESS = ("iptables-save", "ip6tables-save")
 
 
-def walker(agent: FakeAgent, snapshots: FakeSnapshots | None, family: str = FIRST) -> Walker:
+def walker(
+    agent: FakeAgent, snapshots: FakeSnapshots | None, family: str = FIRST, *, ordered: bool = False
+) -> Walker:
     return Walker(
         cast("Agent", agent),
         cast("Snapshots | None", snapshots),
         "/script",
         FIRST,
-        LAZY,
+        lazy_for(family, ordered=ordered),
         limit=10,
-        lead=lead_for(family),
+        lead=lead_for(family, ordered=ordered),
     )
+
+
+def replayer_of(script: tuple[str, ...]) -> Replayer:
+    return Replayer(cast("Agent", FakeAgent(script)), "/script", 10)
+
+
+def clean_start() -> Reference:
+    return replayer_of(HARMLESS).reference()
 
 
 def explore(
@@ -45,15 +56,20 @@ def explore(
     *,
     snapshots: bool = True,
     family: str = FIRST,
+    ordered: bool = False,
 ) -> tuple[Exploration, Graph]:
     agents = agents or (FakeAgent(script),)
     told: list[Progress] = []
     exploration = Exploration(
         family,
-        [walker(agent, FakeSnapshots(agent) if snapshots else None, family) for agent in agents],
+        [
+            walker(agent, FakeSnapshots(agent) if snapshots else None, family, ordered=ordered)
+            for agent in agents
+        ],
+        clean_start(),
         options,
         Store(folder / "store.jsonl"),
-        told.append,
+        tell=told.append,
     )
     exploration.prepare()
     exploration.run()
@@ -186,14 +202,24 @@ def test_a_script_that_does_not_end_is_told_so_at_once(tmp_path: Path) -> None:
     exploration = Exploration(
         "ipv4",
         [walker(agent, FakeSnapshots(agent))],
+        clean_start(),
         Options(),
         Store(tmp_path / "store.jsonl"),
-        lambda _: None,
+        tell=lambda _: None,
     )
     agent.endless = True
     with pytest.raises(LabError, match="does not come to its end while kubelet waits"):
         exploration.prepare()
-    assert agent.asked.count("walk") == 3
+    assert agent.asked.count("walk") == 2
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_script_that_kubelets_start_waits_for_has_one_order(tmp_path: Path, family: str) -> None:
+    agent = FakeAgent(HARMFUL, ordered=True)
+    _, graph = explore(tmp_path, HARMFUL, agents=(agent,), family=family, ordered=True)
+    assert graph.complete
+    assert (graph.orders, graph.interleavings) == (1, 1)
+    assert graph.classes() == {HEALTHY: 1}
 
 
 def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
@@ -202,7 +228,12 @@ def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
     one = walker(agent, snapshots)
     one.costs.add("steps", 1, 100.0)  # so slow that each state is worth keeping
     exploration = Exploration(
-        "ipv4", [one], Options(), Store(tmp_path / "store.jsonl"), lambda _: None
+        "ipv4",
+        [one],
+        clean_start(),
+        Options(),
+        Store(tmp_path / "store.jsonl"),
+        tell=lambda _: None,
     )
     exploration.prepare()
     exploration.run()
@@ -214,9 +245,9 @@ def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
 
 def test_findings_are_replayed_and_watched(tmp_path: Path) -> None:
     _, graph = explore(tmp_path, HARMFUL)
-    replayer = Replayer(cast("Agent", FakeAgent(HARMFUL)), "/script", 10)
+    replayer = replayer_of(HARMFUL)
     kept: list[Any] = []
-    found = confirm(graph, replayer, lambda _: None, lambda one, _: kept.append(one))
+    found = confirm(graph, replayer, clean_start(), lambda _: None, lambda one, _: kept.append(one))
     assert found == kept
     assert all(one.reproduced for one in found)
     failed = next(one for one in found if INIT_FAILED in one.outcome.classes)
@@ -226,8 +257,8 @@ def test_findings_are_replayed_and_watched(tmp_path: Path) -> None:
 
 def test_a_finding_that_comes_out_differently_is_none(tmp_path: Path) -> None:
     _, graph = explore(tmp_path, HARMFUL)
-    other = Replayer(cast("Agent", FakeAgent(HARMLESS * 2)), "/script", 10)
-    found = confirm(graph, other, lambda _: None, lambda *_: None)
+    other = replayer_of(HARMLESS * 2)
+    found = confirm(graph, other, clean_start(), lambda _: None, lambda *_: None)
     assert found
     assert not any(one.reproduced for one in found)
 
@@ -246,6 +277,6 @@ def test_an_actor_that_there_is_not_is_refused() -> None:
 
 
 def test_more_steps_than_an_actor_has_are_refused() -> None:
-    replayer = Replayer(cast("Agent", FakeAgent(HARMFUL)), "/script", 10)
+    replayer = replayer_of(HARMFUL)
     with pytest.raises(LabError, match="had only 4 of 9 steps left"):
         replayer.run(parse("k9 s*"), replayer.reference())

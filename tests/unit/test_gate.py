@@ -33,6 +33,13 @@ def test_kubelets_words_are_understood() -> None:
     assert found[1] == "IPv4"
     older = 'kubelet_network_linux.go:56] "Initialized iptables rules" protocol="IPv6"'
     assert words.INITIALISED.search(older)
+    of_1_20 = "I1121 kubelet_network_linux.go:56] Initialized IPv6 iptables rules."
+    found = words.INITIALISED.search(of_1_20)
+    assert found
+    assert found[1] == "IPv6"
+    failed = words.FAILED.search("W1121 Failed to initialize IPv4 iptables rules; some")
+    assert failed
+    assert failed[1] == "IPv4"
 
 
 def test_a_process_is_described_by_its_own_words() -> None:

@@ -1,0 +1,43 @@
+"""What a remedy changes on the node itself: drop-ins, masks. Undone by systemd afterwards."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chainrace.errors import LabError
+from chainrace.force.run import read_script
+from chainrace.node.node import Node
+
+PATH = "/run/chainrace/prepare"
+# systemctl(1), revert: drop-ins and masks of units that a package brought are removed. The
+# script's own unit comes with no package.
+UNDO = (
+    "systemctl revert iptables.service kubelet.service; "
+    "rm -rf /etc/systemd/system/chainrace-script.service.d; "
+    "systemctl daemon-reload"
+)
+
+
+@contextmanager
+def prepared(nodes: list[Node], file: Path | None) -> Iterator[str]:
+    """Run a file of the host's on the nodes; what it did to units is undone afterwards.
+
+    Yields its digest, empty without a file. Raises UsageError for what is no script, LabError
+    where it fails.
+    """
+    if file is None:
+        yield ""
+        return
+    data = read_script(file)
+    try:
+        for node in nodes:
+            node.connection.put(data, PATH)
+            node.connection.succeed(f"chmod 755 {PATH}")
+            node.connection.succeed(f"{PATH} && systemctl daemon-reload")
+        yield hashlib.sha256(data).hexdigest()[:12]
+    except LabError as error:
+        raise LabError(f"--prepare {file.name}: {error.what}", error.remedy) from error
+    finally:
+        for node in nodes:
+            node.connection.succeed(UNDO)

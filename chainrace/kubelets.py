@@ -1,0 +1,108 @@
+"""kubelet's generations: what each version does at its start, and whether the bug is there.
+
+One cut through all interleavings for each version: the original script saves at once, kubelet
+makes n steps on IPv4, the script restarts the service, kubelet goes on; for every n.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chainrace import session
+from chainrace.chance import SCRIPTS_ON_NODE
+from chainrace.config import LabConfig
+from chainrace.errors import LabError
+from chainrace.force.replay import Replayer
+from chainrace.force.views import View, calls_of
+from chainrace.gate.process import KUBELETS
+from chainrace.host.setup import Step
+from chainrace.node.machine import Machine
+from chainrace.node.node import Node
+from chainrace.paths import Paths
+from chainrace.race.schedule import parse
+from chainrace.race.verdict import ORIGINAL
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One schedule's end in IPv4: its classes, kubelet's own words, what is missing."""
+
+    schedule: str
+    classes: tuple[str, ...]
+    cause: str
+    signature: bool
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One kubelet: its commands by family, the chains in the order in which it makes them."""
+
+    version: str
+    backend: str
+    containerd: str
+    steps: dict[str, tuple[str, ...]]
+    chains: dict[str, tuple[str, ...]]
+    cuts: tuple[Cut, ...]
+
+    @property
+    def broken(self) -> tuple[Cut, ...]:
+        """The cuts that break its start with the outage's own message."""
+        return tuple(cut for cut in self.cuts if cut.signature)
+
+
+def compare(
+    paths: Paths,
+    config: LabConfig,
+    versions: list[str],
+    step: Step,
+) -> Iterator[Generation]:
+    """Each version on a node of its own, one after the other.
+
+    Raises LabError when a node is up already: it would have another kubelet.
+    """
+    if Machine(paths).is_up():
+        raise LabError("a node is up, with one kubelet", "vagrant destroy -f")
+    for version in versions:
+        chosen = config.model_copy(
+            update={"kubelet": config.kubelet.model_copy(update={"version": version, "path": None})}
+        )
+        with session.node_up(paths, chosen, step, keep=False) as node:
+            yield _generation(node, chosen, step)
+
+
+def _generation(node: Node, config: LabConfig, step: Step) -> Generation:
+    replayer = Replayer(node.agent, SCRIPTS_ON_NODE[ORIGINAL], config.limits.trial)
+    version = node.host.kubelet.version
+    with step(f"kubelet {version}: its clean start"):
+        reference = replayer.reference()
+    steps = {family: _steps(reference.view, actor) for actor, family in KUBELETS.items()}
+    cuts = []
+    for made in range(len(steps["ipv4"]) + 1):
+        schedule = parse(f"s1 k{made} s* k*" if made else "s* k*")
+        with step(f"kubelet {version}: {schedule}"):
+            outcome = replayer.run(schedule, reference).outcome
+        mine = outcome.families["ipv4"]
+        cuts.append(Cut(str(schedule), mine.classes, mine.cause, outcome.signature, mine.missing))
+    replayer.release()
+    return Generation(
+        version=version,
+        backend=config.node.backend,
+        containerd=node.identity["containerd"],
+        steps=steps,
+        chains={family: _chains(all_of) for family, all_of in steps.items()},
+        cuts=tuple(cuts),
+    )
+
+
+def _steps(view: View, actor: str) -> tuple[str, ...]:
+    return tuple(str(call) for call in calls_of(view, actor))
+
+
+def _chains(steps: tuple[str, ...]) -> tuple[str, ...]:
+    """`mangle KUBE-IPTABLES-HINT` for each chain that is made."""
+    return tuple(
+        f"{words[words.index('-t') + 1]} {words[words.index('-N') + 1]}"
+        for words in (step.split() for step in steps)
+        # iptables -w 5 -W 100000 -N KUBE-IPTABLES-HINT -t mangle
+        if "-N" in words
+    )

@@ -1,0 +1,85 @@
+"""docs/kubelets.md, drawn from what `./lab kubelets` found."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from chainrace.errors import UsageError
+from chainrace.files import write_json
+from chainrace.kubelets import Cut, Generation
+
+NAME = "kubelets.json"
+HEAD = """# kubelet's generations
+
+Drawn by `./lab kubelets` from a run of it; `./lab kubelets --draw FOLDER` draws it again. One
+cut for each number n of kubelet's IPv4 steps: `s1 kn s* k*`, the original script saves before
+kubelet begins and restarts iptables.service after n of its steps.
+
+"""
+
+
+def store(folder: Path, found: list[Generation]) -> None:
+    """Write all that was found so far, whole or not at all."""
+    write_json(folder / NAME, [asdict(one) for one in found])
+
+
+def load(folder: Path) -> list[Generation]:
+    """Read what `store` wrote. Raises UsageError where there is nothing to read."""
+    try:
+        data = json.loads((folder / NAME).read_text())
+        return [
+            Generation(
+                **{
+                    **one,
+                    "cuts": tuple(
+                        Cut(**{**cut, "classes": tuple(cut["classes"])}) for cut in one["cuts"]
+                    ),
+                }
+            )
+            for one in data
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{folder / NAME} is not readable: {error}", "./lab kubelets") from error
+
+
+def draw(found: list[Generation]) -> str:
+    """The page, as Markdown."""
+    rows = [
+        "| kubelet | backend | IPv4 steps | IPv6 steps | init_failed, n | rules_lost, n | bug |"
+    ]
+    rows.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for one in found:
+        counts = f"{len(one.steps['ipv4'])} | {len(one.steps['ipv6'])}"
+        failed = _ranges(one, "init_failed")
+        lost = _ranges(one, "rules_lost")
+        there = "**yes**" if one.broken else "no"
+        rows.append(f"| {one.version} | {one.backend} | {counts} | {failed} | {lost} | {there} |")
+    parts = [_part(one) for one in found]
+    return HEAD + "\n".join(rows) + "\n\n" + "\n".join(parts)
+
+
+def _ranges(one: Generation, name: str) -> str:
+    """The numbers of steps whose cut is of a class: `2-7, 9`."""
+    numbers = [at for at, cut in enumerate(one.cuts) if name in cut.classes]
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if run[1:] else str(run[0]) for run in runs) or "none"
+
+
+def _part(one: Generation) -> str:
+    lines = [f"## {one.version} ({one.backend}; {one.containerd})"]
+    for family, chains in one.chains.items():
+        lines.append(f"- {family} makes, in this order: {', '.join(chains) or 'nothing'}")
+    messages = sorted({_message(cut.cause) for cut in one.cuts if cut.cause})
+    lines += [f"- `{message}`" for message in messages]
+    lines += ["", "    " + "\n    ".join(f"{n:2} {s}" for n, s in enumerate(one.steps["ipv4"], 1))]
+    return "\n".join([*lines, ""])
+
+
+def _message(cause: str) -> str:
+    """Klog's line without time and process: it differs from run to run."""
+    return cause.partition("] ")[2].replace("`", "'")

@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+iptables-save >/etc/systemd/scripts/ip4save
+ip6tables-save >/etc/systemd/scripts/ip6save

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec systemctl mask iptables.service

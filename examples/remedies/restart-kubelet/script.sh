@@ -1,0 +1,6 @@
+#!/bin/sh
+set -e
+iptables-save >/etc/systemd/scripts/ip4save
+ip6tables-save >/etc/systemd/scripts/ip6save
+systemctl restart iptables
+systemctl restart kubelet

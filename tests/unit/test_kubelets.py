@@ -1,0 +1,44 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chainrace.errors import UsageError
+from chainrace.kubelets import Cut, Generation
+from chainrace.report import kubelets
+
+CAUSE = "E1121 07:06:55.9 1681 kubelet_network_linux.go:92] Chain 'KUBE-FIREWALL' does not exist"
+HEALTHY = Cut("s* k*", ("healthy",), "", signature=False, missing=())
+FAILED = Cut("s1 k1 s* k*", ("init_failed",), CAUSE, signature=True, missing=("filter :X",))
+ONE = Generation(
+    version="1.34.4",
+    backend="nft",
+    containerd="containerd 1.7.24",
+    steps={"ipv4": ("iptables -N A -t nat", "iptables -C B"), "ipv6": ()},
+    chains={"ipv4": ("nat A",), "ipv6": ()},
+    cuts=(HEALTHY, FAILED, FAILED),
+)
+
+
+def test_what_was_stored_is_read_again(tmp_path: Path) -> None:
+    kubelets.store(tmp_path, [ONE])
+    (found,) = kubelets.load(tmp_path)
+    assert kubelets.draw([found]) == kubelets.draw([ONE])
+    assert found.broken[0].schedule == FAILED.schedule
+
+
+def test_the_page_names_the_cuts_the_chains_and_kubelets_words() -> None:
+    page = kubelets.draw([ONE])
+    assert "| 1.34.4 | nft | 2 | 0 | 1 to 2 | none | **yes** |" in page
+    assert "- ipv4 makes, in this order: nat A\n- ipv6 makes, in this order: nothing" in page
+    assert "- `Chain 'KUBE-FIREWALL' does not exist`" in page
+    assert "     2 iptables -C B" in page
+
+
+def test_a_kubelet_without_the_bug_is_told_so() -> None:
+    assert "| none | none | no |" in kubelets.draw([replace(ONE, cuts=(HEALTHY,))])
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not readable"):
+        kubelets.load(tmp_path)
