@@ -21,9 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=10,
         help="trials of each script in the race suites (five of five give p < 0.01)",
     )
-    parser.addoption(
-        "--reboots", type=int, default=2, help="real boots in the boot suite, by chance"
-    )
+    parser.addoption("--reboots", type=int, default=1, help="real boots in the boot suite")
     parser.addoption(
         "--backend",
         choices=["nft", "legacy"],
