@@ -23,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--reboots", type=int, default=1, help="real boots in the boot suite")
     parser.addoption(
+        "--nightly", action="store_true", help="also what takes minutes a test (half an hour more)"
+    )
+    parser.addoption(
         "--backend",
         choices=["nft", "legacy"],
         help="what iptables means on the node in this session [lab.toml's node.backend]",
@@ -42,3 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if capture is not None:
         capture.stop_global_capturing()
     os.execv(python, [str(python), "-m", "pytest", *config.invocation_params.args])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked `nightly`, unless it was asked for; pytest counts it as skipped."""
+    if not config.getoption("--nightly"):
+        for item in items:
+            if "nightly" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes minutes: --nightly"))

@@ -76,6 +76,7 @@ def test_it_crashloops_beside_the_original(host: Host, replay: Replay) -> None:
     assert log.count(MESSAGE) >= 3
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("keep_log")
 def test_the_whole_program_ends_the_same_and_is_started_again(host: Host, replay: Replay) -> None:
     replay(OUTAGE)

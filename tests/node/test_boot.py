@@ -79,6 +79,7 @@ def boots(
     lab_node.agent.ask("clean", timeout=300)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("ordered_boot")
 def test_an_ordered_boot_leaves_kubelet_healthy(reference: Reference, boots: list[Ending]) -> None:
     outcomes: list[Outcome] = [judge(reference.rules, ending) for ending in boots]

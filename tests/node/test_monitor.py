@@ -30,10 +30,30 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("damage", "healed"), DAMAGES)
 def test_the_monitor_looks_for_mangles_canary_and_for_nothing_else(
     damage: str, healed: str, host: Host, lab_node: Node, replay: Replay
 ) -> None:
+    """docs/outcomes.md has the table."""
+    hurt, left = looked_after(damage, host, lab_node, replay)
+    assert left == ([] if healed == HEALED else hurt)
+
+
+def test_all_that_the_monitor_never_notices_may_be_lost_at_once(
+    host: Host, lab_node: Node, replay: Replay
+) -> None:
+    hurt, left = looked_after(
+        "; ".join(damage for damage, healed in DAMAGES if healed == NEVER), host, lab_node, replay
+    )
+    assert "filter -A OUTPUT -j KUBE-FIREWALL" in hurt
+    assert left == hurt
+
+
+def looked_after(
+    damage: str, host: Host, lab_node: Node, replay: Replay
+) -> tuple[list[str], list[str]]:
+    """What of kubelet's a damage took in IPv4, and what of it the Monitor's next look left so."""
     whole = rules.parse(replay("k* x* s*", FIXED).ending.after["ipv4"])
     host.check_output(damage)
     hurt = whole.missing_from(rules.parse(host.check_output("iptables-save")))
@@ -42,9 +62,8 @@ def test_the_monitor_looks_for_mangles_canary_and_for_nothing_else(
     )
     lab_node.agent.ask("release", timeout=LIMIT)
     assert seen["looked"] == {"ipv4": True, "ipv6": True}
-    left = whole.missing_from(rules.parse(seen["rules"]["ipv4"]))
-    kubelets = [entry for entry in left if "KUBE-" in entry]
-    # An empty table has nothing to lose: kubelet puts no rule into mangle.
-    assert (
-        kubelets == [] if healed == HEALED else kubelets == [one for one in hurt if "KUBE-" in one]
+    after = whole.missing_from(rules.parse(seen["rules"]["ipv4"]))
+    return (
+        [entry for entry in hurt if "KUBE-" in entry],
+        [entry for entry in after if "KUBE-" in entry],
     )
