@@ -28,10 +28,10 @@ def generation() -> int:
     Raises OSError where the kernel has no nftables.
     """
     with _asked(NFT_MSG_GETGEN, 0, NLM_F_REQUEST) as line:
-        kind, body = next(_messages(line.recv(65536)))
+        kind, body = next(messages(line.recv(65536)))
     if kind == NLMSG_ERROR:
         raise OSError("the kernel has no nftables")
-    return int(struct.unpack(">I", _attribute(body, NFTA_GEN_ID))[0])
+    return int(struct.unpack(">I", attribute(body, NFTA_GEN_ID))[0])
 
 
 def tables(family: str) -> list[str]:
@@ -39,10 +39,10 @@ def tables(family: str) -> list[str]:
     found: list[str] = []
     with _asked(NFT_MSG_GETTABLE, FAMILY[family], NLM_F_REQUEST | NLM_F_DUMP) as line:
         while True:
-            for kind, body in _messages(line.recv(65536)):
+            for kind, body in messages(line.recv(65536)):
                 if kind in (NLMSG_DONE, NLMSG_ERROR):
                     return sorted(found)
-                found.append(_attribute(body, NFTA_TABLE_NAME).rstrip(b"\0").decode())
+                found.append(attribute(body, NFTA_TABLE_NAME).rstrip(b"\0").decode())
 
 
 def _asked(message: int, family: int, flags: int) -> socket.socket:
@@ -53,7 +53,8 @@ def _asked(message: int, family: int, flags: int) -> socket.socket:
     return line
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The messages of an answer: the type of each, and what follows its header."""
     at = 0
     while at < len(data):
         length, kind, *_ = HEADER.unpack_from(data, at)
@@ -61,7 +62,8 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += length + 3 & ~3
 
 
-def _attribute(body: bytes, wanted: int) -> bytes:
+def attribute(body: bytes, wanted: int) -> bytes:
+    """An attribute's value, by its type. Raises OSError where there is none."""
     at = NFGENMSG.size
     while at < len(body):
         length, kind = ATTRIBUTE.unpack_from(body, at)

@@ -45,6 +45,12 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("explore", "--budget", "soon"),
         ("explore", "--preemptions", "-1"),
         ("explore", "--nodes", "9"),
+        ("explore", "--backend", "ebtables"),
+        ("explore", "--boot", "--script", "/bin/sh"),
+        ("explore", "--prepare", "/nowhere"),
+        ("replay", "k1 s*", "--prepare", "/etc/hostname"),
+        ("kubelets", "--draw", "/nowhere"),
+        ("remedies", "/nowhere"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_no_traceback(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import LabConfig, load
+from chainrace.config import LabConfig, NodeConfig, load
 from chainrace.errors import UsageError
 from chainrace.paths import REPOSITORY
 
@@ -15,9 +15,16 @@ def test_the_projects_own_file_says_the_defaults() -> None:
     assert load(REPOSITORY / "lab.toml") == LabConfig()
 
 
+def test_a_backend_given_goes_before_the_files(tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text("[node]\nbackend = 'nft'\ncpus = 1\n")
+    assert load(file, backend="legacy").node == NodeConfig(backend="legacy", cpus=1)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[node]\nbackend = 'ebtables'", "node.backend"),
         ("[node]\nmemory_mib = 12", "node.memory_mib"),
         ("[node]\ncpus = 'two'", "node.cpus"),
         ("[kubelet]\nversion = 'latest'", "kubelet.version"),

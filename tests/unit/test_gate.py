@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from chainrace.gate import monitor, process, rules, words
+from chainrace.gate import journal, monitor, nftables, process, rules, words
 
 
 def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
@@ -40,6 +40,28 @@ def test_kubelets_words_are_understood() -> None:
     failed = words.FAILED.search("W1121 Failed to initialize IPv4 iptables rules; some")
     assert failed
     assert failed[1] == "IPv4"
+
+
+def test_the_pid_in_a_line_of_klog_is_read() -> None:
+    line = "I1121 06:31:22.123456    1085 kubelet.go:1802] Starting kubelet main sync loop."
+    found = journal.HEADER.match(line)
+    assert found
+    assert found[1] == "1085"
+
+
+def test_the_kernels_answer_on_tables_is_read() -> None:
+    def message(kind: int, body: bytes) -> bytes:
+        return nftables.HEADER.pack(nftables.HEADER.size + len(body), kind, 0, 1, 0) + body
+
+    name = nftables.ATTRIBUTE.pack(4 + 7, nftables.NFTA_TABLE_NAME) + b"mangle\0\0"
+    flags = nftables.ATTRIBUTE.pack(8, 2) + b"\0\0\0\0"
+    answer = message(nftables.NFT_MSG_GETTABLE, nftables.NFGENMSG.pack(2, 0, 0) + flags + name)
+    ((kind, body), (last, _)) = nftables.messages(answer + message(nftables.NLMSG_DONE, b""))
+    assert kind == nftables.NFT_MSG_GETTABLE
+    assert nftables.attribute(body, nftables.NFTA_TABLE_NAME) == b"mangle\0"
+    assert last == nftables.NLMSG_DONE
+    with pytest.raises(OSError, match="no attribute 9"):
+        nftables.attribute(body, 9)
 
 
 def test_a_process_is_described_by_its_own_words() -> None:

@@ -1,12 +1,16 @@
+import hashlib
+import io
 import os
 import subprocess
+import tarfile
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from chainrace.config import KubeletConfig
 from chainrace.errors import LabError, UsageError
-from chainrace.host import kubelet, libvirt, packages, recipe
+from chainrace.host import debian, kubelet, libvirt, packages, recipe
 from chainrace.host.shell import run
 from chainrace.paths import REPOSITORY, Paths
 
@@ -50,6 +54,42 @@ def test_a_build_that_broke_leaves_nothing_of_the_final_name(tmp_path: Path) -> 
     assert not (tmp_path / "thing").exists()
     assert recipe.build_once(tmp_path / "thing", Path.mkdir)
     assert not list((tmp_path / "thing").iterdir())
+
+
+def archive(folder: Path) -> bytes:
+    (folder / "kubernetes-1.20").mkdir()
+    (folder / "kubernetes-1.20" / "go.mod").write_text("module k8s.io/kubernetes")
+    with tarfile.open(folder / "a.tar.gz", "w:gz") as tar:
+        tar.add(folder / "kubernetes-1.20", "kubernetes-1.20")
+    return (folder / "a.tar.gz").read_bytes()
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(debian, "mirror", lambda: "http://archive.example/debian/")
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(data))
+
+
+def test_a_pinned_source_is_unpacked_without_its_top_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = archive(tmp_path)
+    serve(monkeypatch, data)
+    pin = tmp_path / "source.sha256"
+    pin.write_text(f"{hashlib.sha256(data).hexdigest()}  pool/main/k/a.tar.gz\n")
+    debian.unpack_source(pin, tmp_path / "gopath" / "src")
+    assert (tmp_path / "gopath" / "src" / "go.mod").exists()
+    assert [one.name for one in (tmp_path / "gopath").iterdir()] == ["src"]
+
+
+def test_another_source_than_the_pinned_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(monkeypatch, archive(tmp_path))
+    pin = tmp_path / "source.sha256"
+    pin.write_text(f"{'0' * 64}  pool/main/k/a.tar.gz\n")
+    with pytest.raises(LabError, match="is not the one that is pinned"):
+        debian.unpack_source(pin, tmp_path / "gopath" / "src")
+    assert not list((tmp_path / "gopath" / "src").iterdir())
 
 
 def test_a_program_that_fails_is_told_by_its_last_line(tmp_path: Path) -> None:
