@@ -22,13 +22,18 @@ class RuleSet:
 
 
 def sections(text: str) -> dict[str, str]:
-    """What iptables-save printed, by table. Lines outside a table are its comments."""
+    """What iptables-save printed, by table. Raises ValueError for what is no such text.
+
+    Comments outside a table are left out.
+    """
     found: dict[str, str] = {}
     table = ""
     for line in text.splitlines(keepends=True):
         if line.startswith("*"):  # *filter
             table = line[1:].strip()
             found[table] = ""
+        elif not table and line.strip() and not line.startswith("#"):
+            raise ValueError(f"not an iptables-save text: {line!r} stands outside a table")
         if table:
             found[table] += line
         if line.strip() == "COMMIT":
@@ -42,22 +47,17 @@ def parse(text: str) -> RuleSet:
     Source of the format: iptables/iptables-save.c (`:CHAIN POLICY [packets:bytes]`,
     where a user chain's policy is `-`).
     """
-    table = ""
     entries = set()
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line.startswith("#") or line == "COMMIT":
-            continue
-        if line.startswith("*"):  # *filter
-            table = line[1:]
-        elif not table:
-            raise ValueError(f"not an iptables-save text: {line!r} stands outside a table")
-        elif line.startswith(":"):  # :KUBE-FIREWALL - [0:0]
-            chain, policy, *_ = line[1:].split()
-            if policy == "-":
-                entries.add(f"{table} :{chain}")
-        elif line.startswith("-A "):  # -A INPUT -j KUBE-FIREWALL
-            entries.add(f"{table} {line}")
-        else:
-            raise ValueError(f"not a line of iptables-save: {line!r}")
+    for table, lines in sections(text).items():
+        for line in (raw.strip() for raw in lines.splitlines()[1:]):
+            if not line or line.startswith("#") or line == "COMMIT":
+                continue
+            if line.startswith(":"):  # :KUBE-FIREWALL - [0:0]
+                chain, policy, *_ = line[1:].split()
+                if policy == "-":
+                    entries.add(f"{table} :{chain}")
+            elif line.startswith("-A "):  # -A INPUT -j KUBE-FIREWALL
+                entries.add(f"{table} {line}")
+            else:
+                raise ValueError(f"not a line of iptables-save: {line!r}")
     return RuleSet(frozenset(entries))

@@ -93,17 +93,17 @@ def touches(made: Footprint, family: str) -> bool:
     return any(name.startswith(f"{family}/") for name in made.reads | made.writes)
 
 
-# Actions on a chain, with no rule that has matches of its own.
-WITHOUT_RULE = LISTING | {
-    *("-N", "--new-chain", "-X", "--delete-chain", "-F", "--flush"),
-    *("-P", "--policy", "-Z", "--zero"),
-}
+# What names a rule, whose matches may name what lies elsewhere: a set, a user.
+OF_A_RULE = frozenset(
+    {"-A", "--append", "-I", "--insert", "-D", "--delete", "-R", "--replace", "-C", "--check"}
+)
+WITHOUT_RULE = frozenset(word for words in ACTIONS for word in words) - OF_A_RULE
 
 
 def tables_alone(call: Call) -> bool:
     """Whether what a command does depends on nothing but the tables that it touches.
 
-    A rule's matches may name what lies elsewhere (a set, a user); a restore reads a file.
+    A restore reads a file.
     """
     if not call.program.startswith(("iptables", "ip6tables")):
         return False

@@ -135,9 +135,10 @@ class Terminal:
             self.say(f"{number:3d} of {times} {family}: {', '.join(one.classes)}{lost}")
 
     def word(self, word: str, reason: str, where: str) -> None:
-        """The closing word of an exploration."""
+        """The closing word, and where the evidence lies."""
+        self._console.print()
         self._console.print(
-            f"\n[bold {COLOURS[word]}]{word}[/]: {reason}", highlight=False, soft_wrap=True
+            f"[bold {COLOURS[word]}]{word}[/]: {reason}", highlight=False, soft_wrap=True
         )
         self.say(f"evidence: {where}")
 
@@ -159,15 +160,9 @@ class Terminal:
             table.add_row(*_row(name, arm))
         self._console.print()
         self._console.print(table)
-        self._console.print()
         if verdict.environment:
             self.say(f"{verdict.environment} trials broke and count nowhere")
-        self._console.print(
-            f"[bold {COLOURS[verdict.word]}]{verdict.word}[/]: {verdict.reason}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        self.say(f"evidence: {where}")
+        self.word(verdict.word, verdict.reason, where)
 
 
 def _time_left(progress: ForceProgress) -> str:

@@ -59,10 +59,13 @@ def test_an_original_in_the_fixs_place_would_be_found_harmful(
 @pytest.mark.parametrize(
     "lines",
     [
-        "iptables -F\niptables -X\n",
-        "iptables-save >/run/saved\niptables-restore </run/saved\n",
+        pytest.param("iptables -F\niptables -X\n", id="flush and delete"),
+        pytest.param(
+            "iptables-save >/run/saved\niptables-restore </run/saved\n",
+            id="save and restore",
+            marks=pytest.mark.nightly,
+        ),
     ],
-    ids=["flush and delete", "save and restore"],
 )
 def test_the_reduction_loses_no_end_state(
     lab_node: Node,
