@@ -114,6 +114,7 @@ class FakeAgent:
         self.node = Node(script)
         self.asked: list[str] = []
         self.broken = 0  # so many walks more are refused
+        self.restarts = False  # the script restarts kubelet at its end
         self.endless = False  # the script alone never ends
 
     def ask(self, request: str, *, timeout: float, **words: Any) -> Any:
@@ -155,7 +156,7 @@ class FakeAgent:
                 if node.done(actor)
             },
             "first_family": node.first if node.at["k"] or node.at["x"] else None,
-            "restarts": 0,
+            "restarts": int(self.restarts and node.done("s")),
             "script_code": 0 if node.done("s") else None,
             "reading": 0.0,
         }

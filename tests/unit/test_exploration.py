@@ -222,6 +222,17 @@ def test_a_script_that_kubelets_start_waits_for_has_one_order(tmp_path: Path, fa
     assert graph.classes() == {HEALTHY: 1}
 
 
+def test_a_script_that_restarts_kubelet_is_explored_with_a_bound_alone(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMFUL)
+    agent.restarts = True
+    with pytest.raises(LabError, match="restarts kubelet") as caught:
+        explore(tmp_path / "a", HARMFUL, agents=(agent,))
+    assert "--preemptions" in caught.value.remedy
+    _, graph = explore(tmp_path / "b", HARMFUL, Options(preemptions=1), agents=(agent,))
+    assert graph.open == 0
+    assert not graph.complete
+
+
 def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
     agent = FakeAgent(HARMFUL)
     snapshots = FakeSnapshots(agent)
