@@ -28,7 +28,7 @@ def agent(lab_node: Node) -> Iterator[Agent]:
 def arm(lab_node: Node, agent: Agent, lines: str, limit: float = LIMIT) -> dict[str, Any]:
     lab_node.connection.put(f"#!/bin/bash\n{lines}\n".encode(), SCRIPT)
     lab_node.connection.succeed(f"chmod 755 {SCRIPT}")
-    agent.ask("arm", timeout=3 * limit, script=SCRIPT, lazy=["x"], limit=limit)
+    agent.ask("arm", timeout=3 * limit, script=SCRIPT, lazy=["x"], limit=limit, boot=False)
     return walk(agent)
 
 

@@ -3,6 +3,8 @@
 import pytest
 from testinfra.host import Host
 
+from chainrace.config import LabConfig
+from chainrace.gate.backends import SAYS
 from chainrace.node.node import Node
 
 
@@ -22,9 +24,12 @@ def test_the_manifest_names_what_is_installed(host: Host, lab_node: Node) -> Non
     assert sorted(manifest) == sorted(installed)
 
 
-def test_both_backends_are_there_and_nft_is_in_use(host: Host) -> None:
-    assert "nf_tables" in host.check_output("iptables --version")
-    assert "nf_tables" in host.check_output("ip6tables --version")
+def test_both_backends_are_there_and_the_wanted_one_is_in_use(
+    host: Host, config: LabConfig
+) -> None:
+    for program in ("iptables", "ip6tables"):
+        assert SAYS[config.node.backend] in host.check_output(f"{program} --version")
+    assert "nf_tables" in host.check_output("iptables-nft --version")
     assert "legacy" in host.check_output("iptables-legacy --version")
 
 
@@ -32,7 +37,7 @@ def test_iptables_service_is_on_and_ordered_only_after_the_network(host: Host) -
     service = host.service("iptables")
     assert service.is_enabled
     assert service.is_running
-    text = host.file("/etc/systemd/system/iptables.service").content_string
+    text = host.file("/usr/lib/systemd/system/iptables.service").content_string
     assert "After=network.target" in text.splitlines()
     assert "kubelet" not in "".join(line for line in text.splitlines() if not line.startswith("#"))
 

@@ -3,6 +3,8 @@
 import pytest
 from testinfra.host import Host
 
+from chainrace.config import LabConfig
+from chainrace.gate.backends import LEGACY
 from chainrace.gate.rules import plain
 from chainrace.node.node import Node
 
@@ -20,21 +22,26 @@ def saved(host: Host) -> dict[str, list[str]]:
 
 
 def test_the_fixed_script_changes_no_rule(host: Host, lab_node: Node) -> None:
-    before = (
-        host.check_output("nft --stateless list ruleset"),
-        lab_node.agent.ask("generation", timeout=60),
-    )
+    before = everything(host, lab_node)
     host.check_output(f"{FOLDER}/fixed.sh")
-    after = (
+    assert everything(host, lab_node) == before
+
+
+def everything(host: Host, lab_node: Node) -> tuple[object, ...]:
+    """All rules of both backends, and the kernel's count of changes of nft's."""
+    rules = lab_node.agent.ask("rules", timeout=60)
+    return (
         host.check_output("nft --stateless list ruleset"),
+        {family: plain(text) for family, text in rules.items()},
         lab_node.agent.ask("generation", timeout=60),
     )
-    assert after == before
 
 
 def test_the_original_does_change_rules_so_the_check_above_can_fail(
-    host: Host, lab_node: Node
+    host: Host, lab_node: Node, config: LabConfig
 ) -> None:
+    if config.node.backend == LEGACY:
+        pytest.skip("the kernel counts no changes of the legacy backend's tables")
     before = lab_node.agent.ask("generation", timeout=60)
     host.check_output(f"{FOLDER}/original.sh")
     assert lab_node.agent.ask("generation", timeout=60) > before
