@@ -35,7 +35,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class Generation:
-    """One kubelet: its commands by family, the chains in the order in which it makes them."""
+    """One kubelet: its commands by family, the chains in the order in which it makes them.
+
+    `refused` says why it did not come through even a clean start on this node; then there
+    is nothing else.
+    """
 
     version: str
     backend: str
@@ -43,6 +47,7 @@ class Generation:
     steps: dict[str, tuple[str, ...]]
     chains: dict[str, tuple[str, ...]]
     cuts: tuple[Cut, ...]
+    refused: str = ""
 
     @property
     def broken(self) -> tuple[Cut, ...]:
@@ -73,8 +78,15 @@ def compare(
 def _generation(node: Node, config: LabConfig, step: Step) -> Generation:
     replayer = Replayer(node.agent, SCRIPTS_ON_NODE[ORIGINAL], config.limits.trial)
     version = node.host.kubelet.version
+    backend, containerd = config.node.backend, node.identity["containerd"]
     with step(f"kubelet {version}: its clean start"):
-        reference = replayer.reference()
+        try:
+            reference = replayer.reference()
+        except LabError as error:
+            replayer.release()
+            said = node.connection.run("journalctl -u kubelet -o cat | grep '^[EF][0-9]' | tail -1")
+            why = f"{error.what}; {said.stdout.strip()}"
+            return Generation(version, backend, containerd, {}, {}, (), refused=why)
     steps = {family: _steps(reference.view, actor) for actor, family in KUBELETS.items()}
     cuts = []
     for made in range(len(steps["ipv4"]) + 1):
@@ -86,8 +98,8 @@ def _generation(node: Node, config: LabConfig, step: Step) -> Generation:
     replayer.release()
     return Generation(
         version=version,
-        backend=config.node.backend,
-        containerd=node.identity["containerd"],
+        backend=backend,
+        containerd=containerd,
         steps=steps,
         chains={family: _chains(all_of) for family, all_of in steps.items()},
         cuts=tuple(cuts),

@@ -49,6 +49,9 @@ def draw(found: list[Generation]) -> str:
     ]
     rows.append("| --- | --- | --- | --- | --- | --- | --- |")
     for one in found:
+        if one.refused:
+            rows.append(f"| {one.version} | {one.backend} | did not start | | | | |")
+            continue
         counts = f"{len(one.steps['ipv4'])} | {len(one.steps['ipv6'])}"
         failed = _ranges(one, "init_failed")
         lost = _ranges(one, "rules_lost")
@@ -72,6 +75,8 @@ def _ranges(one: Generation, name: str) -> str:
 
 def _part(one: Generation) -> str:
     lines = [f"## {one.version} ({one.backend}; {one.containerd})"]
+    if one.refused:
+        return "\n".join([*lines, f"It did not come through a clean start: {one.refused}", ""])
     for family, chains in one.chains.items():
         lines.append(f"- {family} makes, in this order: {', '.join(chains) or 'nothing'}")
     messages = sorted({_message(cut.cause) for cut in one.cuts if cut.cause})

@@ -39,6 +39,12 @@ def test_a_kubelet_without_the_bug_is_told_so() -> None:
     assert "| none | none | no |" in kubelets.draw([replace(ONE, cuts=(HEALTHY,))])
 
 
+def test_a_kubelet_that_does_not_start_is_told_so() -> None:
+    page = kubelets.draw([replace(ONE, steps={}, chains={}, cuts=(), refused="no containerd 2")])
+    assert "| 1.34.4 | nft | did not start |" in page
+    assert "It did not come through a clean start: no containerd 2" in page
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not readable"):
         kubelets.load(tmp_path)
