@@ -10,11 +10,13 @@ from chainrace.gate.backends import Backend
 from chainrace.paths import REPOSITORY
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a file that people write: no key that nobody reads, no value converted."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class NodeConfig(_Section):
+class NodeConfig(Section):
     """The virtual machine, and what `iptables` means on it. Memory in MiB."""
 
     backend: Backend = "nft"
@@ -22,21 +24,21 @@ class NodeConfig(_Section):
     memory_mib: int = Field(default=1536, ge=768, le=65536)
 
 
-class KubeletConfig(_Section):
+class KubeletConfig(Section):
     """Which kubelet: a version that provision/binaries pins, or a binary by its path."""
 
     version: str = Field(default="1.34.4", pattern=r"^\d+\.\d+\.\d+$")  # 1.34.4
     path: str | None = None
 
 
-class LimitsConfig(_Section):
+class LimitsConfig(Section):
     """Seconds after which the environment counts as broken. Never an outcome."""
 
     boot: int = Field(default=300, ge=10)
     trial: int = Field(default=180, ge=10)
 
 
-class LabConfig(_Section):
+class LabConfig(Section):
     """The whole of lab.toml."""
 
     node: NodeConfig = NodeConfig()

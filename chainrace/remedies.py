@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from chainrace import session
-from chainrace.config import LabConfig
+from chainrace.config import LabConfig, Section
 from chainrace.errors import UsageError
 from chainrace.force.exploration import Options
 from chainrace.force.run import Teller
@@ -18,10 +18,8 @@ from chainrace.race.force import Explored
 from chainrace.report.force import ForceFolder
 
 
-class _About(BaseModel):
+class _About(Section):
     """remedy.toml. `preemptions` bounds an exploration that would not end."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     about: str
     costs: str

@@ -1,12 +1,13 @@
 """docs/kubelets.md, drawn from what `./lab kubelets` found."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from chainrace.errors import UsageError
 from chainrace.files import write_json
-from chainrace.kubelets import Cut, Generation
+from chainrace.kubelets import Generation
 
 NAME = "kubelets.json"
 HEAD = """# kubelet's generations
@@ -26,19 +27,8 @@ def store(folder: Path, found: list[Generation]) -> None:
 def load(folder: Path) -> list[Generation]:
     """Read what `store` wrote. Raises UsageError where there is nothing to read."""
     try:
-        data = json.loads((folder / NAME).read_text())
-        return [
-            Generation(
-                **{
-                    **one,
-                    "cuts": tuple(
-                        Cut(**{**cut, "classes": tuple(cut["classes"])}) for cut in one["cuts"]
-                    ),
-                }
-            )
-            for one in data
-        ]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return TypeAdapter(list[Generation]).validate_json((folder / NAME).read_text())
+    except (OSError, ValueError) as error:
         raise UsageError(f"{folder / NAME} is not readable: {error}", "./lab kubelets") from error
 
 

@@ -53,6 +53,8 @@ Force = Callable[..., tuple[Explored, list[Replayed]]]
 LIMIT = 120.0
 BOOT_SECONDS = 300.0
 HEAD = "#!/bin/sh\n"
+# The outage's own interleaving of the original (docs/outcomes.md).
+OUTAGE = "s1 k7 s* k*"
 
 
 class Shown(Terminal):

@@ -12,17 +12,14 @@ from chainrace.paths import Paths
 from chainrace.race.outcome import HEALTHY, INIT_FAILED
 from chainrace.race.verdict import FIXED
 from chainrace.report.folder import Folder
-from tests.node.fixtures import LIMIT, Replay
+from tests.node.fixtures import LIMIT, OUTAGE, Replay
 
 MESSAGE = (
     "failed to detect iptables version: unable to locate which iptables version kube proxy is using"
 )
-OUTAGE = "s1 k7 s* k*"
 HINT_SAVED = "k3 s1 k2 s* k*"
 # azure-npm waits three minutes for its telemetry before it looks for its chain.
 TELEMETRY_SECONDS = 400
-
-Npm = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +85,7 @@ def test_the_whole_program_ends_the_same_and_is_started_again(host: Host, replay
 
 @pytest.mark.usefixtures("keep_log")
 def test_it_boots_beside_the_fixed_script_in_the_same_order(host: Host, replay: Replay) -> None:
-    assert replay("s1 k7 s* k*", FIXED).outcome.name == HEALTHY
+    assert replay(OUTAGE, FIXED).outcome.name == HEALTHY
     assert boots(host)
 
 

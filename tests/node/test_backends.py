@@ -10,16 +10,14 @@ from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.force.run import script_on
 from chainrace.gate.backends import LEGACY, NFT, OTHER_BACKEND, Backend
+from chainrace.gate.words import CANARY
 from chainrace.node import backend as backends
 from chainrace.node.identity import versions
 from chainrace.node.node import Node
 from chainrace.race.force import HARMLESS
-from chainrace.race.outcome import HEALTHY, HINT_LOST, INIT_FAILED
+from chainrace.race.outcome import HEALTHY, HINT, HINT_LOST, INIT_FAILED
 from chainrace.race.verdict import FIXED
-from tests.node.fixtures import LIMIT, Force, Replay
-
-HINT = "KUBE-IPTABLES-HINT"
-CANARY = "KUBE-KUBELET-CANARY"
+from tests.node.fixtures import LIMIT, OUTAGE, Force, Replay
 
 
 @pytest.fixture(params=[NFT, LEGACY])
@@ -56,10 +54,10 @@ def test_kubelet_follows_the_backend_in_use(
 
 @pytest.mark.usefixtures("backend")
 def test_the_outage_is_there_in_both_and_the_fix_holds(replay: Replay) -> None:
-    broken = replay("s1 k7 s* k*").outcome
+    broken = replay(OUTAGE).outcome
     assert broken.families["ipv4"].classes == (INIT_FAILED, HINT_LOST)
     assert broken.signature
-    assert replay("s1 k7 s* k*", FIXED).outcome.name == HEALTHY
+    assert replay(OUTAGE, FIXED).outcome.name == HEALTHY
 
 
 def test_looking_at_a_legacy_table_makes_it_and_nft_warns(

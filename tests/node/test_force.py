@@ -28,10 +28,9 @@ from chainrace.race.outcome import (
 )
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.report.terminal import Terminal
-from tests.node.fixtures import LIMIT, Bring, Force, Replay
+from tests.node.fixtures import LIMIT, OUTAGE, Bring, Force, Replay
 
-# One of each kind of harm that the original's exploration finds (docs/outcomes.md).
-OUTAGE = "s1 k7 s* k*"
+# The loss that nobody notices, as the original's exploration finds it (docs/outcomes.md).
 SILENT = "k4 s1 k6 s* k*"
 
 

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from chainrace.gate.words import CANARY
 from chainrace.node.node import Node
 from chainrace.race import rules
 from chainrace.race.verdict import FIXED
 from tests.node.fixtures import LIMIT, Replay
 
 WATCH_SECONDS = 150.0
-CANARY = "KUBE-KUBELET-CANARY"
 HEALED, NEVER = "healed", "never"
 
 # What is done to a healthy node's IPv4 rules, and whether the Monitor's next look mends it.
