@@ -235,6 +235,7 @@ class ChanceRun:
             script=script,
             delay=moment,
             limit=limit,
+            azure_npm=True,
         )
         return answer
 

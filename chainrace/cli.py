@@ -33,6 +33,7 @@ from chainrace.race.outcome import HEALTHY
 from chainrace.race.verdict import EXIT_CODES
 from chainrace.report import kubelets as kubelets_report
 from chainrace.report import remedies as remedies_report
+from chainrace.report import rows
 from chainrace.report.folder import Folder
 from chainrace.report.force import ForceFolder
 from chainrace.report.results import ResultsFolder, judge_again
@@ -288,10 +289,10 @@ def kubelets(
         found: list[Generation] = []
         for one in compare(paths, config, versions or pinned(paths), terminal.step):
             found.append(one)
-            kubelets_report.store(folder, found)
+            rows.store(folder, kubelets_report.NAME, found)
     else:
         folder = draw
-    page = kubelets_report.draw(kubelets_report.load(folder))
+    page = kubelets_report.draw(rows.load(folder, kubelets_report.NAME, Generation))
     (paths.root / "docs" / "kubelets.md").write_text(page)
     terminal.say(f"drawn: docs/kubelets.md, from {folder}")
 
@@ -304,23 +305,46 @@ def remedies(
     *,
     backend: BackendName = None,
     budget: Annotated[str | None, typer.Option("--budget", help="Time for each.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", help="Draw docs/remedies.md from a stored run.")
+    ] = None,
     keep: Keep = False,
 ) -> None:
     """Explore remedies by force and compare them; writes docs/remedies.md."""
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
-    options = Options(None if budget is None else seconds(budget))
+    if draw is None:
+        options = Options(None if budget is None else seconds(budget))
+        folder = _explore_remedies(paths, config, folders, options, terminal, keep=keep)
+    else:
+        folder = draw
+    page = remedies_report.draw(rows.load(folder, remedies_report.NAME, comparing.Compared))
+    (paths.root / "docs" / "remedies.md").write_text(page)
+    terminal.say(f"drawn: docs/remedies.md, from {folder}")
+
+
+def _explore_remedies(
+    paths: Paths,
+    config: configuration.LabConfig,
+    folders: list[Path] | None,
+    options: Options,
+    terminal: Terminal,
+    *,
+    keep: bool,
+) -> Path:
+    """Explore remedies; returns the folder that has what came out of each."""
     named = folders or sorted((paths.root / "examples" / "remedies").iterdir())
     chosen = [comparing.load(folder) for folder in named]
-    rows = []
+    kept = Folder(paths.results).path
+    found = []
     with session.node_up(paths, config, terminal.step, keep=keep) as node:
         for one, explored, folder in comparing.compare(
             paths, config, node, chosen, options=options, teller=terminal
         ):
             terminal.explored(explored)
             terminal.word(explored.word, explored.reason, str(folder.relative_to(paths.root)))
-            rows.append(remedies_report.row(one, explored))
-    (paths.root / "docs" / "remedies.md").write_text(remedies_report.draw(rows))
-    terminal.say("written: docs/remedies.md")
+            found.append(one)
+            rows.store(kept, remedies_report.NAME, found)
+    return kept
 
 
 @app.command()

@@ -190,6 +190,7 @@ def _trials(node: Node, config: LabConfig, bare: float, step: Step) -> Iterator[
             started = time.monotonic()
             answer = node.agent.ask(
                 "trial",
+                azure_npm=False,
                 timeout=2 * config.limits.trial,
                 script=SCRIPTS_ON_NODE[ORIGINAL],
                 delay=0.2,

@@ -38,6 +38,23 @@ class Remedy:
     preemptions: int | None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What an exploration showed of a remedy. `harm` is the plainest schedule by class."""
+
+    name: str
+    backend: str
+    about: str
+    costs: str
+    word: str
+    reason: str
+    harm: dict[str, str]
+    states: int
+    orders: int
+    preemptions: int | None
+    commands: int
+
+
 def load(folder: Path) -> Remedy:
     """Read a remedy's folder. Raises UsageError for what is none."""
     try:
@@ -64,7 +81,7 @@ def compare(
     *,
     options: Options,
     teller: Teller,
-) -> Iterator[tuple[Remedy, Explored, Path]]:
+) -> Iterator[tuple[Compared, Explored, Path]]:
     """Explore one after the other; with each comes its results folder. Raises LabError."""
     for remedy in remedies:
         bound = options.preemptions if remedy.preemptions is None else remedy.preemptions
@@ -79,4 +96,23 @@ def compare(
                 folder=folder,
                 teller=teller,
             )
-        yield remedy, explored[remedy.name], folder.path
+        found = explored[remedy.name]
+        yield _compared(remedy, config.node.backend, found), found, folder.path
+
+
+def _compared(remedy: Remedy, backend: str, explored: Explored) -> Compared:
+    return Compared(
+        name=remedy.name,
+        backend=backend,
+        about=remedy.about,
+        costs=remedy.costs,
+        word=explored.word,
+        reason=explored.reason,
+        harm={name: str(one.schedule) for name, one in explored.simplest().items()},
+        states=sum(graph.states for graph in explored.graphs),
+        orders=sum(graph.orders for graph in explored.graphs),
+        preemptions=next(
+            (one.preemptions for one in explored.graphs if one.preemptions is not None), None
+        ),
+        commands=explored.commands,
+    )

@@ -9,14 +9,10 @@ from contextlib import suppress
 
 from chainrace.gate.process import SCRIPT_UNIT
 from chainrace.gate.shell import PROGRAM_SECONDS, NodeError, run
+from chainrace.gate.units import main_pid
 
 FIRE = "/run/chainrace/fire"
 LOOK_SECONDS = 0.01
-
-
-def main_pid(unit: str) -> int:
-    """The process that systemd takes for a unit's own."""
-    return int(run(["systemctl", "show", "-P", "MainPID", unit]).strip())
 
 
 class ArmedScript:

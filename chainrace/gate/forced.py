@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.gate.armed import ArmedScript, main_pid
+from chainrace.gate.armed import ArmedScript
 from chainrace.gate.clean import CleanState
 from chainrace.gate.fanotify import OpenGate, Opening
 from chainrace.gate.journal import Journal
@@ -36,6 +36,7 @@ from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.reading import Reader
 from chainrace.gate.shell import NodeError, run
+from chainrace.gate.units import jobs, main_pid
 
 ACTORS = (*KUBELETS, SCRIPT_ACTOR)
 # How often a fact that comes without an event is looked for: systemd's job list.
@@ -49,16 +50,6 @@ def actor_of(command: Command) -> str | None:
     if command.actor == KUBELET:
         return "x" if command.family == "ipv6" else "k"
     return SCRIPT_ACTOR
-
-
-def _job_of_kubelet() -> str:
-    """The state of systemd's job for kubelet, `waiting` or `running`; empty without one."""
-    for line in run(["systemctl", "list-jobs", "--no-legend"]).splitlines():
-        # 117 kubelet.service start waiting
-        _, unit, _, state = line.split()
-        if unit == KUBELET_UNIT:
-            return state
-    return ""
 
 
 @dataclass
@@ -92,6 +83,7 @@ class Forced:
         self._service_idle = False
         self._kubelet_pid: int | None = None
         self._restarts = 0
+        self._replaced_at = 0.0  # when the kubelet before this one ended
         self._before_kubelet = 0  # commands released before this kubelet's start
         if boot:
             clean.as_at_boot()
@@ -245,19 +237,27 @@ class Forced:
         if ended.pid in self.held:
             killed = self.held.pop(ended.pid)
             self._gate.allow(killed.opening)
-            if killed.command.actor != KUBELET or not _job_of_kubelet():
+            with_kubelet = killed.command.actor == KUBELET and (
+                killed.command.started < self._replaced_at or self._replaced()
+            )
+            if not with_kubelet:
                 self._disturbed = f"{killed.command.program} was ended while it was held"
         if self._script is not None and ended.pid == self._script.pid:
             self._script.ended, self._script.code = ended.time, ended.code
         if ended.pid == self._kubelet_pid:
-            if _job_of_kubelet():
+            if self._replaced():
                 # The script restarts it: what follows is another kubelet's.
                 self._kubelet_pid = None
+                self._replaced_at = ended.time
                 self._restarts += 1
                 self._before_kubelet = len(self.commands)
                 self._journal.forget(ended.pid)
             else:
                 self._disturbed = f"kubelet ended with {ended.code} in the middle"
+
+    def _replaced(self) -> bool:
+        """Whether kubelet is being restarted, or has been: its end may be heard of late."""
+        return KUBELET_UNIT in jobs() or main_pid(KUBELET_UNIT) not in (0, self._kubelet_pid)
 
     def _release(self, waiting: Held) -> None:
         command = waiting.command
@@ -325,7 +325,7 @@ class Forced:
 
     def _kubelet_missing(self) -> str:
         if self._kubelet_pid is None:
-            if _job_of_kubelet() == "waiting":
+            if jobs().get(KUBELET_UNIT) == "waiting":
                 # Behind the script's unit or the service: not before that has gone on.
                 return "" if self._waiting(SCRIPT_ACTOR) else "kubelet's start waits for a unit"
             self._kubelet_pid = main_pid(KUBELET_UNIT) or None
@@ -366,6 +366,5 @@ class Forced:
         if self._script.ended is None:
             return "the script has not ended and runs no iptables process"
         if not self._service_idle:
-            jobs = run(["systemctl", "list-jobs", "--no-legend"])
-            self._service_idle = not any(unit in jobs for unit in SERVICE_UNITS)
+            self._service_idle = not jobs().keys() & SERVICE_UNITS
         return "" if self._service_idle else "the service's job has not ended"

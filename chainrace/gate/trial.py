@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from chainrace.gate import rules
-from chainrace.gate.armed import ArmedScript, main_pid
+from chainrace.gate import npm, rules
+from chainrace.gate.armed import ArmedScript
 from chainrace.gate.clean import CleanState
 from chainrace.gate.fanotify import OpenGate
 from chainrace.gate.journal import Journal
@@ -22,6 +22,7 @@ from chainrace.gate.process import KUBELET, KUBELET_UNIT, OTHER, PROGRAMS, Comma
 from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.shell import NodeError, run
+from chainrace.gate.units import main_pid
 
 
 @dataclass
@@ -142,17 +143,20 @@ class _Trial:
         return ""
 
 
-def run_trial(clean: CleanState, script: str | None, delay: float, limit: float) -> Any:
+def run_trial(
+    clean: CleanState, script: str | None, delay: float, limit: float, *, azure_npm: bool
+) -> Any:
     """Restore the clean state, race once, take the rules, stop kubelet.
 
     `script` is a path on the node, or None for a clean start (the reference);
     `delay` seconds after kubelet's first iptables process it is fired; `limit`
-    seconds make the environment broken. Returns plain data for JSON; what was seen
+    seconds make the environment broken. With `azure_npm` its first step is tried on what
+    is left, after that has been read. Returns plain data for JSON; what was seen
     is in it even when `error` says that the environment broke.
     """
     begun = time.monotonic()
     trial = _Trial(script, delay, limit)
-    answer: dict[str, Any] = {"error": None, "before": {}, "after": {}}
+    answer: dict[str, Any] = {"error": None, "before": {}, "after": {}, "azure_npm": None}
     try:
         clean.restore()
         answer["before"] = clean.rules
@@ -161,10 +165,12 @@ def run_trial(clean: CleanState, script: str | None, delay: float, limit: float)
         trial.run()
         answer["after"] = rules.read()
         taken = time.monotonic()
+        answer["azure_npm"] = npm.start() if azure_npm else None
         answer["phases"] = {
             "restore": restored - begun,
             "race": (trial.watch.settled or taken) - restored,
             "rules": taken - (trial.watch.settled or taken),
+            "azure_npm": time.monotonic() - taken,
         }
     except (NodeError, OSError) as error:
         answer["error"] = str(error)

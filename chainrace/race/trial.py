@@ -72,6 +72,7 @@ class Seen:
     settled: float
     first_step: float  # seconds after `systemctl start kubelet`
     phases: Mapping[str, float]
+    azure_npm: bool | None  # whether it started on what was left; None where it was not tried
 
     @property
     def ending(self) -> Ending:
@@ -108,4 +109,5 @@ def from_answer(answer: Mapping[str, Any]) -> Seen:
         settled=watch["settled"] - origin,
         first_step=origin - watch["started"],
         phases=answer["phases"],
+        azure_npm=None if answer["azure_npm"] is None else answer["azure_npm"]["code"] == 0,
     )

@@ -32,6 +32,7 @@ class Judged:
     signature: bool
     hit: bool  # its interleaving was one in which the outage can happen
     sampled: bool  # drawn from the window; the search's own trials are biased
+    azure_npm: bool | None = None  # whether it started afterwards, where that was tried
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Arm:
     rate: Rate  # of failures: anything but health
     clean_bound: float  # one-sided 95 % upper bound on any failure
     hits: int
+    azure_npm_tried: int
+    azure_npm_failed: int  # it did not start on what the trial left: the outage itself
 
     @property
     def trials(self) -> int:
@@ -74,6 +77,8 @@ def _arm(trials: Iterable[Judged]) -> Arm:
         rate=statistics.rate(failed, len(mine)),
         clean_bound=statistics.upper_bound(failed, len(mine)),
         hits=sum(one.hit for one in mine),
+        azure_npm_tried=sum(one.azure_npm is not None for one in mine),
+        azure_npm_failed=sum(one.azure_npm is False for one in mine),
     )
 
 

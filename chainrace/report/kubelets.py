@@ -1,12 +1,5 @@
 """docs/kubelets.md, drawn from what `./lab kubelets` found."""
 
-from dataclasses import asdict
-from pathlib import Path
-
-from pydantic import TypeAdapter
-
-from chainrace.errors import UsageError
-from chainrace.files import write_json
 from chainrace.kubelets import Generation
 
 NAME = "kubelets.json"
@@ -17,19 +10,6 @@ cut for each number n of kubelet's IPv4 steps: `s1 kn s* k*`, the original scrip
 kubelet begins and restarts iptables.service after n of its steps.
 
 """
-
-
-def store(folder: Path, found: list[Generation]) -> None:
-    """Write all that was found so far, whole or not at all."""
-    write_json(folder / NAME, [asdict(one) for one in found])
-
-
-def load(folder: Path) -> list[Generation]:
-    """Read what `store` wrote. Raises UsageError where there is nothing to read."""
-    try:
-        return TypeAdapter(list[Generation]).validate_json((folder / NAME).read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / NAME} is not readable: {error}", "./lab kubelets") from error
 
 
 def draw(found: list[Generation]) -> str:

@@ -1,41 +1,38 @@
-"""docs/remedies.md, drawn from the explorations of `./lab remedies`."""
+"""docs/remedies.md, drawn from what `./lab remedies` found."""
 
-from chainrace.race.force import HARMFUL, HARMLESS, Explored
-from chainrace.remedies import Remedy
+from chainrace.race.force import HARMFUL, HARMLESS
+from chainrace.remedies import Compared
 
+NAME = "remedies.json"
 HEAD = """# Remedies compared
 
-Written by `./lab remedies`: every folder of examples/remedies, explored by force in both
-families. *Safe* is a statement about all orders of processes; where an exploration was bounded,
-it says by how many preemptions. Harm is named by the plainest schedule that three replays
-confirmed.
+Drawn by `./lab remedies` from a run of it: every folder of examples/remedies, explored by force in
+both families; `./lab remedies --draw FOLDER` draws it again. *Safe* is a statement about all orders
+of processes; where an exploration was bounded, it says by how many preemptions. Harm is named by
+the plainest schedule, which three replays confirmed. *Alone* is how many iptables processes the
+script and the service run when nothing disturbs them.
 
-| remedy | what it is | safe | covered | processes | what it costs |
-| --- | --- | --- | --- | --- | --- |
+| remedy | backend | what it is | safe | covered | alone | what it costs |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 
-def row(remedy: Remedy, explored: Explored) -> str:
-    """A remedy's line of the table."""
-    simplest = explored.simplest()
-    harm = "; ".join(f"{name}: `{one.schedule}`" for name, one in simplest.items())
+def draw(found: list[Compared]) -> str:
+    """The page, as Markdown."""
+    return HEAD + "\n".join(_row(one) for one in found) + "\n"
+
+
+def _row(one: Compared) -> str:
+    harm = "; ".join(f"{name}: `{schedule}`" for name, schedule in one.harm.items())
     safe = {HARMFUL: f"**no** ({harm})", HARMLESS: "yes"}.get(
-        explored.word, f"no harm seen: {explored.reason}"
+        one.word, f"no harm seen: {one.reason}"
     )
-    states = sum(graph.states for graph in explored.graphs)
-    orders = sum(graph.orders for graph in explored.graphs)
-    bound = next((g.preemptions for g in explored.graphs if g.preemptions is not None), None)
-    covered = f"{states} states" + (
-        f", up to {bound} preemption{'s' * (bound != 1)}"
-        if bound is not None
-        else f", {orders:.3g} orders"
+    covered = f"{one.states} states" + (
+        f", {one.orders:.3g} orders"
+        if one.preemptions is None
+        else f", up to {one.preemptions} preemption{'s' * (one.preemptions != 1)}"
     )
     return (
-        f"| {remedy.name} | {remedy.about} | {safe} | {covered} | {explored.commands} "
-        f"| {remedy.costs} |"
+        f"| {one.name} | {one.backend} | {one.about} | {safe} | {covered} | {one.commands} "
+        f"| {one.costs} |"
     )
-
-
-def draw(rows: list[str]) -> str:
-    """The page, as Markdown."""
-    return HEAD + "\n".join(rows) + "\n"

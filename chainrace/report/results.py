@@ -48,9 +48,17 @@ class Record:
     script_code: int | None
     seconds: dict[str, float]
     error: str | None
+    azure_npm: bool | None = None  # whether it started afterwards; None: not tried
 
     def judged(self) -> Judged:
-        return Judged(self.script, self.outcome, self.signature, self.hit, self.phase == SAMPLE)
+        return Judged(
+            self.script,
+            self.outcome,
+            self.signature,
+            self.hit,
+            self.phase == SAMPLE,
+            self.azure_npm,
+        )
 
 
 def record_of(
@@ -69,6 +77,7 @@ def record_of(
         script_code=seen.script_code,
         seconds={"first_step": seen.first_step, **seen.phases},
         error=None,
+        azure_npm=seen.azure_npm,
     )
 
 
@@ -140,6 +149,7 @@ def arm_json(arm: Arm) -> dict[str, Any]:
         "rate_high": arm.rate.high,
         "any_failure_upper_bound": arm.clean_bound,
         "window_hits": arm.hits,
+        "azure_npm": {"tried": arm.azure_npm_tried, "failed": arm.azure_npm_failed},
     }
 
 
@@ -149,6 +159,8 @@ def write_evidence(folder: Path, answer: dict[str, Any], seen: Seen | None, cons
     for when in ("before", "after"):
         for family, text in answer[when].items():
             folder.joinpath(f"rules-{when}.{family}").write_text(text)
+    if answer["azure_npm"] is not None:
+        folder.joinpath("azure-npm.log").write_text(answer["azure_npm"]["log"])
     folder.joinpath("console.log").write_text(console)
     write_json(folder / "watch.json", answer["watch"])
     if seen is not None:

@@ -152,6 +152,7 @@ class Terminal:
             "failed",
             "95 % bounds",
             "so below",
+            "azure-npm down",
         ):
             table.add_column(
                 heading, justify="left" if heading in ("script", "outcomes") else "right"
@@ -203,4 +204,5 @@ def _row(name: str, arm: Arm) -> tuple[str, ...]:
         f"{arm.rate.value:.0%}",
         f"{arm.rate.low:.1%} to {arm.rate.high:.1%}",
         bound,
+        f"{arm.azure_npm_failed} of {arm.azure_npm_tried}" if arm.azure_npm_tried else "",
     )

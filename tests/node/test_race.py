@@ -77,6 +77,7 @@ def break_kubelet(lab_node: Node, race: Race) -> dict[str, Any]:
             script=SCRIPTS_ON_NODE[ORIGINAL],
             delay=(low + high) / 2,
             limit=180,
+            azure_npm=False,
         )
         assert answer["error"] is None
         if answer["watch"]["words"]["ipv4"] == "failed":

@@ -52,6 +52,7 @@ def seen(clean_rules: dict[str, str], reference_rules: dict[str, str]) -> Callab
             settled=3.0,
             first_step=2.0,
             phases={"restore": 1.0, "race": 5.0, "rules": 0.3},
+            azure_npm=True,
         )
 
     return build

@@ -74,14 +74,16 @@ def answers(
         "before": clean_rules,
         "after": reference_rules,
         "phases": phases,
+        "azure_npm": {"code": 0, "log": ""},
         "watch": watch("initialised", []),
     }
     failed = {
         **healthy,
         "after": clean_rules,
+        "azure_npm": {"code": 1, "log": "failed to start with err"},
         "watch": watch("failed", sample("kubelet-failed.log").splitlines()),
     }
-    broken = {**healthy, "error": "kubelet ended with 255", "after": {}}
+    broken = {**healthy, "error": "kubelet ended with 255", "after": {}, "azure_npm": None}
     return {"healthy": healthy, "failed": failed, "broken": broken}
 
 
@@ -113,7 +115,9 @@ def test_both_scripts_run_equally_often_at_the_same_moments(
     for first, second in zip(sampled[::2], sampled[1::2], strict=True):
         assert first.moment == second.moment
         assert {first.script, second.script} == {"original", "fixed"}
-    assert decide(record.judged() for record in run.records).word == CONFIRMED
+    verdict = decide(record.judged() for record in run.records)
+    assert verdict.word == CONFIRMED
+    assert (verdict.original.azure_npm_failed, verdict.fixed.azure_npm_failed) == (6, 0)
 
 
 def test_a_broken_environment_is_tried_again_recorded_and_not_counted(

@@ -5,7 +5,7 @@ import pytest
 
 from chainrace.errors import UsageError
 from chainrace.kubelets import Cut, Generation
-from chainrace.report import kubelets
+from chainrace.report import kubelets, rows
 
 CAUSE = "E1121 07:06:55.9 1681 kubelet_network_linux.go:92] Chain 'KUBE-FIREWALL' does not exist"
 HEALTHY = Cut("s* k*", ("healthy",), "", signature=False, missing=())
@@ -21,8 +21,8 @@ ONE = Generation(
 
 
 def test_what_was_stored_is_read_again(tmp_path: Path) -> None:
-    kubelets.store(tmp_path, [ONE])
-    (found,) = kubelets.load(tmp_path)
+    rows.store(tmp_path, kubelets.NAME, [ONE])
+    (found,) = rows.load(tmp_path, kubelets.NAME, Generation)
     assert kubelets.draw([found]) == kubelets.draw([ONE])
     assert found.broken[0].schedule == FAILED.schedule
 
@@ -47,4 +47,4 @@ def test_a_kubelet_that_does_not_start_is_told_so() -> None:
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not readable"):
-        kubelets.load(tmp_path)
+        rows.load(tmp_path, kubelets.NAME, Generation)

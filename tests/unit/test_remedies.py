@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chainrace.errors import UsageError
 from chainrace.paths import REPOSITORY
-from chainrace.remedies import load
+from chainrace.remedies import Compared, load
 from chainrace.report import remedies
 
 FOLDER = REPOSITORY / "examples" / "remedies"
@@ -24,5 +25,23 @@ def test_a_folder_with_a_wrong_key_is_told_so(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_the_page_has_a_line_for_each() -> None:
-    assert remedies.draw(["| a |", "| b |"]).endswith("| --- |\n| a |\n| b |\n")
+FIX = Compared(
+    name="fix",
+    backend="nft",
+    about="no restart",
+    costs="nothing",
+    word="harmless",
+    reason="",
+    harm={},
+    states=45,
+    orders=133,
+    preemptions=None,
+    commands=2,
+)
+BAD = replace(FIX, name="bad", word="harmful", harm={"init_failed": "s1 k7 s* k*"}, preemptions=1)
+
+
+def test_the_page_says_of_each_whether_it_is_safe_and_what_that_covers() -> None:
+    fix, bad = remedies.draw([FIX, BAD]).splitlines()[-2:]
+    assert fix == "| fix | nft | no restart | yes | 45 states, 133 orders | 2 | nothing |"
+    assert "| **no** (init_failed: `s1 k7 s* k*`) | 45 states, up to 1 preemption |" in bad

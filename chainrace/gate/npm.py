@@ -1,0 +1,28 @@
+"""azure-npm's own first step, on the rules as they are."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import Any
+
+from chainrace.gate.shell import PROGRAM_SECONDS, NodeError
+
+# provision/binaries/azure-npm: the call that azure-npm makes first, dataplane.NewDataPlane.
+PROBE = "azure-npm-probe"
+
+
+def start() -> dict[str, Any] | None:
+    """Whether azure-npm starts: its exit code and its words; None where the node has none.
+
+    It makes its chains where it does. Raises NodeError when it does not end.
+    """
+    if shutil.which(PROBE) is None:
+        return None
+    try:
+        done = subprocess.run(
+            [PROBE], capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NodeError(f"{PROBE}: {error}") from error
+    return {"code": done.returncode, "log": done.stdout + done.stderr}
