@@ -1,13 +1,21 @@
 """lab.toml, typed: what the lab builds and races."""
 
+import re
 import tomllib
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from chainrace.errors import UsageError
 from chainrace.gate.backends import Backend
 from chainrace.paths import REPOSITORY
+from chainrace.race.conclusion import CHANCE, FORCE, Evidence
+
+# 1.34.4
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+# 90s, 5m, 1h30m
+DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 class Section(BaseModel):
@@ -27,7 +35,7 @@ class NodeConfig(Section):
 class KubeletConfig(Section):
     """Which kubelet: a version that provision/binaries pins, or a binary by its path."""
 
-    version: str = Field(default="1.34.4", pattern=r"^\d+\.\d+\.\d+$")  # 1.34.4
+    version: str = Field(default="1.34.4", pattern=rf"^{VERSION.pattern}$")
     path: str | None = None
 
 
@@ -38,23 +46,85 @@ class LimitsConfig(Section):
     trial: int = Field(default=180, ge=10)
 
 
+def seconds(text: str) -> float:
+    """Read a duration: `90s`, `5m`, `1h`, `1h30m`. Raises ValueError for anything else."""
+    found = DURATION.fullmatch(text)
+    if not text or not found:
+        raise ValueError(f"{text!r} is no duration: write it like 90s, 5m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in found.groups())
+    total = 3600 * hours + 60 * minutes + rest
+    if total == 0:
+        raise ValueError(f"{text!r} is no time at all: write it like 90s, 5m or 1h30m")
+    return float(total)
+
+
+def _duration(text: str) -> str:
+    seconds(text)
+    return text
+
+
+def _once(names: list[Evidence]) -> list[Evidence]:
+    if not names or len(set(names)) != len(names):
+        raise ValueError("name each kind of evidence once, and at least one")
+    return names
+
+
+class Scenario(Section):
+    """One thing to show. What it does not name is as in the other parts of lab.toml.
+
+    `kubelet` is a version or a file, `script` a file that stands in the fix's place; files
+    are relative to lab.toml.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")  # outage-1.36
+    backend: Backend | None = None
+    kubelet: str | None = None
+    script: str | None = None
+    evidence: Annotated[list[Evidence], AfterValidator(_once)] = [FORCE, CHANCE]
+    budget: Annotated[str, AfterValidator(_duration)] | None = None
+
+
+def _named_apart(scenarios: list[Scenario]) -> list[Scenario]:
+    names = [one.name for one in scenarios]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two scenarios are called {name}")
+    if not scenarios:
+        raise ValueError("there is no scenario at all")
+    return scenarios
+
+
+OUTAGE = Scenario(name="outage")
+
+
 class LabConfig(Section):
     """The whole of lab.toml."""
 
     node: NodeConfig = NodeConfig()
     kubelet: KubeletConfig = KubeletConfig()
     limits: LimitsConfig = LimitsConfig()
+    scenario: Annotated[list[Scenario], AfterValidator(_named_apart)] = [OUTAGE]
 
 
 def load(path: Path = REPOSITORY / "lab.toml", *, backend: Backend | None = None) -> LabConfig:
     """Read lab.toml; without the file, the outage's defaults. `backend` goes before its.
 
-    Raises UsageError with the file and the key for whatever is not allowed in it.
+    Raises UsageError with file, line, key and what is allowed for whatever is wrong in it.
     """
     config = _read(path)
-    if backend is None:
-        return config
+    return config if backend is None else with_backend(config, backend)
+
+
+def with_backend(config: LabConfig, backend: Backend) -> LabConfig:
+    """The same with another backend in use."""
     return config.model_copy(update={"node": config.node.model_copy(update={"backend": backend})})
+
+
+def with_kubelet(config: LabConfig, kubelet: str) -> LabConfig:
+    """The same with another kubelet: a version, or a file (relative to the project)."""
+    key = "version" if VERSION.fullmatch(kubelet) else "path"
+    chosen = KubeletConfig.model_validate({key: kubelet})
+    return config.model_copy(update={"kubelet": chosen})
 
 
 def _read(path: Path) -> LabConfig:
@@ -72,8 +142,52 @@ def _read(path: Path) -> LabConfig:
         raise UsageError(f"{path} is not TOML: {error}", "mend that line") from error
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        keys = first["loc"]
+        line = line_of(text, keys)
+        where = f"{path}:{line}" if line else str(path)
         raise UsageError(
-            f"{path}: {key}: {first['msg']} (it says {first['input']!r})",
-            "see the comments in the project's own lab.toml for what is allowed",
+            f"{where}: {'.'.join(str(key) for key in keys)}: {first['msg']} "
+            f"(it says {first['input']!r})",
+            _allowed(keys, first["type"]),
         ) from error
+
+
+def line_of(text: str, keys: tuple[str | int, ...]) -> int | None:
+    """The line of a TOML text that sets a key: ("scenario", 1, "backend"), counted from 1.
+
+    Where the key stands in a form that is not looked for (inline tables), None.
+    """
+    section, *rest = keys
+    wanted = 1 + next((key for key in rest if isinstance(key, int)), 0)
+    name = next((key for key in rest if isinstance(key, str)), None)
+    seen, inside = 0, False
+    for at, line in enumerate(text.splitlines(), start=1):
+        # a header, as [[scenario]] is one
+        if header := re.fullmatch(r"\s*\[+\s*([\w-]+)\s*\]+\s*(?:#.*)?", line):
+            seen += header[1] == section
+            inside = header[1] == section and seen == wanted
+            if inside and name is None:
+                return at
+        # a line like backend = "nft"
+        elif re.match(rf"\s*{re.escape(str(name or section))}\s*=", line) and (
+            inside or name is None
+        ):
+            return at
+    return None
+
+
+MODELS: dict[str, type[Section]] = {
+    "node": NodeConfig,
+    "kubelet": KubeletConfig,
+    "limits": LimitsConfig,
+    "scenario": Scenario,
+}
+
+
+def _allowed(keys: tuple[str | int, ...], kind: str) -> str:
+    """What could stand there instead."""
+    if kind != "extra_forbidden":
+        return "docs/lab.toml.md says what is allowed"
+    model = MODELS.get(str(keys[0])) if keys[1:] else LabConfig
+    names: list[Any] = list(model.model_fields) if model else []
+    return f"the keys there are {', '.join(names)}"

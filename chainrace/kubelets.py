@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.config import LabConfig
+from chainrace.config import LabConfig, with_kubelet
 from chainrace.errors import LabError
 from chainrace.force.replay import Replayer
 from chainrace.force.views import View, calls_of
@@ -68,9 +68,7 @@ def compare(
     if Machine(paths).is_up():
         raise LabError("a node is up, with one kubelet", "vagrant destroy -f")
     for version in versions:
-        chosen = config.model_copy(
-            update={"kubelet": config.kubelet.model_copy(update={"version": version, "path": None})}
-        )
+        chosen = with_kubelet(config, version)
         with session.node_up(paths, chosen, step, keep=False) as node:
             yield _generation(node, chosen, step)
 

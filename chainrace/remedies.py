@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from chainrace import session
+from chainrace import exploring
 from chainrace.config import LabConfig, Section
 from chainrace.errors import UsageError
 from chainrace.force.exploration import Options
@@ -86,8 +86,8 @@ def compare(
     for remedy in remedies:
         bound = options.preemptions if remedy.preemptions is None else remedy.preemptions
         folder = ForceFolder(paths.results)
-        with session.scripts([node], remedy.script, remedy.prepare, boot=False) as scripts:
-            explored = session.explore(
+        with exploring.scripts([node], remedy.script, remedy.prepare, boot=False) as scripts:
+            explored = exploring.explore(
                 paths,
                 config,
                 [node],

@@ -34,12 +34,12 @@ def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:
     if config.path is not None:
         own = paths.root / config.path
         if not own.is_file():
-            raise UsageError(f"kubelet.path: {own} is no file", "name a kubelet binary in lab.toml")
+            raise UsageError(f"kubelet: {own} is no file", "name a kubelet's binary, or a version")
         return Kubelet(own, _version_of(own))
     folder = _pins(paths) / config.version
     if not folder.is_dir():
         raise UsageError(
-            f"kubelet.version: {config.version} is not pinned under {folder.parent}",
+            f"kubelet: {config.version} is not pinned under {folder.parent}",
             f"use one of: {', '.join(pinned(paths))}",
         )
     name = recipe.digest(folder, config.version)

@@ -1,7 +1,8 @@
 """What an exploration by force shows: end states, findings, and the verdict on a script."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
 from chainrace.gate.words import CANARY
 from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name
@@ -14,11 +15,12 @@ from chainrace.race.verdict import (
     INCONCLUSIVE,
     ORIGINAL,
     REFUTED,
-    Verdict,
 )
 
 LOOKED_FOR = f"mangle :{CANARY}"
-HARMLESS, HARMFUL, UNFINISHED = "harmless", "harmful", "unfinished"
+HARMLESS: Literal["harmless"] = "harmless"
+HARMFUL: Literal["harmful"] = "harmful"
+UNFINISHED: Literal["unfinished"] = "unfinished"
 EXIT_OF = {**EXIT_CODES, HARMLESS: 0, HARMFUL: 1, UNFINISHED: 3}
 
 
@@ -187,25 +189,6 @@ def conclusion(explored: Mapping[str, Explored]) -> tuple[str, str]:
         (one,) = explored.values()
         return one.word, one.reason
     return UNFINISHED, "not every script was explored"
-
-
-def with_force(verdict: Verdict, fixed: tuple[str, str]) -> Verdict:
-    """A verdict by chance, and what force said of the fixed script: its word and reason.
-
-    Chance proves a bug, force a fix: confirmed needs both.
-    """
-    word, reason = fixed
-    if word == HARMFUL:
-        return replace(verdict, word=REFUTED, reason=f"the fixed script, by force: {reason}")
-    if verdict.word != CONFIRMED:
-        return verdict
-    if word == UNFINISHED:
-        return replace(
-            verdict,
-            word=INCONCLUSIVE,
-            reason=f"{verdict.reason}; the fixed script, by force: {reason}",
-        )
-    return replace(verdict, reason=f"{verdict.reason}; by force: {reason}")
 
 
 def decide(original: Explored, fixed: Explored) -> tuple[str, str]:

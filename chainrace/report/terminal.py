@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from chainrace.force.replay import Replayed
 from chainrace.race.force import Explored, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
 from chainrace.report.sidebyside import side_by_side
+from chainrace.scenario import Chosen
 
 LOG_WIDTH = 120
 COLOURS = {
@@ -142,8 +143,18 @@ class Terminal:
         )
         self.say(f"evidence: {where}")
 
-    def verdict(self, verdict: Verdict, where: str) -> None:
-        """The closing table and the word."""
+    def scenarios(self, chosen: Sequence[Chosen]) -> None:
+        """What would run, a line each."""
+        table = Table(box=None, pad_edge=False)
+        for heading in ("scenario", "kubelet", "backend", "script", "evidence"):
+            table.add_column(heading)
+        for one in chosen:
+            backend = one.config.node.backend
+            table.add_row(one.name, one.kubelet, backend, one.label, ", ".join(one.evidence))
+        self._console.print(table)
+
+    def verdict(self, verdict: Verdict, lines: Mapping[str, str], where: str) -> None:
+        """The closing table of the trials, a line on each part of the system, the word."""
         table = Table(box=None, pad_edge=False)
         for heading in (
             "script",
@@ -160,7 +171,11 @@ class Terminal:
         for name, arm in ((ORIGINAL, verdict.original), (FIXED, verdict.fixed)):
             table.add_row(*_row(name, arm))
         self._console.print()
-        self._console.print(table)
+        if verdict.original.trials or verdict.fixed.trials:
+            self._console.print(table)
+            self._console.print()
+        for part, line in lines.items():
+            self.say(f"{part}: {line}")
         if verdict.environment:
             self.say(f"{verdict.environment} trials broke and count nowhere")
         self.word(verdict.word, verdict.reason, where)

@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,11 @@ from _pytest.capture import CaptureManager
 from testinfra.host import Host as TestinfraHost
 
 from chainrace import config as configuration
+from chainrace import reboot as rebooting
 from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
+from chainrace.evidence import Evidence
 from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun, Script, bring_script
@@ -27,7 +29,8 @@ from chainrace.paths import Paths
 from chainrace.race import schedule
 from chainrace.race.force import Explored
 from chainrace.race.verdict import ORIGINAL, Verdict
-from chainrace.report.results import Record, ResultsFolder, read_trials
+from chainrace.report.records import Record, read_trials
+from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 
 
@@ -130,20 +133,12 @@ def host(lab_node: Node, paths: Paths) -> TestinfraHost:
 def racer(lab_node: Node, paths: Paths, config: LabConfig, terminal: Terminal) -> Racer:
     """Runs a race on the node; `scripts` may put other scripts into the two arms."""
 
-    def run(pairs: int, **scripts: Any) -> Race:
+    def run(pairs: int, scripts: Mapping[str, str] = SCRIPTS_ON_NODE) -> Race:
         folder = ResultsFolder(paths.results)
-
-        verdict = session.race(
-            paths,
-            config,
-            lab_node,
-            folder,
-            pairs=pairs,
-            budget=None,
-            tell=terminal.trial,
-            **scripts,
-        )
-        return Race(verdict, read_trials(folder.path), folder.path)
+        evidence = Evidence(paths, lab_node, config.limits, folder, terminal)
+        with evidence.concluded():
+            evidence.chance(scripts, pairs=pairs, budget=None)
+        return Race(judge_again(folder.path), read_trials(folder.path), folder.path)
 
     return run
 
@@ -208,8 +203,7 @@ def force(lab_node: Node, paths: Paths, terminal: Terminal) -> Force:
 
 def reboot(lab_node: Node, host: TestinfraHost) -> None:
     """Boot the node anew; its agent and its connections are there again afterwards."""
-    lab_node.connection.reboot(timeout=BOOT_SECONDS)
-    lab_node.agent.begin()
+    rebooting.reboot(lab_node, limit=BOOT_SECONDS)
     host.backend.client = lab_node.connection.client
 
 

@@ -10,12 +10,8 @@ from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.gate.rules import SAVED_FILE, plain
 from chainrace.node.node import Node
 from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.reboot import OWN
 from tests.node.fixtures import reboot
-
-OWN = {
-    "ipv4": "iptables -A INPUT -s 192.0.2.1 -j DROP",
-    "ipv6": "ip6tables -A INPUT -s 2001:db8::1 -j DROP",
-}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,6 +1,7 @@
 import pytest
 
-from chainrace.cli import main, seconds
+from chainrace.cli import main
+from chainrace.cli.app import seconds
 from chainrace.errors import UsageError
 
 
@@ -31,6 +32,12 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("run", "--trials", "0"),
         ("run", "--trials", "many"),
         ("run", "--nonsense"),
+        ("run", "--evidence", "hearsay"),
+        ("run", "nowhere"),
+        ("run", "-k", "and and"),
+        ("run", "-k", "nothing-like-it"),
+        ("run", "--script", "/nowhere"),
+        ("list", "nowhere"),
         ("race",),
         ("judge", "/nowhere"),
         ("replay", "k0 s*"),
@@ -66,7 +73,7 @@ def test_what_nobody_foresaw_is_a_broken_environment_and_never_a_verdict(
     def burst(_: object) -> None:
         raise PermissionError(13, "no such right")
 
-    monkeypatch.setattr("chainrace.cli.judge_again", burst)
+    monkeypatch.setattr("chainrace.cli.run.judge_again", burst)
     assert run("judge", "results/latest", monkeypatch=monkeypatch) == 4
     said = capsys.readouterr().err
     assert "no such right" in said
@@ -79,7 +86,7 @@ def test_an_interruption_says_so_and_is_no_verdict(
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chainrace.cli.judge_again", interrupt)
+    monkeypatch.setattr("chainrace.cli.run.judge_again", interrupt)
     assert run("judge", "results/latest", monkeypatch=monkeypatch) == 130
     assert "interrupted" in capsys.readouterr().err
 
@@ -89,5 +96,5 @@ def test_help_names_every_command(
 ) -> None:
     assert run("--help", monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
-    for command in ("doctor", "setup", "run", "test", "judge", "measure", "ssh", "down"):
+    for command in ("doctor", "setup", "run", "list", "test", "judge", "measure", "ssh", "down"):
         assert command in said

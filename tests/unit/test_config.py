@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import LabConfig, NodeConfig, load
+from chainrace.config import LabConfig, NodeConfig, line_of, load
 from chainrace.errors import UsageError
 from chainrace.paths import REPOSITORY
 
@@ -32,6 +32,14 @@ def test_a_backend_given_goes_before_the_files(tmp_path: Path) -> None:
         ("[limits]\ntrial = 0", "limits.trial"),
         ("[node", "not TOML"),
         ("node = 3", "node"),
+        ("[[scenario]]\nname = 'Über'", "scenario.0.name"),
+        ("[[scenario]]\nbackend = 'nft'", "scenario.0.name"),
+        ("[[scenario]]\nname = 'a'\nbudget = 'soon'", "scenario.0.budget.*no duration"),
+        ("[[scenario]]\nname = 'a'\nevidence = []", "scenario.0.evidence.*at least one"),
+        ("[[scenario]]\nname = 'a'\nevidence = ['force', 'force']", "once"),
+        ("[[scenario]]\nname = 'a'\nevidence = ['hearsay']", "'force', 'chance' or 'reboot'"),
+        ("[[scenario]]\nname = 'a'\n[[scenario]]\nname = 'a'", "two scenarios are called a"),
+        ("scenario = []", "no scenario at all"),
     ],
 )
 def test_what_is_not_allowed_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -48,3 +56,41 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="cannot be read"):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (("node", "cpus"), 2),
+        (("scenario", 0, "name"), 5),
+        (("scenario", 1, "name"), 9),
+        (("scenario", 1, "evidence", 1), 10),
+        (("scenario", 1), 8),
+        (("scenario", 1, "script"), None),
+        (("other",), 12),
+    ],
+)
+def test_a_key_is_found_by_its_line(keys: tuple[str | int, ...], line: int | None) -> None:
+    text = """[node]
+cpus = 2
+
+[[scenario]]
+name = "a"
+backend = "nft"
+
+[[ scenario ]] # the second
+name = "b"
+evidence = ["force", "hearsay"]
+
+[other]
+"""
+    assert line_of(text, keys) == line
+
+
+def test_an_error_names_file_line_and_what_is_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text("[node]\ncpus = 2\nbakend = 'nft'\n")
+    with pytest.raises(UsageError) as caught:
+        load(file)
+    assert caught.value.what.startswith(f"{file}:3: node.bakend: ")
+    assert caught.value.remedy == "the keys there are backend, cpus, memory_mib"

@@ -8,13 +8,13 @@ import pytest
 
 from chainrace.force.exploration import Progress
 from chainrace.force.replay import Replayed
-from chainrace.race.force import Explored, Healing, with_force
+from chainrace.race.force import Explored, Healing
 from chainrace.race.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
 from chainrace.race.schedule import parse
 from chainrace.race.trial import Ending
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, Verdict, decide
+from chainrace.race.verdict import CONFIRMED, REFUTED
 from chainrace.report.force import ForceFolder, explored_json
-from chainrace.report.results import ResultsFolder, judge_again
+from chainrace.report.results import Asked, ResultsFolder, judge_again
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.terminal import Terminal
 from tests.unit.test_force import BROKEN, SOUND, finding
@@ -101,30 +101,8 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     assert "50 states found, 0 steps open" in lines[-1]
 
 
-def by_chance(word: str) -> Verdict:
-    return replace(decide([]), word=word, reason="by chance so")
-
-
-@pytest.mark.parametrize(
-    ("chance", "force", "together"),
-    [
-        (CONFIRMED, ("harmless", "proved"), CONFIRMED),
-        (CONFIRMED, ("unfinished", "not yet"), INCONCLUSIVE),
-        (CONFIRMED, ("harmful", "one does"), REFUTED),
-        (INCONCLUSIVE, ("harmless", "proved"), INCONCLUSIVE),
-        (INCONCLUSIVE, ("harmful", "one does"), REFUTED),
-        (REFUTED, ("harmless", "proved"), REFUTED),
-    ],
-)
-def test_a_fix_is_confirmed_only_by_chance_and_force_together(
-    chance: str, force: tuple[str, str], together: str
-) -> None:
-    assert with_force(by_chance(chance), force).word == together
-
-
 def test_a_stored_run_is_judged_again_with_what_force_said(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path)
-    (folder.path / "trials.jsonl").write_text("")
+    folder = ResultsFolder(tmp_path, Asked(evidence=("force", "chance")))
     harmful: Explored = replace(BROKEN, script="fixed")
     folder.force(harmful)
     assert explored_json(harmful)["word"] == "harmful"

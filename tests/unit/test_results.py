@@ -8,15 +8,9 @@ from chainrace.errors import UsageError
 from chainrace.race import outcome
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
-from chainrace.report.results import (
-    SAMPLE,
-    ResultsFolder,
-    Script,
-    judge_again,
-    read_trials,
-    record_of,
-    timeline,
-)
+from chainrace.report.evidence import timeline
+from chainrace.report.records import SAMPLE, Script, read_trials, record_of
+from chainrace.report.results import ResultsFolder, judge_again
 from tests.unit.conftest import command
 
 Build = Callable[..., Seen]
@@ -54,7 +48,7 @@ def test_a_verdict_says_what_the_issue_asks_for(folder: ResultsFolder) -> None:
     verdict = decide(record.judged() for record in read_trials(folder.path))
     folder.conclude(verdict, {"kernel": "6.12"}, interrupted=False)
     document = json.loads((folder.path / "verdict.json").read_text())
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["verdict"] == "inconclusive"
     for script in ("original", "fixed"):
         arm = document["scripts"][script]

@@ -1,0 +1,42 @@
+"""The commands of ./lab. Exit codes: 0 confirmed, 1 refuted, 3 inconclusive, 2, 4."""
+
+import signal
+import sys
+import traceback
+from contextlib import suppress
+
+from chainrace.cli import compare, force, lab, run
+from chainrace.cli.app import app
+from chainrace.errors import LabError
+from chainrace.paths import Paths
+
+__all__ = ["compare", "force", "lab", "main", "run"]
+
+INTERRUPTED_EXIT = 130
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run one command; every error is a line or two, never a traceback."""
+    # SIGTERM ends a run as Ctrl-C does: what was measured is judged and kept.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except SystemExit as ended:  # typer's own way to end, also on Ctrl-C
+        if ended.code == INTERRUPTED_EXIT:
+            print("lab: interrupted; what was measured is kept", file=sys.stderr)
+        raise
+    except Exception as error:  # noqa: BLE001 - exit code 1 would mean "refuted"
+        log = Paths().logs / "error.log"
+        with suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc())
+        print(f"lab: {type(error).__name__}: {error}\n  to do: see {log}", file=sys.stderr)
+        sys.exit(LabError.exit_code)

@@ -1,0 +1,61 @@
+"""The program itself, and the options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chainrace import config
+from chainrace.errors import LabError, UsageError
+from chainrace.force.run import read_script
+from chainrace.gate.backends import Backend
+from chainrace.host.packages import missing
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Races a firewall save script against kubelet's start, on real VMs.",
+)
+
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Only say what would be installed.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the node running afterwards.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print verdict.json.")]
+ScriptFile = Annotated[
+    Path | None, typer.Option("--script", help="A script of your own, by its file.")
+]
+Boot = Annotated[
+    bool, typer.Option("--boot", help="Instead of a script, iptables.service starting at boot.")
+]
+PrepareFile = Annotated[
+    Path | None,
+    typer.Option("--prepare", help="Run this on the node first: drop-ins, masks. Undone later."),
+]
+BackendName = Annotated[
+    Backend | None, typer.Option("--backend", help="What iptables means on the node.")
+]
+
+
+def seconds(text: str | None) -> float | None:
+    """What --budget says, in seconds; None without it. Raises UsageError for no duration."""
+    try:
+        return None if text is None else config.seconds(text)
+    except ValueError as error:
+        raise UsageError(f"--budget {error}", "see ./lab run --help") from error
+
+
+def check_files(*files: Path | None) -> None:
+    """Refuse files that are no scripts before anything is brought up."""
+    for file in files:
+        if file is not None:
+            read_script(file)
+
+
+def refuse_install(*, no_install: bool) -> None:
+    """Raise LabError where packages are missing and none may be installed."""
+    absent = missing() if no_install else []
+    if absent:
+        raise LabError(
+            f"--no-install: {len(absent)} packages are missing: {' '.join(absent)}",
+            "run without --no-install, or as root: apt-get install " + " ".join(absent),
+        )

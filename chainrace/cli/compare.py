@@ -1,0 +1,97 @@
+"""Commands that set one thing beside others: kubelets, remedies."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chainrace import config as configuration
+from chainrace import remedies as comparing
+from chainrace import session
+from chainrace.cli.app import BackendName, Keep, app, seconds
+from chainrace.force.exploration import Options
+from chainrace.host.kubelet import pinned
+from chainrace.kubelets import Generation
+from chainrace.kubelets import compare as compare_kubelets
+from chainrace.paths import Paths
+from chainrace.report import kubelets as kubelets_report
+from chainrace.report import remedies as remedies_report
+from chainrace.report import rows
+from chainrace.report.folder import Folder
+from chainrace.report.terminal import Terminal
+
+
+@app.command()
+def kubelets(
+    versions: Annotated[
+        list[str] | None, typer.Argument(help="Which; default: all that are pinned.")
+    ] = None,
+    *,
+    backend: BackendName = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", help="Draw docs/kubelets.md from a stored run.")
+    ] = None,
+) -> None:
+    """Compare kubelet's versions: what each does at its start, and whether the bug is there."""
+    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    if draw is None:
+        folder = Folder(paths.results).path
+        found: list[Generation] = []
+        for one in compare_kubelets(paths, config, versions or pinned(paths), terminal.step):
+            found.append(one)
+            rows.store(folder, kubelets_report.NAME, found)
+    else:
+        folder = draw
+    page = kubelets_report.draw(rows.load(folder, kubelets_report.NAME, Generation))
+    (paths.root / "docs" / "kubelets.md").write_text(page)
+    terminal.say(f"drawn: docs/kubelets.md, from {folder}")
+
+
+@app.command()
+def remedies(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Which; default: all of examples/remedies.")
+    ] = None,
+    *,
+    backend: BackendName = None,
+    budget: Annotated[str | None, typer.Option("--budget", help="Time for each.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", help="Draw docs/remedies.md from a stored run.")
+    ] = None,
+    keep: Keep = False,
+) -> None:
+    """Explore remedies by force and compare them; writes docs/remedies.md."""
+    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    if draw is None:
+        options = Options(seconds(budget))
+        folder = _explore_remedies(paths, config, folders, options, terminal, keep=keep)
+    else:
+        folder = draw
+    page = remedies_report.draw(rows.load(folder, remedies_report.NAME, comparing.Compared))
+    (paths.root / "docs" / "remedies.md").write_text(page)
+    terminal.say(f"drawn: docs/remedies.md, from {folder}")
+
+
+def _explore_remedies(
+    paths: Paths,
+    config: configuration.LabConfig,
+    folders: list[Path] | None,
+    options: Options,
+    terminal: Terminal,
+    *,
+    keep: bool,
+) -> Path:
+    """Explore remedies; returns the folder that has what came out of each."""
+    named = folders or sorted((paths.root / "examples" / "remedies").iterdir())
+    chosen = [comparing.load(folder) for folder in named]
+    kept = Folder(paths.results).path
+    found = []
+    with session.node_up(paths, config, terminal.step, keep=keep) as node:
+        for one, explored, folder in comparing.compare(
+            paths, config, node, chosen, options=options, teller=terminal
+        ):
+            terminal.explored(explored)
+            terminal.word(explored.word, explored.reason, str(folder.relative_to(paths.root)))
+            found.append(one)
+            rows.store(kept, remedies_report.NAME, found)
+    return kept

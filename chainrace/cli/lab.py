@@ -1,0 +1,96 @@
+"""Commands on the lab itself: what it needs, its checks, its end."""
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from chainrace import config as configuration
+from chainrace import measure as measuring
+from chainrace import session
+from chainrace.cli.app import NoInstall, app, refuse_install
+from chainrace.errors import LabError
+from chainrace.host import box, doctor, libvirt, setup
+from chainrace.node.machine import NODE
+from chainrace.paths import Paths
+from chainrace.report.terminal import Terminal
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Say what this machine has, and what is missing."""
+    terminal = Terminal()
+    findings = doctor.examine(Paths())
+    for finding in findings:
+        terminal.say(f"{'ok     ' if finding.ok else 'missing'} {finding.what}")
+        if finding.remedy:
+            terminal.say(f"        to do: {finding.remedy}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(LabError.exit_code)
+
+
+@app.command("setup")
+def setup_command(
+    *,
+    no_install: NoInstall = False,
+) -> None:
+    """Install and build what is missing; `vagrant up && pytest` works from then on."""
+    terminal = Terminal()
+    refuse_install(no_install=no_install)
+    host = setup.prepare(Paths(), configuration.load(), terminal.step)
+    terminal.say(f"acceleration: {host.acceleration.name} ({host.acceleration.reason})")
+    terminal.say("ready: vagrant up && pytest")
+
+
+@app.command()
+def test() -> None:
+    """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
+    paths = Paths()
+    with session.libvirt_as_found(paths):
+        setup.prepare(paths, configuration.load(), Terminal().step)
+        # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}
+        done = subprocess.run(
+            [sys.executable, "-m", "tox", "run", "-e", "lint,types,unit,node"],
+            cwd=paths.root,
+            env=env,
+            check=False,
+        )
+    raise typer.Exit(done.returncode)
+
+
+@app.command()
+def measure(
+    *,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Also ./lab run, cold and warm, in a fresh clone.")
+    ] = False,
+) -> None:
+    """Measure the figures of docs/performance.md on this machine."""
+    paths, terminal = Paths(), Terminal()
+    with session.libvirt_as_found(paths):
+        figures = list(measuring.measure(paths, configuration.load(), terminal.step))
+    if runs:
+        figures += measuring.measure_runs(paths, terminal.step)
+    terminal.say(measuring.HEADER)
+    for figure in figures:
+        terminal.say(figure.row())
+
+
+@app.command()
+def ssh(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None:
+    """A shell on a node that is up."""
+    paths = Paths()
+    if not paths.ssh_config.exists():
+        raise LabError("this clone is not set up yet", "./lab setup")
+    os.execvp("ssh", ["ssh", "-F", str(paths.ssh_config), name])
+
+
+@app.command()
+def down() -> None:
+    """End everything of this clone that runs: nodes, libvirt, network, namespace."""
+    paths = Paths()
+    libvirt.stop(paths)
+    box.forget(paths)

@@ -1,0 +1,143 @@
+"""Commands that take evidence and judge it: run, list, judge."""
+
+import json
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from chainrace import config as configuration
+from chainrace import evidence as taking
+from chainrace import session
+from chainrace.cli.app import (
+    AsJson,
+    BackendName,
+    Keep,
+    NoInstall,
+    ScriptFile,
+    app,
+    check_files,
+    refuse_install,
+    seconds,
+)
+from chainrace.errors import LabError, UsageError
+from chainrace.paths import Paths
+from chainrace.race.conclusion import Evidence
+from chainrace.race.force import EXIT_OF
+from chainrace.report.results import Asked, ResultsFolder, judge_again
+from chainrace.report.terminal import Terminal
+from chainrace.scenario import Changes, Chosen, choose
+
+DEFAULT_BUDGET = "5m"
+# Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
+GRAVEST_FIRST = (LabError.exit_code, 1, 3, 0)
+
+KINDS = TypeAdapter(list[Evidence])
+
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Scenarios of lab.toml; default: all of them.")
+]
+Expression = Annotated[
+    str, typer.Option("-k", help="Of those the ones whose names match, as pytest's -k.")
+]
+
+
+@app.command()
+def run(
+    names: Names = None,
+    *,
+    expression: Expression = "",
+    script: ScriptFile = None,
+    kubelet: Annotated[
+        str | None, typer.Option("--kubelet", help="A version that is pinned, or a binary.")
+    ] = None,
+    backend: BackendName = None,
+    evidence: Annotated[
+        str, typer.Option("--evidence", help="Which: force, chance, reboot; commas between.")
+    ] = "",
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Trials of each script.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help=f"Time for force and trials [{DEFAULT_BUDGET}].")
+    ] = None,
+    keep: Keep = False,
+    as_json: AsJson = False,
+    no_install: NoInstall = False,
+) -> None:
+    """Race both scripts against kubelet's start, force the fix, and say what that proves."""
+    limit = seconds(budget)
+    check_files(script)
+    changes = Changes(backend, _absolute(kubelet), script, _kinds(evidence))
+    chosen = choose(configuration.load(), names or [], expression, changes)
+    check_files(*(one.script for one in chosen))
+    terminal = Terminal(as_json=as_json)
+    refuse_install(no_install=no_install)
+    codes = []
+    for one in chosen:
+        own = limit or one.budget or (None if trials else seconds(DEFAULT_BUDGET))
+        try:
+            codes.append(_run(one, trials, own, terminal, keep=keep, as_json=as_json))
+        except LabError as error:
+            if len(chosen) == 1 or error.exit_code != LabError.exit_code:
+                raise
+            # The others may be sound.
+            terminal.say(f"lab: {one.name}: {error}")
+            codes.append(error.exit_code)
+    raise typer.Exit(next(code for code in GRAVEST_FIRST if code in codes))
+
+
+def _run(
+    chosen: Chosen,
+    pairs: int | None,
+    budget: float | None,
+    terminal: Terminal,
+    *,
+    keep: bool,
+    as_json: bool,
+) -> int:
+    """One scenario on a node of its own; its exit code."""
+    paths = Paths()
+    with session.node_up(paths, chosen.config, terminal.step, keep=keep) as node:
+        folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
+        where = str(folder.path.relative_to(paths.root))
+        terminal.say(f"{chosen.name}: results go to {where}")
+        taking.take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
+    verdict = judge_again(folder.path)
+    document = json.loads((folder.path / "verdict.json").read_text())
+    terminal.verdict(verdict, document["lines"], where)
+    if as_json:
+        print(json.dumps(document))
+    return EXIT_OF[verdict.word]
+
+
+def _kinds(text: str) -> tuple[Evidence, ...]:
+    """What --evidence says: `force,reboot`. Raises UsageError for what there is not."""
+    try:
+        return tuple(KINDS.validate_python(text.split(","))) if text else ()
+    except ValidationError as error:
+        raise UsageError(
+            f"--evidence {text!r} is no evidence", f"name some of {', '.join(get_args(Evidence))}"
+        ) from error
+
+
+def _absolute(kubelet: str | None) -> str | None:
+    """A file of the caller's folder, or a version as it is."""
+    if kubelet is None or configuration.VERSION.fullmatch(kubelet):
+        return kubelet
+    return str(Path(kubelet).absolute())
+
+
+@app.command("list")
+def list_command(names: Names = None, *, expression: Expression = "") -> None:
+    """Say what would run: each scenario with its kubelet, backend, script and evidence."""
+    Terminal().scenarios(choose(configuration.load(), names or [], expression))
+
+
+@app.command()
+def judge(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
+    """Judge a stored run again from what it left; no VM is needed."""
+    verdict = judge_again(folder)
+    Terminal().verdict(verdict, {}, str(folder))
+    raise typer.Exit(EXIT_OF[verdict.word])

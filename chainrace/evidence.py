@@ -1,0 +1,148 @@
+"""The evidence that a scenario asks for, taken on one node, and the verdict on it."""
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits
+from chainrace.config import LimitsConfig
+from chainrace.force.exploration import Options
+from chainrace.force.replay import Replayer
+from chainrace.force.run import ForceRun, Script, bring_script, script_on
+from chainrace.node.node import Node
+from chainrace.paths import Paths
+from chainrace.race.conclusion import CHANCE, FORCE, REBOOT
+from chainrace.race.verdict import FIXED
+from chainrace.reboot import save_and_reboot
+from chainrace.report.force import write_replay
+from chainrace.report.results import ResultsFolder, judge_again
+from chainrace.report.terminal import Terminal
+from chainrace.scenario import Chosen
+
+TABLES_SECONDS = 60
+# Of a run's budget; the rest is for the trials by chance.
+FORCE_SHARE = 0.5
+
+
+def take(
+    paths: Paths,
+    chosen: Chosen,
+    node: Node,
+    folder: ResultsFolder,
+    *,
+    pairs: int | None,
+    budget: float | None,
+    terminal: Terminal,
+) -> None:
+    """All that a scenario asks for; verdict.json is written whatever ends it.
+
+    `budget` in seconds for force and chance; force takes what it needs, up to its share.
+    """
+    begun = time.monotonic()
+    fixed = (
+        bring_script([node], chosen.script)
+        if chosen.script
+        else script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED])
+    )
+    evidence = Evidence(paths, node, chosen.config.limits, folder, terminal)
+    with evidence.concluded():
+        if FORCE in chosen.evidence:
+            share = FORCE_SHARE if CHANCE in chosen.evidence else 1.0
+            evidence.force(fixed, Options(None if budget is None else share * budget))
+        if CHANCE in chosen.evidence:
+            left = None if budget is None else budget - (time.monotonic() - begun)
+            evidence.chance({**SCRIPTS_ON_NODE, FIXED: fixed.path}, pairs=pairs, budget=left)
+        if REBOOT in chosen.evidence:
+            evidence.reboot(fixed)
+
+
+class Evidence:
+    """One node's evidence, going into one results folder."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        node: Node,
+        limits: LimitsConfig,
+        folder: ResultsFolder,
+        terminal: Terminal,
+    ) -> None:
+        self._paths = paths
+        self._node = node
+        self._limits = limits
+        self._folder = folder
+        self._terminal = terminal
+        self._about: dict[str, Any] = {}
+
+    @contextmanager
+    def concluded(self) -> Iterator[None]:
+        """Inside evidence is taken; afterwards verdict.json is there, whatever ended it.
+
+        An interruption is passed on after the verdict on what was done so far is written.
+        """
+        self._about = {
+            **self._node.identity,
+            "tables": self._node.agent.ask("tables", timeout=TABLES_SECONDS),
+        }
+        finished = False
+        try:
+            yield
+            finished = True
+        finally:
+            verdict = judge_again(self._folder.path)
+            self._folder.conclude(verdict, self._about, interrupted=not finished)
+
+    def chance(
+        self, scripts: Mapping[str, str], *, pairs: int | None, budget: float | None
+    ) -> None:
+        """Trials of both scripts, so many pairs, or for so many seconds. Raises LabError."""
+        run = ChanceRun(
+            agent=self._node.agent,
+            folder=self._folder,
+            console=self._paths.console(self._node.machine.name),
+            limits=Limits(pairs, budget, self._limits.trial),
+            tell=self._terminal.trial,
+            seed=random.SystemRandom().getrandbits(32),
+            scripts=scripts,
+        )
+        try:
+            run.run(run.take_reference())
+        finally:
+            self._about |= {"seed": run.seed, "window": run.window}
+
+    def force(self, script: Script, options: Options) -> None:
+        """Every interleaving of the script in the fix's place. Raises LabError."""
+        run = ForceRun(
+            self._paths,
+            [self._node],
+            script,
+            options,
+            limit=self._limits.trial,
+            teller=self._terminal,
+            keep=lambda finding, last: write_replay(
+                self._folder.path / "findings" / str(finding.schedule).replace("*", "_"), last
+            ),
+        )
+        try:
+            run.run()
+        finally:
+            self._folder.force(run.explored)
+        self._terminal.explored(run.explored)
+
+    def reboot(self, script: Script) -> None:
+        """What the script saves, and what a boot makes of it. Raises LabError."""
+        replayer = Replayer(self._node.agent, script.path, self._limits.trial)
+        with self._terminal.step("taking the reference: kubelet's clean start"):
+            reference = replayer.reference()
+            replayer.release()
+        with self._terminal.step(f"{script.name} saves, and the node boots anew"):
+            boot = save_and_reboot(
+                self._node,
+                script.path,
+                reference.rules,
+                boot_limit=self._limits.boot,
+                limit=self._limits.trial,
+            )
+        self._folder.reboot(boot)

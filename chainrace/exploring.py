@@ -1,0 +1,108 @@
+"""Scripts by force on nodes that are up: explored whole, or one schedule replayed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from chainrace.chance import SCRIPTS_ON_NODE
+from chainrace.config import LabConfig
+from chainrace.force.exploration import Options
+from chainrace.force.preparation import prepared
+from chainrace.force.replay import Replayer
+from chainrace.force.run import ForceRun, Script, Teller, bring_script, script_on
+from chainrace.node.node import Node
+from chainrace.paths import Paths
+from chainrace.race.force import Explored
+from chainrace.race.outcome import Name
+from chainrace.race.schedule import Schedule
+from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.report.force import ForceFolder, write_replay
+from chainrace.report.terminal import Terminal
+
+BOOT = "boot"
+BOOT_ON_NODE = "/usr/local/lib/chainrace/save/boot.sh"
+
+
+def explore(
+    paths: Paths,
+    config: LabConfig,
+    nodes: list[Node],
+    *,
+    scripts: list[Script],
+    options: Options,
+    folder: ForceFolder,
+    teller: Teller,
+) -> dict[str, Explored]:
+    """Explore scripts by force and write verdict.json, also when interrupted midway.
+
+    With two scripts they are the outage's original and its fix, and the verdict is
+    theirs; with one it is that script's own word. Returns what was found, by script.
+    """
+    explored: dict[str, Explored] = {}
+    finished = False
+    try:
+        for script in scripts:
+            run = ForceRun(
+                paths,
+                nodes,
+                script,
+                options,
+                limit=config.limits.trial,
+                teller=teller,
+                keep=partial(folder.keep, script.name),
+            )
+            try:
+                run.run()
+            finally:
+                explored[script.name] = run.explored
+                folder.end_states(run.explored)
+        finished = True
+    finally:
+        folder.conclude(explored, nodes[0].identity, interrupted=not finished)
+    return explored
+
+
+@contextmanager
+def scripts(
+    nodes: list[Node], file: Path | None, prepare: Path | None, *, boot: bool
+) -> Iterator[list[Script]]:
+    """A script of the user's own, or the service's start at boot, or the fix and the original.
+
+    On nodes on which `prepare` has run, until this is left. Raises UsageError and LabError.
+    """
+    with prepared(nodes, prepare) as how:
+        if boot:
+            chosen = [replace(script_on(nodes[0], BOOT, BOOT_ON_NODE), boot=True)]
+        elif file is not None:
+            chosen = [bring_script(nodes, file)]
+        else:
+            chosen = [
+                script_on(nodes[0], name, SCRIPTS_ON_NODE[name]) for name in (FIXED, ORIGINAL)
+            ]
+        yield [replace(one, prepared=how) for one in chosen]
+
+
+def replay(
+    config: LabConfig,
+    node: Node,
+    *,
+    script: Script,
+    schedule: Schedule,
+    times: int,
+    folder: Path,
+    terminal: Terminal,
+) -> list[Name]:
+    """Replay a schedule and tell each outcome; the evidence of each goes into the folder."""
+    replayer = Replayer(node.agent, script.path, config.limits.trial, boot=script.boot)
+    with terminal.step("taking the reference: kubelet's clean start"):
+        reference = replayer.reference()
+    outcomes: list[Name] = []
+    for number in range(1, times + 1):
+        replayed = replayer.run(schedule, reference)
+        write_replay(folder / f"{number:03d}", replayed)
+        terminal.replayed(replayed, number, times)
+        outcomes.append(replayed.outcome.name)
+    replayer.release()
+    return outcomes

@@ -1,0 +1,62 @@
+"""One word from all kinds of evidence that a run was to bring: chance, force, a reboot."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, Verdict
+
+Evidence = Literal["force", "chance", "reboot"]
+FORCE: Evidence = "force"
+CHANCE: Evidence = "chance"
+REBOOT: Evidence = "reboot"
+HOW = {FORCE: "by force", REBOOT: "over a reboot"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one kind of evidence says of the fixed script, and the sentence behind it."""
+
+    word: Literal["harmless", "harmful", "unfinished"]
+    reason: str
+
+
+def conclude(
+    wanted: Collection[Evidence], chance: Verdict, force: Said | None, reboot: Said | None
+) -> Verdict:
+    """The verdict on a run, from what was wanted of it and what came.
+
+    Chance proves a bug, force a fix: with chance among the wanted the word is confirmed,
+    refuted or inconclusive, and confirmed needs all that was wanted. Without it the word is
+    on the one script alone: harmless, harmful or unfinished. What was wanted and did not
+    come is unfinished.
+    """
+    parts = {
+        how: said or Said(UNFINISHED, "it was not come to")
+        for how, said in ((FORCE, force), (REBOOT, reboot))
+        if how in wanted
+    }
+    by_chance = CHANCE in wanted
+    if bad := _first(parts, HARMFUL):
+        return replace(chance, word=REFUTED if by_chance else HARMFUL, reason=bad)
+    if by_chance and chance.word != CONFIRMED:
+        return chance
+    before = f"{chance.reason}; " if by_chance else ""
+    if left := _first(parts, UNFINISHED):
+        word = INCONCLUSIVE if by_chance else UNFINISHED
+        return replace(chance, word=word, reason=f"{before}{left}")
+    after = "; ".join(f"{HOW[how]}: {said.reason}" for how, said in parts.items())
+    if by_chance and not parts:
+        return chance
+    return replace(chance, word=CONFIRMED if by_chance else HARMLESS, reason=f"{before}{after}")
+
+
+def _first(parts: dict[Evidence, Said], word: str) -> str:
+    """The sentence of the first part with this word; empty where there is none."""
+    found = (
+        f"the fixed script, {HOW[how]}: {said.reason}"
+        for how, said in parts.items()
+        if said.word == word
+    )
+    return next(found, "")

@@ -1,0 +1,109 @@
+"""A real reboot of the node: what a script saved comes back, and kubelet starts beside it."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from chainrace.errors import LabError
+from chainrace.gate.rules import SAVED_FILE, plain
+from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
+from chainrace.node.node import Node
+from chainrace.race.boot import Boot
+from chainrace.race.outcome import judge
+from chainrace.race.rules import RuleSet
+from chainrace.race.trial import Ending
+
+WANTED = "/etc/systemd/system/multi-user.target.wants/kubelet.service"
+UNIT = "/usr/lib/systemd/system/kubelet.service"
+SERVICE = "iptables.service"
+LOOK_SECONDS = 1.0
+# A rule of the node's own in each family: nothing but the saved files can bring it back.
+# Addresses for documentation (RFC 5737, RFC 3849).
+OWN = {
+    "ipv4": "iptables -A INPUT -s 192.0.2.1 -j DROP",
+    "ipv6": "ip6tables -A INPUT -s 2001:db8::1 -j DROP",
+}
+PROGRAM = {"ipv4": "iptables", "ipv6": "ip6tables"}
+LAST_CANARY = "-t filter -S KUBE-KUBELET-CANARY"
+
+
+def save_and_reboot(
+    node: Node, script: str, reference: Mapping[str, RuleSet], *, boot_limit: float, limit: float
+) -> Boot:
+    """Let a script (its path on the node) save, boot the node anew, kubelet with it, and look.
+
+    Limits in seconds, of the boot and of kubelet's initialisation after it. The node is at
+    its clean state afterwards. Raises LabError for a script that fails, and past a limit.
+    """
+    node.agent.ask("clean", timeout=limit)
+    with kubelet_at_boot(node):
+        for command in OWN.values():
+            node.connection.succeed(command)
+        node.connection.succeed(script, timeout=limit)
+        saved = {
+            family: plain(node.connection.succeed(f"cat {path}"))
+            for family, path in SAVED_FILE.items()
+        }
+        reboot(node, limit=boot_limit)
+        ending = after_boot(node, limit=limit)
+        service = node.connection.run(f"systemctl is-active {SERVICE}").stdout.strip()
+    node.agent.ask("clean", timeout=limit)
+    lost = {
+        family: tuple(line for line in lines if line not in plain(ending.after[family]))
+        for family, lines in saved.items()
+    }
+    return Boot(lost, service, judge(reference, ending), ending)
+
+
+def reboot(node: Node, *, limit: float) -> None:
+    """Boot the node anew; its connection and its agent are there again afterwards."""
+    node.connection.reboot(timeout=limit)
+    node.agent.begin()
+
+
+@contextmanager
+def kubelet_at_boot(node: Node) -> Iterator[None]:
+    """Boots start kubelet meanwhile."""
+    node.connection.succeed(f"ln -sf {UNIT} {WANTED}")
+    try:
+        yield
+    except BaseException:
+        # What went wrong first is what counts.
+        with suppress(LabError):
+            node.connection.succeed(f"rm -f {WANTED}")
+        raise
+    node.connection.succeed(f"rm -f {WANTED}")
+
+
+def after_boot(node: Node, *, limit: float) -> Ending:
+    """What a boot has left, kubelet being beyond its initialisation and its canaries made.
+
+    `limit` in seconds; raises LabError past it.
+    """
+    deadline = time.monotonic() + limit
+    while BEYOND not in (log := _kubelets_log(node)):
+        _wait(node, deadline, "kubelet has not gone beyond its iptables initialisation")
+    words = {
+        FAMILY_OF_PROTOCOL[found[1]]: word
+        for pattern, word in ((INITIALISED, "initialised"), (FAILED, "failed"))
+        for found in pattern.finditer(log)
+    }
+    for family, program in PROGRAM.items():
+        asks = f"{program} {LAST_CANARY}"
+        while words.get(family) == "initialised" and node.connection.run(asks).code != 0:
+            _wait(node, deadline, f"kubelet has not set up its {family} canaries")
+    rules = node.agent.ask("rules", timeout=limit)
+    return Ending(words, tuple(_kubelets_log(node).splitlines()), rules)
+
+
+def _kubelets_log(node: Node) -> str:
+    return node.connection.succeed("journalctl --boot --output=cat --unit=kubelet")
+
+
+def _wait(node: Node, deadline: float, why: str) -> None:
+    if time.monotonic() > deadline:
+        raise LabError(
+            f"{node.machine.name}: after its boot {why}",
+            f"look at it: ./lab ssh {node.machine.name}, journalctl -u kubelet",
+        )
+    time.sleep(LOOK_SECONDS)

@@ -1,0 +1,84 @@
+"""A line on each part of the outage, from verdict.json: what terminal, page and JUnit show."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chainrace.race.outcome import HEALTHY
+
+Document = Mapping[str, Any]
+
+
+def lines(document: Document) -> dict[str, str]:
+    """By part of the system what the run says of it, of the parts that it looked at."""
+    found = {
+        "kubelet, by chance": _chance(document),
+        "kubelet, by force": _force(document),
+        "kubelet's Monitor": _monitor(document),
+        "azure-npm": _azure_npm(document),
+        "reboot": _reboot(document),
+        "backends": _backends(document),
+    }
+    return {part: line for part, line in found.items() if line}
+
+
+def _arms(document: Document) -> dict[str, Any]:
+    """The scripts that were tried, by the name that a reader knows them by."""
+    scripts = document["scripts"]
+    names = {"original": "original", "fixed": document["scenario"]["script"]}
+    return {names[key]: arm for key, arm in scripts.items() if arm["trials"]}
+
+
+def _chance(document: Document) -> str:
+    said = [
+        f"{name}: harmed in {arm['trials'] - arm['outcomes'].get(HEALTHY, 0)} of {arm['trials']}"
+        for name, arm in _arms(document).items()
+    ]
+    return "; ".join(said)
+
+
+def _force(document: Document) -> str:
+    force = document["force"]
+    return f"{force['word']}: {force['reason']}" if force else ""
+
+
+def _monitor(document: Document) -> str:
+    """Whether it repairs what force found."""
+    findings = (document["force"] or {"findings": []})["findings"]
+    watched = [one["monitor"] for one in findings if one["monitor"]]
+    if not watched:
+        return ""
+    healed = sum(one["healed"] for one in watched)
+    return f"repairs {healed} of {len(watched)} kinds of harm at its next look"
+
+
+def _azure_npm(document: Document) -> str:
+    said = [
+        f"{name}: did not start after {arm['azure_npm']['failed']} of {arm['azure_npm']['tried']}"
+        for name, arm in _arms(document).items()
+        if arm["azure_npm"]["tried"]
+    ]
+    return "; ".join(said)
+
+
+def _reboot(document: Document) -> str:
+    reboot = document["reboot"]
+    if not reboot:
+        return ""
+    classes = sorted({name for family in reboot["kubelet"].values() for name in family})
+    return (
+        f"{reboot['reason']}; iptables.service is {reboot['service']}; "
+        f"kubelet, started by the same boot: {', '.join(classes)}"
+    )
+
+
+def _backends(document: Document) -> str:
+    """Which backend is in use, and the tables that there are in each."""
+    node = document["node"]
+    if "tables" not in node:
+        return ""
+    counts: dict[str, int] = {}
+    for by_backend in node["tables"].values():
+        for backend, tables in by_backend.items():
+            counts[backend] = counts.get(backend, 0) + len(tables)
+    there = ", ".join(f"{count} tables in {backend}" for backend, count in counts.items())
+    return f"{node['backend']} is in use; {there}"

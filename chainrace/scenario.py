@@ -1,0 +1,115 @@
+"""Which scenarios a run is of: those of lab.toml, chosen by name, changed by the call."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from _pytest.mark.expression import Expression
+
+from chainrace.config import LabConfig, Scenario, seconds, with_backend, with_kubelet
+from chainrace.errors import UsageError
+from chainrace.gate.backends import Backend
+from chainrace.paths import REPOSITORY
+from chainrace.race.conclusion import Evidence
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A scenario with everything that it stands for. `config` is that of its node.
+
+    `script` is a file that stands in the fix's place, None for the outage's fix; `budget`
+    in seconds, None where lab.toml names none.
+    """
+
+    name: str
+    config: LabConfig
+    script: Path | None
+    evidence: tuple[Evidence, ...]
+    budget: float | None
+
+    @property
+    def kubelet(self) -> str:
+        """Which kubelet, as a user names it."""
+        return self.config.kubelet.path or self.config.kubelet.version
+
+    @property
+    def label(self) -> str:
+        """What the script in the fix's place is called."""
+        return self.script.name if self.script else "fixed"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the call says instead of lab.toml; None leaves it."""
+
+    backend: Backend | None = None
+    kubelet: str | None = None
+    script: Path | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+
+def choose(
+    config: LabConfig, names: Sequence[str], expression: str = "", changes: Changes = Changes()
+) -> list[Chosen]:
+    """The scenarios of these names, or all; of them those that a `-k` expression takes.
+
+    The expression is pytest's own: parts of names with `and`, `or`, `not`. Raises UsageError
+    for a name that there is not, and where nothing is left.
+    """
+    known = {one.name: one for one in config.scenario}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no scenario {name}", f"known are: {', '.join(known)}")
+    chosen = [known[name] for name in dict.fromkeys(names)] or config.scenario
+    if expression:
+        taken = _taken_by(expression)
+        chosen = [one for one in chosen if taken(one.name)]
+    if not chosen:
+        raise UsageError(f"-k {expression!r} takes no scenario", f"known are: {', '.join(known)}")
+    return [_changed(_resolved(config, one), changes) for one in chosen]
+
+
+def _taken_by(expression: str) -> Callable[[str], bool]:
+    try:
+        compiled = Expression.compile(expression)
+    except SyntaxError as error:
+        raise UsageError(
+            f"-k {expression!r} is no expression: {error}", "write it like 'legacy and not reboot'"
+        ) from error
+
+    def takes(name: str) -> bool:
+        def matches(word: str, /, **_: object) -> bool:
+            return word.lower() in name
+
+        return compiled.evaluate(matches)
+
+    return takes
+
+
+def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
+    chosen = config
+    if scenario.backend is not None:
+        chosen = with_backend(chosen, scenario.backend)
+    if scenario.kubelet is not None:
+        chosen = with_kubelet(chosen, scenario.kubelet)
+    return Chosen(
+        name=scenario.name,
+        config=chosen,
+        script=REPOSITORY / scenario.script if scenario.script else None,
+        evidence=tuple(scenario.evidence),
+        budget=seconds(scenario.budget) if scenario.budget else None,
+    )
+
+
+def _changed(chosen: Chosen, changes: Changes) -> Chosen:
+    config = chosen.config
+    if changes.backend is not None:
+        config = with_backend(config, changes.backend)
+    if changes.kubelet is not None:
+        config = with_kubelet(config, changes.kubelet)
+    return replace(
+        chosen,
+        config=config,
+        script=changes.script or chosen.script,
+        evidence=changes.evidence or chosen.evidence,
+    )

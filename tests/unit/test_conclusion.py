@@ -1,0 +1,59 @@
+"""One word from several kinds of evidence."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from chainrace.race.conclusion import CHANCE, FORCE, REBOOT, Said, conclude
+from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, Verdict, decide
+
+GOOD, BAD, OPEN = Said(HARMLESS, "proved"), Said(HARMFUL, "one does"), Said(UNFINISHED, "not yet")
+
+
+def by_chance(word: str) -> Verdict:
+    return replace(decide([]), word=word, reason="by chance so")
+
+
+@pytest.mark.parametrize(
+    ("chance", "force", "together"),
+    [
+        (CONFIRMED, GOOD, CONFIRMED),
+        (CONFIRMED, OPEN, INCONCLUSIVE),
+        (CONFIRMED, None, INCONCLUSIVE),
+        (CONFIRMED, BAD, REFUTED),
+        (INCONCLUSIVE, GOOD, INCONCLUSIVE),
+        (INCONCLUSIVE, BAD, REFUTED),
+        (REFUTED, GOOD, REFUTED),
+    ],
+)
+def test_a_fix_is_confirmed_only_by_chance_and_force_together(
+    chance: str, force: Said | None, together: str
+) -> None:
+    assert conclude([FORCE, CHANCE], by_chance(chance), force, None).word == together
+
+
+@pytest.mark.parametrize(
+    ("force", "word"), [(GOOD, HARMLESS), (BAD, HARMFUL), (OPEN, UNFINISHED), (None, UNFINISHED)]
+)
+def test_without_chance_the_word_is_on_the_one_script_alone(force: Said | None, word: str) -> None:
+    assert conclude([FORCE], by_chance(INCONCLUSIVE), force, None).word == word
+
+
+def test_saved_rules_that_a_boot_does_not_bring_back_refute() -> None:
+    said = conclude([FORCE, CHANCE, REBOOT], by_chance(CONFIRMED), GOOD, Said(HARMFUL, "2 lines"))
+    assert said.word == REFUTED
+    assert said.reason == "the fixed script, over a reboot: 2 lines"
+
+
+def test_what_was_not_asked_for_is_not_waited_for() -> None:
+    assert conclude([CHANCE], by_chance(CONFIRMED), None, None).word == CONFIRMED
+
+
+def test_confirmed_needs_all_that_was_asked_for() -> None:
+    everything = (GOOD, BAD, OPEN, None)
+    for chance, force, reboot in product((CONFIRMED, INCONCLUSIVE), everything, everything):
+        said = conclude([FORCE, CHANCE, REBOOT], by_chance(chance), force, reboot)
+        sound = chance == CONFIRMED and force == reboot == GOOD
+        assert (said.word == CONFIRMED) == sound

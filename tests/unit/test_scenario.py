@@ -1,0 +1,67 @@
+"""Which scenarios a call means."""
+
+from pathlib import Path
+
+import pytest
+
+from chainrace.config import LabConfig, Scenario
+from chainrace.errors import UsageError
+from chainrace.paths import REPOSITORY
+from chainrace.scenario import Changes, choose
+
+CONFIG = LabConfig(
+    scenario=[
+        Scenario(name="outage"),
+        Scenario(name="outage-legacy", backend="legacy", budget="10m"),
+        Scenario(name="old-kubelet", kubelet="1.30.14", evidence=["force"], script="mine.sh"),
+    ]
+)
+
+
+def names(*given: str, expression: str = "") -> list[str]:
+    return [one.name for one in choose(CONFIG, given, expression)]
+
+
+def test_without_a_name_all_of_them_run_in_their_order() -> None:
+    assert names() == ["outage", "outage-legacy", "old-kubelet"]
+
+
+def test_named_ones_run_once_each_as_named() -> None:
+    assert names("old-kubelet", "outage", "outage") == ["old-kubelet", "outage"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "taken"),
+    [
+        ("outage", ["outage", "outage-legacy"]),
+        ("outage and not legacy", ["outage"]),
+        ("KUBELET or legacy", ["outage-legacy", "old-kubelet"]),
+    ],
+)
+def test_an_expression_takes_by_parts_of_names_as_pytest_does(
+    expression: str, taken: list[str]
+) -> None:
+    assert names(expression=expression) == taken
+
+
+def test_what_takes_nothing_is_told_with_what_there_is() -> None:
+    for given, expression in ((["nowhere"], ""), ([], "nowhere"), ([], "and and")):
+        with pytest.raises(UsageError, match=r"nowhere|and and") as caught:
+            choose(CONFIG, given, expression)
+        assert caught.value.exit_code == 2
+
+
+def test_a_scenario_stands_for_the_other_parts_of_lab_toml_and_its_own_changes() -> None:
+    outage, legacy, old = choose(CONFIG, [])
+    assert (outage.config, outage.script, outage.budget) == (CONFIG, None, None)
+    assert (legacy.config.node.backend, legacy.budget, legacy.label) == ("legacy", 600.0, "fixed")
+    assert (old.kubelet, old.evidence) == ("1.30.14", ("force",))
+    assert (old.script, old.label) == (REPOSITORY / "mine.sh", "mine.sh")
+
+
+def test_what_the_call_says_goes_before_the_file() -> None:
+    changes = Changes("legacy", "/my/kubelet", Path("/my/script"), ("reboot",))
+    for one in choose(CONFIG, [], changes=changes):
+        assert one.config.node.backend == "legacy"
+        assert one.kubelet == "/my/kubelet"
+        assert (one.label, one.evidence) == ("script", ("reboot",))
