@@ -18,6 +18,7 @@ from chainrace.force.views import Reference, as_seen, calls_of, ending_at
 from chainrace.force.walker import Turns, Walker
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
+from chainrace.race import outcomemap
 from chainrace.race import state as states
 from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.force import EndState, Graph
@@ -205,6 +206,11 @@ class Exploration:
             counts=_summed(cost.counts for cost in costs),
             seconds=_summed(cost.seconds for cost in costs),
             ends=tuple(ends),
+            map=outcomemap.draw(
+                self.known,
+                self._root,
+                lambda left: judge_family(self._reference.rules, left, self.known.family),
+            ),
         )
 
     def _restart(self) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from chainrace.gate.words import CANARY
 from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name
+from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.schedule import Schedule
 from chainrace.race.shortest import cost
 from chainrace.race.verdict import (
@@ -56,6 +57,7 @@ class Graph:
     counts: Mapping[str, int]
     seconds: Mapping[str, float]
     ends: tuple[EndState, ...]
+    map: OutcomeMap
 
     @property
     def complete(self) -> bool:

@@ -84,6 +84,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "walked_again": graph.differing,
         "counts": dict(graph.counts),
         "seconds": {name: round(value, 1) for name, value in graph.seconds.items()},
+        "map": asdict(graph.map),
     }
 
 

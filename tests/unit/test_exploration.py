@@ -291,3 +291,25 @@ def test_more_steps_than_an_actor_has_are_refused() -> None:
     replayer = replayer_of(HARMFUL)
     with pytest.raises(LabError, match="had only 4 of 9 steps left"):
         replayer.run(parse("k9 s*"), replayer.reference())
+
+
+@pytest.mark.parametrize("script", [HARMFUL, HARMLESS])
+def test_every_cell_of_the_map_is_what_its_schedule_leads_to(
+    tmp_path: Path, script: tuple[str, ...]
+) -> None:
+    _, graph = explore(tmp_path, script)
+    replayer, reference = replayer_of(script), clean_start()
+    assert graph.map.script == script
+    assert len(graph.map.kubelet) == 4
+    for cell in graph.map.cells:
+        replayed = replayer.run(parse(cell.schedule), reference)
+        assert replayed.outcome.families["ipv4"].classes == cell.classes, cell
+
+
+def test_the_map_stops_the_script_only_where_that_can_matter_to_kubelet(tmp_path: Path) -> None:
+    _, graph = explore(tmp_path, HARMFUL)
+    assert {cell.script for cell in graph.map.cells} == {1, 2, 3, 4}
+    by_place = {(cell.before, cell.script, cell.until): cell for cell in graph.map.cells}
+    assert by_place[0, 1, 2].schedule == "s1 k2 s* k*"
+    assert INIT_FAILED in by_place[0, 1, 2].classes
+    assert by_place[2, 1, 2].classes == (HEALTHY,)

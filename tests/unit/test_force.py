@@ -16,6 +16,7 @@ from chainrace.race.force import (
     conclusion,
 )
 from chainrace.race.outcome import CANARY_LOST, HEALTHY, HINT_LOST, INIT_FAILED, FamilyOutcome, Name
+from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED
 
 
@@ -39,6 +40,7 @@ def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
         counts={},
         seconds={},
         ends=ends,
+        map=OutcomeMap((), (), ()),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 

@@ -1,0 +1,117 @@
+"""The outcome map: what comes of it when the script is stopped once, while kubelet goes on.
+
+Every cell is one schedule, `k2 s1 k5 s* k*`: kubelet's first steps, then the script's, then
+more of kubelet's, then the rest of both. Nothing is walked for it: it is read from what the
+exploration knows. No I/O.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+
+from chainrace.gate.process import SCRIPT_ACTOR
+from chainrace.race.explorer import Path
+from chainrace.race.knowledge import Knowledge
+from chainrace.race.outcome import FamilyOutcome, Name
+from chainrace.race.schedule import from_steps
+from chainrace.race.state import State
+from chainrace.race.step import Footprint, footprint
+from chainrace.race.trial import Ending
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One schedule and what it leads to.
+
+    `before` are kubelet's steps when the script begins, `script` those that it makes then,
+    `until` kubelet's, all of them counted, when it goes on.
+    """
+
+    before: int
+    script: int
+    until: int
+    schedule: str
+    classes: tuple[Name, ...]
+
+
+@dataclass(frozen=True)
+class OutcomeMap:
+    """Both actors' commands when nothing disturbs them, and a cell for each stop of the script.
+
+    Only stops where the script's last step can matter to kubelet have cells: between two of
+    them nothing else comes out.
+    """
+
+    kubelet: tuple[str, ...]
+    script: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+def draw(known: Knowledge, root: State, judge: Callable[[Ending], FamilyOutcome]) -> OutcomeMap:
+    """The map of one family. Cells that the exploration cannot tell are left out."""
+    kubelets = known.plan.sequences[known.kubelet][0]
+    scripts = known.plan.sequences[SCRIPT_ACTOR][0]
+    all_of_kubelets = reduce(Footprint.__or__, map(footprint, kubelets), Footprint())
+    stops = [at for at, call in enumerate(scripts, 1) if footprint(call).conflicts(all_of_kubelets)]
+    walk = _Walk(known)
+    cells = (
+        cell
+        for stop in stops
+        for before in range(len(root.histories[known.kubelet]), len(kubelets) + 1)
+        for until in range(before, len(kubelets) + 1)
+        if (cell := walk.cell(root, before, stop, until, judge)) is not None
+    )
+    return OutcomeMap(tuple(map(str, kubelets)), tuple(map(str, scripts)), tuple(cells))
+
+
+class _Walk:
+    """Goes on in what is known; a step that was made once here is not looked up again."""
+
+    def __init__(self, known: Knowledge) -> None:
+        self._known = known
+        self._next: dict[tuple[str, str], State | None] = {}
+        self._ends: dict[str, bool] = {}
+
+    def cell(
+        self,
+        root: State,
+        before: int,
+        script: int,
+        until: int,
+        judge: Callable[[Ending], FamilyOutcome],
+    ) -> Cell | None:
+        """One cell; None where kubelet has not so many steps, or what comes is not known."""
+        kubelet = self._known.kubelet
+        state = root
+        done = len(root.histories[kubelet])
+        path: Path = (kubelet,) * done
+        asked = ((kubelet, before - done), (SCRIPT_ACTOR, script), (kubelet, until - before))
+        for actor, steps in (*asked, (SCRIPT_ACTOR, None), (kubelet, None)):
+            found = self._go(state, actor, steps)
+            if found is None:
+                return None
+            made, state = found
+            path = (*path, *(actor,) * made)
+        ending = self._known.endings.get(self._known.left_by(state))
+        if ending is None:
+            return None
+        schedule = str(from_steps(path))
+        return Cell(before, script, until, schedule, judge(ending).classes)
+
+    def _go(self, state: State, actor: str, steps: int | None) -> tuple[int, State] | None:
+        """So many steps of an actor, or all that can still matter; the state then."""
+        made = 0
+        while made != steps and state.waiting[actor] and not (steps is None and self._end(state)):
+            name = (state.key, actor)
+            if name not in self._next:
+                self._next[name] = self._known.infer(state, actor)
+            following = self._next[name]
+            if following is None:
+                return None
+            state, made = following, made + 1
+        return None if steps is not None and made < steps else (made, state)
+
+    def _end(self, state: State) -> bool:
+        if state.key not in self._ends:
+            self._ends[state.key] = self._known.is_end(state)
+        return self._ends[state.key]
