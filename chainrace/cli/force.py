@@ -27,6 +27,7 @@ from chainrace.paths import Paths
 from chainrace.race import schedule as schedules
 from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.outcome import HEALTHY
+from chainrace.report import views
 from chainrace.report.folder import Folder
 from chainrace.report.force import ForceFolder
 from chainrace.report.terminal import Terminal
@@ -77,6 +78,7 @@ def explore(
         terminal.explored(one)
     word, reason = conclusion(explored)
     terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
+    terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
     if as_json:
         print((folder.path / "verdict.json").read_text(), end="")
     raise typer.Exit(EXIT_OF[word])

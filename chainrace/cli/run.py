@@ -25,6 +25,7 @@ from chainrace.errors import LabError, UsageError
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
 from chainrace.race.force import EXIT_OF
+from chainrace.report import views
 from chainrace.report.results import Asked, ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Changes, Chosen, choose
@@ -107,6 +108,7 @@ def _run(
     verdict = judge_again(folder.path)
     document = json.loads((folder.path / "verdict.json").read_text())
     terminal.verdict(verdict, document["lines"], where)
+    terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
     if as_json:
         print(json.dumps(document))
     return EXIT_OF[verdict.word]
@@ -133,6 +135,12 @@ def _absolute(kubelet: str | None) -> str | None:
 def list_command(names: Names = None, *, expression: Expression = "") -> None:
     """Say what would run: each scenario with its kubelet, backend, script and evidence."""
     Terminal().scenarios(choose(configuration.load(), names or [], expression))
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
+    """Draw report.html, map.png and junit.xml again from a stored run; no VM is needed."""
+    Terminal().say(f"drawn: {views.draw(folder)}")
 
 
 @app.command()

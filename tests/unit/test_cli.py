@@ -38,6 +38,7 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("run", "-k", "nothing-like-it"),
         ("run", "--script", "/nowhere"),
         ("list", "nowhere"),
+        ("report", "/nowhere"),
         ("race",),
         ("judge", "/nowhere"),
         ("replay", "k0 s*"),
@@ -96,5 +97,16 @@ def test_help_names_every_command(
 ) -> None:
     assert run("--help", monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
-    for command in ("doctor", "setup", "run", "list", "test", "judge", "measure", "ssh", "down"):
+    for command in (
+        "doctor",
+        "setup",
+        "run",
+        "list",
+        "test",
+        "judge",
+        "report",
+        "measure",
+        "ssh",
+        "down",
+    ):
         assert command in said

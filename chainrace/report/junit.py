@@ -1,0 +1,74 @@
+"""junit.xml: each part of a verdict as a test case, for CI's own views."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from chainrace.race.force import HARMFUL, UNFINISHED
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED
+from chainrace.report.page import clean, explored_in
+
+NAME = "junit.xml"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test case. `failed` and `skipped` have why; both empty: it passed."""
+
+    name: str
+    said: str
+    failed: str = ""
+    skipped: str = ""
+
+
+def write(folder: Path, document: Mapping[str, Any]) -> Path:
+    """Write a verdict's junit.xml. Source of the format: pytest's own junitxml.py."""
+    name = _name(document)
+    cases = list(_cases(document))
+    suite = ET.Element(
+        "testsuite",
+        name=name,
+        tests=str(len(cases)),
+        failures=str(sum(bool(case.failed) for case in cases)),
+        skipped=str(sum(bool(case.skipped) for case in cases)),
+        errors="0",
+    )
+    for case in cases:
+        element = ET.SubElement(suite, "testcase", classname=f"chainrace.{name}", name=case.name)
+        if case.failed:
+            ET.SubElement(element, "failure", message=clean(case.failed))
+        if case.skipped:
+            ET.SubElement(element, "skipped", message=clean(case.skipped))
+        ET.SubElement(element, "system-out").text = clean(case.said)
+    whole = ET.Element("testsuites")
+    whole.append(suite)
+    file = folder / NAME
+    ET.ElementTree(whole).write(file, encoding="utf-8", xml_declaration=True)
+    return file
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    return str(document["scenario"]["name"]) if document["kind"] == "run" else "explore"
+
+
+def _cases(document: Mapping[str, Any]) -> Iterator[Case]:
+    yield _case("verdict", document["verdict"], document["reason"])
+    for script, explored in explored_in(document).items():
+        # That the original harms kubelet is what the outage's verdict is about, not a failure.
+        expected = document["verdict"] == CONFIRMED and explored["word"] == HARMFUL
+        word = CONFIRMED if expected else explored["word"]
+        yield _case(f"force: {script}", word, explored["reason"])
+    if reboot := document.get("reboot"):
+        yield _case("reboot", reboot["word"], reboot["reason"])
+
+
+def _case(name: str, word: str, reason: str) -> Case:
+    said = f"{word}: {reason}"
+    if word in (REFUTED, HARMFUL):
+        return Case(name, said, failed=said)
+    # Nothing is shown yet, and nothing is broken: CI tells it from a pass.
+    if word in (INCONCLUSIVE, UNFINISHED):
+        return Case(name, said, skipped=said)
+    return Case(name, said)

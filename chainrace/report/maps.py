@@ -1,0 +1,98 @@
+"""Outcome maps of a graph as grids that page and picture draw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chainrace.race.outcome import HEALTHY, worst
+
+# What a cell says without its colour.
+LETTERS = {
+    "healthy": "·",
+    "init_failed": "F",
+    "rules_lost": "R",
+    "hint_lost": "H",
+    "canary_lost": "C",
+}
+
+
+@dataclass(frozen=True)
+class Square:
+    """One cell: where it stands, what it leads to, and how to say that."""
+
+    before: int
+    until: int
+    schedule: str
+    classes: tuple[str, ...]
+
+    @property
+    def worst(self) -> str:
+        return worst(self.classes)  # type: ignore[arg-type]
+
+    @property
+    def letters(self) -> str:
+        return "".join(LETTERS[name] for name in self.classes)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one place where the script is stopped, after `stop` of its steps.
+
+    `rows` are kubelet's steps before the script begins, `columns` those until it goes on;
+    a place without a cell is None.
+    """
+
+    script: str
+    family: str
+    stop: int
+    last: str  # the script's command before the stop
+    kubelet: tuple[str, ...]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    squares: Mapping[tuple[int, int], Square]
+
+    @property
+    def kinds(self) -> int:
+        """How many different things come out."""
+        return len({square.classes for square in self.squares.values()})
+
+    @property
+    def harmed(self) -> int:
+        """How many cells are harmed."""
+        return sum(square.classes != (HEALTHY,) for square in self.squares.values())
+
+
+def grids(script: str, graph: Mapping[str, Any]) -> list[Grid]:
+    """A graph's grids, one for each place where the script can be stopped.
+
+    Neighbours in which the same comes out everywhere are drawn once. Graphs that were
+    stored without a map have none.
+    """
+    drawn = graph.get("map") or {"cells": [], "kubelet": [], "script": []}
+    stops = sorted({cell["script"] for cell in drawn["cells"]})
+    found: list[Grid] = []
+    for stop in stops:
+        squares = {
+            (cell["before"], cell["until"]): Square(
+                cell["before"], cell["until"], cell["schedule"], tuple(cell["classes"])
+            )
+            for cell in drawn["cells"]
+            if cell["script"] == stop
+        }
+        grid = Grid(
+            script=script,
+            family=graph["family"],
+            stop=stop,
+            last=drawn["script"][stop - 1],
+            kubelet=tuple(drawn["kubelet"]),
+            rows=tuple(sorted({before for before, _ in squares})),
+            columns=tuple(sorted({until for _, until in squares})),
+            squares=squares,
+        )
+        if not found or _ends(found[-1]) != _ends(grid):
+            found.append(grid)
+    return found
+
+
+def _ends(grid: Grid) -> dict[tuple[int, int], tuple[str, ...]]:
+    return {place: square.classes for place, square in grid.squares.items()}

@@ -1,0 +1,220 @@
+"""report.html: one page without any network, drawn from what a results folder holds."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from chainrace.errors import UsageError
+from chainrace.race.outcome import HEALTHY, WORST_FIRST
+from chainrace.race.trial import Call
+from chainrace.report.maps import LETTERS, Grid, grids
+from chainrace.report.records import TRIALS, Record, read_trials
+from chainrace.report.strip import Strip, strip
+
+NAME = "report.html"
+# \x1b[31m, and whatever else would not be printed: a node's log is not to be trusted.
+UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that KUBE-FIREWALL ..."
+TELLING = re.compile(r"iptables|KUBE-|kubelet_network")
+MOST_LINES = 40
+# Every one of hundreds of trials would make a page that no phone opens.
+MOST_FAILURES = 30
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failure as the page shows it. `schedule` replays it."""
+
+    title: str
+    schedule: str
+    about: tuple[str, ...]
+    missing: tuple[str, ...]
+    log: str
+    timeline: str
+    where: str
+
+
+def write(folder: Path) -> Path:
+    """Draw a folder's page into it. Raises UsageError for a folder without a verdict."""
+    file = folder / NAME
+    partial = file.with_name(f".{NAME}.partial")
+    partial.write_text(draw(folder))
+    partial.replace(file)
+    return file
+
+
+def draw(folder: Path) -> str:
+    """The page, as HTML."""
+    document = read_verdict(folder)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("chainrace.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if isinstance(value, str) else value,
+    )
+    failures = list(_failures(folder, document))
+    return environment.get_template("report.html").render(
+        document=document,
+        folder=folder.resolve().name,
+        lines=document.get("lines", {}),
+        node={name: value for name, value in document["node"].items() if isinstance(value, str)},
+        grids=grids_of(document),
+        letters={name: LETTERS[name] for name in WORST_FIRST},
+        arms=_arms(document),
+        strip=_strip(folder),
+        failures=failures[:MOST_FAILURES],
+        more=max(0, len(failures) - MOST_FAILURES),
+    )
+
+
+def read_verdict(folder: Path) -> dict[str, Any]:
+    """A folder's verdict.json. Raises UsageError where there is none that can be read."""
+    file = folder / "verdict.json"
+    try:
+        document = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is no verdict: {error}", "name a results folder") from error
+    if not isinstance(document, dict) or document.get("kind") not in ("run", "force"):
+        raise UsageError(f"{file} is no verdict of this version's", "run again")
+    return document
+
+
+def explored_in(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What force showed, by script: of a run that of the script in the fix's place."""
+    if document["kind"] == "force":
+        return dict(document["scripts"])
+    force = document["force"]
+    return {document["scenario"]["script"]: force} if force else {}
+
+
+def grids_of(document: Mapping[str, Any]) -> list[Grid]:
+    """All maps of a verdict."""
+    return [
+        grid
+        for script, explored in explored_in(document).items()
+        for graph in explored["graphs"]
+        for grid in grids(script, graph)
+    ]
+
+
+def _arms(document: Mapping[str, Any]) -> dict[str, Any]:
+    if document["kind"] == "force":
+        return {}
+    scripts = document["scripts"]
+    names = {"original": "original", "fixed": document["scenario"]["script"]}
+    return {names[key]: arm for key, arm in scripts.items() if arm["trials"]}
+
+
+def _strip(folder: Path) -> Strip | None:
+    records = read_trials(folder) if (folder / TRIALS).exists() else []
+    return strip(records) if records else None
+
+
+def _failures(folder: Path, document: Mapping[str, Any]) -> Iterator[Failure]:
+    for script, explored in explored_in(document).items():
+        for finding in explored["findings"]:
+            yield _found(folder, script, finding)
+    for record in read_trials(folder) if (folder / TRIALS).exists() else []:
+        if record.outcome != HEALTHY:
+            yield _trial(folder, record)
+
+
+def _found(folder: Path, script: str, finding: Mapping[str, Any]) -> Failure:
+    about = [
+        f"replayed: ended so in {finding['replays_that_ended_so']} of {finding['replays']}",
+        f"end states of this kind: {finding['end_states']}",
+    ]
+    if monitor := finding["monitor"]:
+        about.append(
+            f"kubelet's Monitor: {'repairs it' if monitor['healed'] else 'does not repair it'}"
+        )
+    chain = finding["azure_npm_finds"]
+    about.append(f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}")
+    evidence = _evidence_of(folder, finding["schedule"])
+    return Failure(
+        title=f"{script}, {finding['family']}: {', '.join(finding['classes'])}",
+        schedule=finding["schedule"],
+        about=tuple(about),
+        missing=tuple(finding["missing"]),
+        log=_log(evidence / "kubelet.log"),
+        timeline=_text(evidence / "timeline.txt"),
+        where=str(evidence.relative_to(folder)),
+    )
+
+
+def _evidence_of(folder: Path, schedule: str) -> Path:
+    """The folder of a finding's last replay."""
+    for one in sorted((folder / "findings").glob("*/schedule.txt")):
+        if one.read_text().strip() == schedule:
+            return one.parent
+    return folder
+
+
+def _trial(folder: Path, record: Record) -> Failure:
+    evidence = folder / "trials" / f"{record.number:04d}-{record.script}"
+    missing = [
+        f"{family}: {entry}"
+        for family, found in record.families.items()
+        for entry in found.get("missing", ())
+    ]
+    about = [f"fired {record.moment:.3f} s after kubelet's first iptables process"]
+    about += [found["cause"] for found in record.families.values() if found.get("cause")]
+    if record.error:
+        about.append(f"the environment broke: {record.error}")
+    if record.azure_npm is not None:
+        about.append(f"azure-npm {'starts' if record.azure_npm else 'does not start'} on it")
+    return Failure(
+        title=f"trial {record.number}, {record.script}: {record.outcome}",
+        schedule=_nearest_schedule(evidence / "watch.json"),
+        about=tuple(about),
+        missing=tuple(missing),
+        log=_log(evidence / "kubelet.log"),
+        timeline=_text(evidence / "timeline.txt"),
+        where=str(evidence.relative_to(folder)),
+    )
+
+
+def _nearest_schedule(watch: Path) -> str:
+    """The schedule by force that is nearest to what a trial saw; empty where nothing is.
+
+    It stops the script once, before its first flush, where kubelet was then.
+    """
+    if not watch.exists():
+        return ""
+    commands = sorted(json.loads(watch.read_text())["commands"], key=lambda one: one["started"])
+    calls = [(Call.of(one), one["started"]) for one in commands]
+    kubelets = [at for call, at in calls if call.actor == "kubelet" and call.family == "ipv4"]
+    scripts = [(call, at) for call, at in calls if call.actor not in ("kubelet", "other")]
+    flush = next((n for n, (call, _) in enumerate(scripts) if "-F" in call.arguments), None)
+    if not flush:
+        return ""
+    before = sum(at < scripts[0][1] for at in kubelets)
+    until = sum(at < scripts[flush][1] for at in kubelets)
+    turns = [("k", before), ("s", flush), ("k", until - before)]
+    counted = [f"{actor}{steps}" for actor, steps in turns if steps]
+    if counted[-1].startswith("s"):
+        counted.pop()
+    return " ".join((*counted, "s* k*"))
+
+
+def clean(text: str) -> str:
+    """A node's text without what could steer a terminal or hide in a page."""
+    return UNPRINTABLE.sub("", text)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(errors="replace") if file.exists() else ""
+
+
+def _log(file: Path) -> str:
+    """Kubelet's lines on its iptables; where there is none, its last."""
+    lines = _text(file).splitlines()
+    telling = [line for line in lines if TELLING.search(line)]
+    return "\n".join((telling or lines)[-MOST_LINES:])

@@ -1,0 +1,63 @@
+"""The outcome map as a picture, for a chat or a ticket."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from chainrace.race.outcome import WORST_FIRST
+from chainrace.report.maps import LETTERS, Grid
+
+NAME = "map.png"
+CELL = 44
+LEFT, TOP, BOTTOM = 70, 110, 60
+LEAST_WIDTH = 720
+BACK, TEXT, SOFT = "#ffffff", "#1b1f24", "#57606a"
+COLOURS = {
+    "healthy": "#d7f0dc",
+    "init_failed": "#f5b5b0",
+    "rules_lost": "#ffd39b",
+    "hint_lost": "#f9eaa0",
+    "canary_lost": "#d9d2f5",
+}
+
+
+def write(folder: Path, grids: Sequence[Grid], title: str) -> Path | None:
+    """Draw the map in which most different things come out; None where there is no map."""
+    if not grids:
+        return None
+    file = folder / NAME
+    draw(max(grids, key=lambda grid: grid.kinds), title).save(file)
+    return file
+
+
+def draw(grid: Grid, title: str) -> Image.Image:
+    """One grid with its axes, its legend, and a title."""
+    width = max(LEAST_WIDTH, LEFT + CELL * (len(grid.columns) + 1))
+    image = Image.new("RGB", (width, TOP + CELL * len(grid.rows) + BOTTOM), BACK)
+    pen = ImageDraw.Draw(image)
+    big, small = ImageFont.load_default(22), ImageFont.load_default(15)
+    pen.text((16, 12), title, TEXT, big)
+    about = f"{grid.script}, {grid.family}: stopped after its step {grid.stop} ({grid.last})"
+    pen.text((16, 44), about, SOFT, small)
+    pen.text((16, 66), "down: kubelet's steps when it begins; across: when it goes on", SOFT, small)
+    for at, column in enumerate(grid.columns):
+        pen.text((LEFT + CELL * (at + 0.5), TOP - 12), str(column), SOFT, small, anchor="mm")
+    for down, row in enumerate(grid.rows):
+        top = TOP + CELL * down
+        pen.text((LEFT - 16, top + CELL / 2), str(row), SOFT, small, anchor="mm")
+        for at, column in enumerate(grid.columns):
+            square = grid.squares.get((row, column))
+            if square is None:
+                continue
+            side = LEFT + CELL * at
+            pen.rectangle((side, top, side + CELL - 2, top + CELL - 2), COLOURS[square.worst])
+            middle = (side + CELL / 2 - 1, top + CELL / 2 - 1)
+            pen.text(middle, square.letters, TEXT, small, anchor="mm")
+    left, top = 16.0, TOP + CELL * len(grid.rows) + 24
+    for name in WORST_FIRST:
+        pen.rectangle((left, top, left + 18, top + 18), COLOURS[name])
+        said = f"{LETTERS[name]} {name}"
+        pen.text((left + 26, top + 1), said, TEXT, small)
+        left += 40 + pen.textlength(said, small)
+    return image

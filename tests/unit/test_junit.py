@@ -1,0 +1,57 @@
+"""junit.xml: what CI shows of a verdict."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from chainrace.report import junit
+
+
+def document(verdict: str, force: str, reboot: str | None = None) -> dict[str, Any]:
+    return {
+        "kind": "run",
+        "verdict": verdict,
+        "reason": "so it came \x1b[31mout",
+        "scenario": {"name": "outage", "script": "fixed"},
+        "force": {"word": force, "reason": "by force"},
+        "reboot": None if reboot is None else {"word": reboot, "reason": "over a reboot"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "failures", "skipped", "tests"),
+    [
+        (document("confirmed", "harmless"), 0, 0, 2),
+        (document("refuted", "harmful"), 2, 0, 2),
+        (document("inconclusive", "unfinished", "harmless"), 0, 2, 3),
+        (document("refuted", "harmless", "harmful"), 2, 0, 3),
+    ],
+)
+def test_each_part_of_a_verdict_is_a_case(
+    tmp_path: Path, given: dict[str, Any], failures: int, skipped: int, tests: int
+) -> None:
+    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    (suite,) = root
+    assert suite.get("name") == "outage"
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == [
+        str(tests),
+        str(failures),
+        str(skipped),
+    ]
+    assert len(suite.findall("testcase")) == tests
+    assert len(list(root.iter("failure"))) == failures
+
+
+def test_an_original_that_harms_is_no_failure_of_a_confirmed_exploration(tmp_path: Path) -> None:
+    scripts = {
+        "original": {"word": "harmful", "reason": "it does"},
+        "fixed": {"word": "harmless", "reason": "it does not"},
+    }
+    given = {"kind": "force", "verdict": "confirmed", "reason": "both", "scripts": scripts}
+    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    assert root[0].get("failures") == "0"
+    given = {**given, "verdict": "refuted"}
+    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    assert root[0].get("failures") == "2"

@@ -1,0 +1,150 @@
+"""report.html and map.png, drawn from folders as runs leave them."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from chainrace.errors import UsageError
+from chainrace.force.replay import Replayed
+from chainrace.race import outcome
+from chainrace.race.force import Explored
+from chainrace.race.outcome import INIT_FAILED
+from chainrace.race.trial import Seen
+from chainrace.race.verdict import decide
+from chainrace.report import page, picture
+from chainrace.report.force import ForceFolder
+from chainrace.report.maps import grids
+from chainrace.report.records import SAMPLE, record_of
+from chainrace.report.results import Asked, ResultsFolder
+from tests.unit.test_exploration import HARMFUL, explore
+from tests.unit.test_force import BROKEN, SOUND, explored, finding
+from tests.unit.test_force_report import replayed
+
+NASTY = '<script>alert("x")</script>\x1b[31mred\x1b[0m'
+
+
+@pytest.fixture(scope="session")
+def harmful(tmp_path_factory: pytest.TempPathFactory) -> Explored:
+    """A script that harms, explored on the made-up node: its maps have cells."""
+    _, graph = explore(tmp_path_factory.mktemp("store"), HARMFUL)
+    found = finding("s1 k2 s* k*", INIT_FAILED, signature=True)
+    return explored(graph, *SOUND.graphs[1:], findings=(found,), script="original")
+
+
+@pytest.fixture
+def forced(tmp_path: Path, harmful: Explored) -> Path:
+    folder = ForceFolder(tmp_path)
+    last: Replayed = replayed()
+    ending = replace(last.ending, journal=(f"iptables {NASTY}",))
+    found = harmful.findings[0]
+    folder.keep("original", found, replace(last, schedule=found.schedule, ending=ending))
+    folder.conclude({"fixed": SOUND, "original": harmful}, {"kernel": NASTY}, interrupted=False)
+    return folder.path
+
+
+@pytest.fixture
+def raced(tmp_path: Path, seen: Callable[..., Seen]) -> Path:
+    folder = ResultsFolder(tmp_path, Asked("outage", "mine.sh", ("force", "chance")))
+    folder.force(BROKEN)
+    judged = outcome.judge(outcome.reference_rules(seen().before, seen().ending), seen().ending)
+    records = [
+        record_of(1, "original", SAMPLE, 0.5, seen=seen(), outcome=judged),
+        record_of(2, "fixed", SAMPLE, 0.5, seen=seen(), outcome=judged),
+    ]
+    failed = replace(records[0], number=3, outcome=INIT_FAILED)
+    for record in (*records, failed):
+        folder.add(record)
+    verdict = decide(record.judged() for record in records)
+    folder.conclude(verdict, {"kernel": "6.12", "backend": "nft"}, interrupted=True)
+    return folder.path
+
+
+class Checked(HTMLParser):
+    """Every element is closed, and nothing comes from elsewhere."""
+
+    VOID = frozenset({"meta", "circle", "line", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.feed(text)
+        assert self.open == []
+        assert len(set(self.ids)) == len(self.ids)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        assert not {"src", "srcset", "data", "action"} & given.keys()
+        assert (given.get("href") or "#").startswith("#")
+        if "id" in given:
+            self.ids.append(str(given["id"]))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_them(
+    forced: Path,
+) -> None:
+    text = page.write(forced).read_text()
+    Checked(text)
+    assert "<h1>confirmed</h1>" in text
+    assert "begins after kubelet's step 0, goes on after 2: init_failed" in text
+    assert "./lab replay 's1 k2 s* k*'" in text
+    assert "mangle :KUBE-IPTABLES-HINT" not in text  # this finding lost nothing
+    assert "[stop] iptables -X" in text
+
+
+def test_nothing_of_a_node_can_act_in_the_page(forced: Path) -> None:
+    text = page.draw(forced)
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+    assert "\x1b" not in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"https?://", text)
+
+
+def test_the_page_of_a_run_has_its_rates_its_trials_and_its_lines(raced: Path) -> None:
+    text = page.draw(raced)
+    Checked(text)
+    assert "kubelet, by chance" in text
+    assert "mine.sh: harmed in 0 of 1" in text
+    assert "This run was interrupted" in text
+    assert "trial 3, original: init_failed" in text
+    assert text.count("<circle") == 3
+
+
+def test_a_folder_that_is_none_gives_no_page(tmp_path: Path) -> None:
+    for content in (None, "{", "[]", '{"kind": "other"}'):
+        if content is not None:
+            (tmp_path / "verdict.json").write_text(content)
+        with pytest.raises(UsageError):
+            page.write(tmp_path)
+        assert not (tmp_path / page.NAME).exists()
+
+
+def test_the_map_is_a_picture_too(forced: Path) -> None:
+    document = page.read_verdict(forced)
+    file = picture.write(forced, page.grids_of(document), "confirmed")
+    assert file is not None
+    with Image.open(file) as image:
+        assert image.format == "PNG"
+        assert image.width >= picture.LEAST_WIDTH
+    assert picture.write(forced, [], "confirmed") is None
+
+
+def test_neighbouring_places_with_the_same_ends_are_one_grid(forced: Path) -> None:
+    (graph, _) = json.loads((forced / "verdict.json").read_text())["scripts"]["original"]["graphs"]
+    found = grids("original", graph)
+    assert len(found) < len({cell["script"] for cell in graph["map"]["cells"]})
+    assert found[0].stop == 1
+    assert found[0].last == "iptables-save"
