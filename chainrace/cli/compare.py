@@ -1,4 +1,4 @@
-"""Commands that set one thing beside others: kubelets, remedies."""
+"""Commands that set one thing beside others: runs, kubelets, remedies."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +14,11 @@ from chainrace.host.kubelet import pinned
 from chainrace.kubelets import Generation
 from chainrace.kubelets import compare as compare_kubelets
 from chainrace.paths import Paths
+from chainrace.report import comparison, rows
 from chainrace.report import kubelets as kubelets_report
 from chainrace.report import remedies as remedies_report
-from chainrace.report import rows
 from chainrace.report.folder import Folder
+from chainrace.report.page import read_verdict
 from chainrace.report.terminal import Terminal
 
 
@@ -95,3 +96,17 @@ def _explore_remedies(
             found.append(one)
             rows.store(kept, remedies_report.NAME, found)
     return kept
+
+
+@app.command("compare")
+def compare_runs(
+    after: Annotated[Path, typer.Argument(help="A folder under results/.")],
+    before: Annotated[
+        Path | None, typer.Argument(help="The run before it; default: the last good one.")
+    ] = None,
+) -> None:
+    """Say what changed since another run of the same: 0 nothing that matters, 1 something."""
+    other = before or comparison.last_good(after)
+    found = comparison.changes(read_verdict(other), read_verdict(after))
+    Terminal().changes(found, str(other), str(after))
+    raise typer.Exit(int(any(change.matters for change in found)))

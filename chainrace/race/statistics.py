@@ -42,5 +42,16 @@ def upper_bound(failures: int, trials: int) -> float:
 
 def fisher(failures_a: int, trials_a: int, failures_b: int, trials_b: int) -> float:
     """P of Fisher's exact test that arm A does not fail more often than arm B."""
-    table = np.array([[failures_a, trials_a - failures_a], [failures_b, trials_b - failures_b]])
+    table = _table(failures_a, trials_a, failures_b, trials_b)
     return float(stats.fisher_exact(table, alternative="greater").pvalue)
+
+
+def different(failures_a: int, trials_a: int, failures_b: int, trials_b: int) -> float:
+    """P of Fisher's exact test, two-sided, that both arms fail equally often."""
+    return float(stats.fisher_exact(_table(failures_a, trials_a, failures_b, trials_b)).pvalue)
+
+
+def _table(
+    failures_a: int, trials_a: int, failures_b: int, trials_b: int
+) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
+    return np.array([[failures_a, trials_a - failures_a], [failures_b, trials_b - failures_b]])

@@ -15,6 +15,7 @@ from chainrace.force.exploration import Progress as ForceProgress
 from chainrace.force.replay import Replayed
 from chainrace.race.force import Explored, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
+from chainrace.report.comparison import Change
 from chainrace.report.sidebyside import side_by_side
 from chainrace.scenario import Chosen
 
@@ -152,6 +153,15 @@ class Terminal:
             backend = one.config.node.backend
             table.add_row(one.name, one.kubelet, backend, one.label, ", ".join(one.evidence))
         self._console.print(table)
+
+    def changes(self, changes: Sequence[Change], before: str, after: str) -> None:
+        """What is not as it was, a line each."""
+        self.say(f"{before} → {after}")
+        for change in changes:
+            mark = "changed" if change.matters else "version"
+            self.say(f"  {mark}  {change.what}: {change.before} → {change.after}")
+        if not changes:
+            self.say("  nothing changed")
 
     def verdict(self, verdict: Verdict, lines: Mapping[str, str], where: str) -> None:
         """The closing table of the trials, a line on each part of the system, the word."""

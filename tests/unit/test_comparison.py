@@ -1,0 +1,94 @@
+"""What two runs have different, and what is only noise."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainrace.errors import UsageError
+from chainrace.report.comparison import Change, changes, last_good
+
+
+def run(
+    verdict: str = "confirmed", failed: int = 5, trials: int = 5, **node: str
+) -> dict[str, Any]:
+    arm = {"trials": trials, "outcomes": {"init_failed": failed, "healthy": trials - failed}}
+    clean = {"trials": trials, "outcomes": {"healthy": trials}}
+    graphs = [{"family": "ipv4", "classes": {"healthy": 9}}]
+    return {
+        "kind": "run",
+        "verdict": verdict,
+        "interrupted": False,
+        "scenario": {"name": "outage", "script": "fixed"},
+        "scripts": {"original": arm, "fixed": clean},
+        "force": {"word": "harmless", "graphs": graphs},
+        "reboot": None,
+        "node": {"kernel": "6.12.1", "seed": "7", **node},
+    }
+
+
+def store(folder: Path, name: str, document: dict[str, Any]) -> Path:
+    (folder / name).mkdir()
+    (folder / name / "verdict.json").write_text(json.dumps(document))
+    return folder / name
+
+
+def test_the_same_run_has_no_changes() -> None:
+    assert changes(run(seed="1"), run(seed="2")) == []
+
+
+def test_another_verdict_comes_first_and_matters() -> None:
+    first, *_ = changes(run(), run("refuted"))
+    assert first == Change("verdict", "confirmed", "refuted")
+    assert first.matters
+
+
+def test_a_rate_changes_only_beyond_noise() -> None:
+    assert changes(run(failed=5), run(failed=4)) == []
+    told = changes(run(failed=50, trials=50), run(failed=20, trials=50))
+    assert [change.what.split(" (")[0] for change in told] == [
+        "original, rate of healthy",
+        "original, rate of init_failed",
+    ]
+    assert (told[1].before, told[1].after) == ("50 of 50", "20 of 50")
+
+
+def test_by_force_every_new_class_counts() -> None:
+    worse = run()
+    worse["force"] = {
+        "word": "harmful",
+        "graphs": [{"family": "ipv4", "classes": {"healthy": 8, "hint_lost": 1}}],
+    }
+    assert [(change.what, change.after) for change in changes(run(), worse)] == [
+        ("fixed, by force", "harmful"),
+        ("fixed, end states of ipv4", "healthy, hint_lost"),
+    ]
+
+
+def test_another_version_is_told_and_alone_does_not_matter() -> None:
+    (told,) = changes(run(), run(kernel="6.12.2"))
+    assert told == Change("kernel", "6.12.1", "6.12.2", matters=False)
+
+
+def test_runs_of_different_scenarios_are_not_compared() -> None:
+    other = {**run(), "scenario": {"name": "other", "script": "fixed"}}
+    with pytest.raises(UsageError, match="different things"):
+        changes(run(), other)
+
+
+def test_the_last_good_run_is_the_newest_of_the_same_that_was_confirmed(tmp_path: Path) -> None:
+    good = store(tmp_path, "2026-01-02", run())
+    store(tmp_path, "2026-01-01", run())
+    store(tmp_path, "2026-01-03", run("refuted"))
+    store(tmp_path, "2026-01-04", {**run(), "interrupted": True})
+    store(tmp_path, "2026-01-05", {**run(), "scenario": {"name": "other", "script": "fixed"}})
+    store(tmp_path, "2026-01-06", {"kind": "of old"})
+    (tmp_path / "2026-01-07").mkdir()
+    mine = store(tmp_path, "2026-01-08", run())
+    store(tmp_path, "2026-01-09", run())
+    (tmp_path / "latest").symlink_to("2026-01-08")
+    assert last_good(mine) == good
+    assert last_good(tmp_path / "latest") == good
+    with pytest.raises(UsageError, match="no good run before"):
+        last_good(tmp_path / "2026-01-01")
