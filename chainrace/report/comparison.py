@@ -8,6 +8,7 @@ from typing import Any
 from chainrace.errors import UsageError
 from chainrace.race import statistics
 from chainrace.race.force import EXIT_OF
+from chainrace.race.rules import FAMILIES
 from chainrace.race.verdict import SIGNIFICANCE
 from chainrace.report.page import explored_in, read_verdict
 
@@ -83,15 +84,17 @@ def _by_force(before: Document, after: Document) -> Iterator[Change]:
     old, new = explored_in(before), explored_in(after)
     for script in old.keys() & new.keys():
         yield from _differing(f"{script}, by force", old[script]["word"], new[script]["word"])
-        for family in ("ipv4", "ipv6"):
-            sets = [_classes(one, family) for one in (old[script], new[script])]
-            yield from _differing(f"{script}, end states of {family}", *sets)
+        for family in FAMILIES:
+            yield from _differing(
+                f"{script}, end states of {family}",
+                _classes(old[script], family),
+                _classes(new[script], family),
+            )
 
 
 def _classes(explored: Mapping[str, Any], family: str) -> str:
-    found = {
-        name for one in explored["graphs"] if one["family"] == family for name in one["classes"]
-    }
+    mine = (graph for graph in explored["graphs"] if graph["family"] == family)
+    found = {name for graph in mine for name in graph["classes"]}
     return ", ".join(sorted(found)) or "none"
 
 
@@ -105,13 +108,13 @@ def _by_chance(before: Document, after: Document) -> Iterator[Change]:
             continue
         for outcome in sorted({*old["outcomes"], *new["outcomes"]}):
             counts = [arm["outcomes"].get(outcome, 0) for arm in (old, new)]
-            p = statistics.fisher(counts[0], old["trials"], counts[1], new["trials"])
+            p = statistics.different(counts[0], old["trials"], counts[1], new["trials"])
             if p < SIGNIFICANCE:
-                said = [
-                    f"{count} of {arm['trials']}"
-                    for count, arm in zip(counts, (old, new), strict=True)
-                ]
-                yield Change(f"{script}, rate of {outcome} (p = {p:.2g})", *said)
+                yield Change(
+                    f"{script}, rate of {outcome} (p = {p:.2g})",
+                    f"{counts[0]} of {old['trials']}",
+                    f"{counts[1]} of {new['trials']}",
+                )
 
 
 def _versions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
