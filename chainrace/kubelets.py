@@ -70,10 +70,11 @@ def compare(
     for version in versions:
         chosen = with_kubelet(config, version)
         with session.node_up(paths, chosen, step, keep=False) as node:
-            yield _generation(node, chosen, step)
+            yield generation(node, chosen, step)
 
 
-def _generation(node: Node, config: LabConfig, step: Step) -> Generation:
+def generation(node: Node, config: LabConfig, step: Step) -> Generation:
+    """What a node's kubelet does at its start, and each cut. Raises LabError."""
     replayer = Replayer(node.agent, SCRIPTS_ON_NODE[ORIGINAL], config.limits.trial)
     version = node.host.kubelet.version
     backend, containerd = config.node.backend, node.identity["containerd"]

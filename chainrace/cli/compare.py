@@ -30,22 +30,24 @@ def kubelets(
     *,
     backend: BackendName = None,
     draw: Annotated[
-        Path | None, typer.Option("--draw", help="Draw docs/kubelets.md from a stored run.")
+        list[Path] | None,
+        typer.Option("--draw", help="Draw docs/kubelets.md from stored runs; a later one counts."),
     ] = None,
 ) -> None:
     """Compare kubelet's versions: what each does at its start, and whether the bug is there."""
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
         folder = Folder(paths.results).path
+        draw = [folder]
         found: list[Generation] = []
         for one in compare_kubelets(paths, config, versions or pinned(paths), terminal.step):
             found.append(one)
             rows.store(folder, kubelets_report.NAME, found)
-    else:
-        folder = draw
-    page = kubelets_report.draw(rows.load(folder, kubelets_report.NAME, Generation))
-    (paths.root / "docs" / "kubelets.md").write_text(page)
-    terminal.say(f"drawn: docs/kubelets.md, from {folder}")
+    read = rows.merged(
+        draw, kubelets_report.NAME, Generation, key=lambda one: (one.version, one.backend)
+    )
+    (paths.root / "docs" / "kubelets.md").write_text(kubelets_report.draw(read))
+    terminal.say(f"drawn: docs/kubelets.md, from {', '.join(map(str, draw))}")
 
 
 @app.command()
@@ -57,7 +59,8 @@ def remedies(
     backend: BackendName = None,
     budget: Annotated[str | None, typer.Option("--budget", help="Time for each.")] = None,
     draw: Annotated[
-        Path | None, typer.Option("--draw", help="Draw docs/remedies.md from a stored run.")
+        list[Path] | None,
+        typer.Option("--draw", help="Draw docs/remedies.md from stored runs; a later one counts."),
     ] = None,
     keep: Keep = False,
 ) -> None:
@@ -65,12 +68,12 @@ def remedies(
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
         options = Options(seconds(budget))
-        folder = _explore_remedies(paths, config, folders, options, terminal, keep=keep)
-    else:
-        folder = draw
-    page = remedies_report.draw(rows.load(folder, remedies_report.NAME, comparing.Compared))
-    (paths.root / "docs" / "remedies.md").write_text(page)
-    terminal.say(f"drawn: docs/remedies.md, from {folder}")
+        draw = [_explore_remedies(paths, config, folders, options, terminal, keep=keep)]
+    read = rows.merged(
+        draw, remedies_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
+    )
+    (paths.root / "docs" / "remedies.md").write_text(remedies_report.draw(read))
+    terminal.say(f"drawn: docs/remedies.md, from {', '.join(map(str, draw))}")
 
 
 def _explore_remedies(

@@ -37,6 +37,9 @@ SIGNATURE = re.compile(
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that ..." err=<
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:99] Failed to ensure that ...: error (1.20)
 CAUSE = re.compile(r"\] \"?Failed to ensure ")
+# Every message of klog begins so; a line that does not belongs to the message before it.
+# E1121 06:52:16.510000    1085 kubelet_network_linux.go:80]
+HEADER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+:\d+\]")
 
 
 @dataclass(frozen=True)
@@ -125,20 +128,20 @@ def _classes(missing: tuple[str, ...], *, initialised: bool) -> tuple[Name, ...]
 def failure_causes(journal: tuple[str, ...]) -> dict[str, str]:
     """Kubelet's own words for why a family's initialisation failed, by family.
 
-    The cause is logged just before the failure. klog prints an error of several lines
-    as err=< with the lines indented and a closing >.
+    The cause is logged just before the failure. What iptables said of it stands in the lines
+    below, as far as klog's next header: within err=< and >, or in old kubelets as it is.
     """
     causes = {}
     last: list[str] = []
     inside = False
     for line in journal:
-        if CAUSE.search(line):
-            last, inside = [line], line.endswith("err=<")
-        elif inside and line.strip() == ">":
+        if HEADER.match(line):
             inside = False
-        elif inside:
-            last.append(line.strip())
+        if CAUSE.search(line):
+            last, inside = [line], True
         elif found := FAILED.search(line):
             causes[FAMILY_OF_PROTOCOL[found[1]]] = " ".join(last)
             last = []
+        elif inside and line.strip() not in ("", ">"):
+            last.append(line.strip())
     return causes

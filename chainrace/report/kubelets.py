@@ -44,7 +44,7 @@ def _ranges(one: Generation, name: str) -> str:
 
 
 def _part(one: Generation) -> str:
-    lines = [f"## {one.version} ({one.backend}; {one.containerd})"]
+    lines = [f"## {one.version} ({one.backend}; {_short(one.containerd)})"]
     if one.refused:
         return "\n".join([*lines, f"It did not come through a clean start: {one.refused}", ""])
     for family, chains in one.chains.items():
@@ -53,6 +53,12 @@ def _part(one: Generation) -> str:
     lines += [f"- `{message}`" for message in messages]
     lines += ["", "    " + "\n    ".join(f"{n:2} {s}" for n, s in enumerate(one.steps["ipv4"], 1))]
     return "\n".join([*lines, ""])
+
+
+def _short(containerd: str) -> str:
+    """`containerd 1.7.24~ds1-6+deb13u1` of what it says of itself."""
+    # containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6+deb13u1
+    return f"containerd {containerd.rsplit(maxsplit=1)[-1]}"
 
 
 def _message(cause: str) -> str:

@@ -1,6 +1,6 @@
 """Rows of a comparison, kept in its results folder as they come, to draw its page from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,3 +26,11 @@ def load(folder: Path, name: str, kind: type[Row]) -> list[Row]:
         raise UsageError(
             f"{folder / name} is not readable: {error}", "name a folder of results"
         ) from error
+
+
+def merged(
+    folders: Iterable[Path], name: str, kind: type[Row], *, key: Callable[[Row], Hashable]
+) -> list[Row]:
+    """The rows of several folders; of two with the same key the later one counts."""
+    found = {key(row): row for folder in folders for row in load(folder, name, kind)}
+    return list(found.values())

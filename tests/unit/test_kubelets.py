@@ -48,3 +48,17 @@ def test_a_kubelet_that_does_not_start_is_told_so() -> None:
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not readable"):
         rows.load(tmp_path, kubelets.NAME, Generation)
+
+
+def test_of_two_runs_of_one_kubelet_the_later_counts(tmp_path: Path) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder, containerd in zip(folders, ("1.7", "2.0"), strict=True):
+        folder.mkdir()
+        rows.store(folder, kubelets.NAME, [replace(ONE, containerd=containerd)])
+    other = replace(ONE, version="1.36.3")
+    rows.store(folders[0], kubelets.NAME, [ONE, other])
+    found = rows.merged(folders, kubelets.NAME, Generation, key=lambda one: one.version)
+    assert [(one.version, one.containerd) for one in found] == [
+        ("1.34.4", "2.0"),
+        ("1.36.3", other.containerd),
+    ]

@@ -51,6 +51,22 @@ def test_each_familys_failure_has_its_own_cause(sample: Callable[[str], str]) ->
     assert "KUBE-FIREWALL' does not exist" in causes["ipv4"]
 
 
+def test_an_old_kubelets_cause_goes_on_in_the_lines_below_it() -> None:
+    header = "E1121 20:10:10.370003    1068 kubelet_network_linux.go:83] "
+    causes = outcome.failure_causes(
+        (
+            header + "Failed to ensure rule: exit status 1: Ignoring deprecated option.",
+            "iptables: No chain/target/match by that name.",
+            "I1121 20:10:10.380003    1068 server.go:417] something else",
+            "of several lines",
+            header + "Failed to initialize IPv4 iptables rules; some functionality may be missing.",
+        )
+    )
+    assert causes["ipv4"].endswith(
+        "deprecated option. iptables: No chain/target/match by that name."
+    )
+
+
 def test_another_cause_does_not_bear_the_outages_signature(seen: Build) -> None:
     journal = (
         'E1 kubelet_network_linux.go:80] "Failed to ensure that x" err="no permission"',
