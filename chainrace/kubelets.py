@@ -15,6 +15,7 @@ from chainrace.force.replay import Replayer
 from chainrace.force.views import View, calls_of
 from chainrace.gate.process import KUBELETS
 from chainrace.host.setup import Step
+from chainrace.keeping import Keeping
 from chainrace.node.machine import Machine
 from chainrace.node.node import Node
 from chainrace.paths import Paths
@@ -69,7 +70,7 @@ def compare(
         raise LabError("a node is up, with one kubelet", "vagrant destroy -f")
     for version in versions:
         chosen = with_kubelet(config, version)
-        with session.node_up(paths, chosen, step, keep=False) as node:
+        with session.node_up(paths, chosen, step, Keeping()) as node:
             yield generation(node, chosen, step)
 
 

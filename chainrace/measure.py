@@ -28,6 +28,7 @@ from chainrace.gate.words import BEYOND
 from chainrace.host import box, image, libvirt, namespace, setup
 from chainrace.host.setup import Host, Step
 from chainrace.host.shell import as_root, run
+from chainrace.keeping import Keeping
 from chainrace.node.machine import Machine
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
@@ -71,7 +72,7 @@ def measure(paths: Paths, config: LabConfig, step: Step) -> Iterator[Figure]:
     with step("vagrant up without provisioning"):
         booted = _timed(lambda: _vagrant_up(paths))
     yield Figure("`vagrant up` to the first command, beside a bare boot", booted, bare_boot, 1.3)
-    with session.node_up(paths, config, step, keep=True) as node:
+    with session.node_up(paths, config, step, Keeping("always")) as node:
         with step(f"{REPEATS} bare starts of kubelet, {REPEATS} bare runs of the script"):
             start, script = _bare_race(node.connection)
         yield from _trials(node, config, start + script, step)

@@ -1,5 +1,6 @@
 """A node from an empty host, and everything as it was found afterwards."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -8,6 +9,7 @@ from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.host import libvirt, setup
 from chainrace.host.setup import Step
+from chainrace.keeping import Keeping
 from chainrace.node import backend
 from chainrace.node.agent import Agent
 from chainrace.node.identity import versions
@@ -21,30 +23,31 @@ CLEAN_SECONDS = 300
 
 
 @contextmanager
-def libvirt_as_found(paths: Paths, *, keep: bool = False) -> Iterator[None]:
-    """Afterwards the lab's libvirt runs only if it did before, or on `keep`."""
+def libvirt_as_found(paths: Paths, keeping: Keeping = Keeping()) -> Iterator[None]:  # noqa: B008
+    """Afterwards the lab's libvirt runs only if it did before, or for a node that is kept."""
     was_up = libvirt.is_running(paths)
     try:
         yield
     finally:
-        if not was_up and not keep:
+        if not was_up and not keeping.stays:
             libvirt.stop(paths)
 
 
 @contextmanager
 def node_up(
-    paths: Paths, config: LabConfig, step: Step, *, keep: bool, name: str = NODE
+    paths: Paths, config: LabConfig, step: Step, keeping: Keeping, *, name: str = NODE
 ) -> Iterator[Node]:
     """A provisioned node with its clean state recorded.
 
     A node that was up before stays up; one that was brought up for this is removed
-    afterwards with the libvirt that carried it, unless `keep`.
+    afterwards with the libvirt that carried it, unless it is to be kept. An error counts as
+    a failure; that an outcome is one, whoever judges it tells `keeping`.
     """
     machine = Machine(paths, name)
     was_up = machine.is_up()
     with (
-        libvirt_as_found(paths, keep=keep),
-        _removed_afterwards(machine, step, keep=keep or was_up),
+        libvirt_as_found(paths, keeping),
+        _removed_afterwards(paths, machine, step, keeping, was_up=was_up),
     ):
         host = setup.prepare(paths, config, step)
         with step(
@@ -74,10 +77,18 @@ def node_up(
 
 
 @contextmanager
-def _removed_afterwards(machine: Machine, step: Step, *, keep: bool) -> Iterator[None]:
+def _removed_afterwards(
+    paths: Paths, machine: Machine, step: Step, keeping: Keeping, *, was_up: bool
+) -> Iterator[None]:
     try:
         yield
+    except Exception:
+        keeping.failed = True
+        raise
     finally:
-        if not keep and machine.is_up():
+        if keeping.failed and keeping.shell and machine.is_up():
+            print(f"a shell on {machine.name}, as it was left; its end goes on with the command")
+            subprocess.run(["ssh", "-F", paths.ssh_config, machine.name], check=False)
+        if not was_up and not keeping.stays and machine.is_up():
             with step(f"removing {machine.name}"):
                 machine.destroy()

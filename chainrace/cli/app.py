@@ -1,5 +1,6 @@
 """The program itself, and the options that several commands share."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from chainrace.errors import LabError, UsageError
 from chainrace.force.run import read_script
 from chainrace.gate.backends import Backend
 from chainrace.host.packages import missing
+from chainrace.keeping import Keep, Keeping
 
 app = typer.Typer(
     add_completion=False,
@@ -19,7 +21,12 @@ app = typer.Typer(
 )
 
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Only say what would be installed.")]
-Keep = Annotated[bool, typer.Option("--keep", help="Leave the node running afterwards.")]
+KeepNode = Annotated[
+    Keep, typer.Option("--keep", help="Leave the node running afterwards: never, failed, always.")
+]
+ShellOnFailure = Annotated[
+    bool, typer.Option("--shell-on-failure", help="Open a shell on the node where it failed.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print verdict.json.")]
 ScriptFile = Annotated[
     Path | None, typer.Option("--script", help="A script of your own, by its file.")
@@ -34,6 +41,15 @@ PrepareFile = Annotated[
 BackendName = Annotated[
     Backend | None, typer.Option("--backend", help="What iptables means on the node.")
 ]
+
+
+def keeping(keep: Keep, *, shell: bool) -> Keeping:
+    """What is to become of the node. Raises UsageError for a shell without a terminal."""
+    if shell and not sys.stdin.isatty():
+        raise UsageError(
+            "--shell-on-failure needs a terminal", "give --keep failed, then ./lab ssh"
+        )
+    return Keeping(keep, shell)
 
 
 def seconds(text: str | None) -> float | None:

@@ -8,9 +8,10 @@ import typer
 from chainrace import config as configuration
 from chainrace import remedies as comparing
 from chainrace import session
-from chainrace.cli.app import BackendName, Keep, app, seconds
+from chainrace.cli.app import BackendName, KeepNode, app, seconds
 from chainrace.force.exploration import Options
 from chainrace.host.kubelet import pinned
+from chainrace.keeping import Keeping
 from chainrace.kubelets import Generation
 from chainrace.kubelets import compare as compare_kubelets
 from chainrace.paths import Paths
@@ -62,13 +63,13 @@ def remedies(
         list[Path] | None,
         typer.Option("--draw", help="Draw docs/remedies.md from stored runs; a later one counts."),
     ] = None,
-    keep: Keep = False,
+    keep: KeepNode = "never",
 ) -> None:
     """Explore remedies by force and compare them; writes docs/remedies.md."""
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
         options = Options(seconds(budget))
-        draw = [_explore_remedies(paths, config, folders, options, terminal, keep=keep)]
+        draw = [_explore_remedies(paths, config, folders, options, terminal, Keeping(keep))]
     read = rows.merged(
         draw, remedies_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
     )
@@ -82,15 +83,14 @@ def _explore_remedies(
     folders: list[Path] | None,
     options: Options,
     terminal: Terminal,
-    *,
-    keep: bool,
+    keeping: Keeping,
 ) -> Path:
     """Explore remedies; returns the folder that has what came out of each."""
     named = folders or sorted((paths.root / "examples" / "remedies").iterdir())
     chosen = [comparing.load(folder) for folder in named]
     kept = Folder(paths.results).path
     found = []
-    with session.node_up(paths, config, terminal.step, keep=keep) as node:
+    with session.node_up(paths, config, terminal.step, keeping) as node:
         for one, explored, folder in comparing.compare(
             paths, config, node, chosen, options=options, teller=terminal
         ):

@@ -12,11 +12,13 @@ from chainrace.cli.app import (
     AsJson,
     BackendName,
     Boot,
-    Keep,
+    KeepNode,
     PrepareFile,
     ScriptFile,
+    ShellOnFailure,
     app,
     check_files,
+    keeping,
     seconds,
 )
 from chainrace.errors import UsageError
@@ -50,7 +52,8 @@ def explore(
     nodes: Annotated[
         int, typer.Option("--nodes", min=1, max=len(setup.NODES), help="So many nodes share it.")
     ] = 1,
-    keep: Keep = False,
+    keep: KeepNode = "never",
+    shell: ShellOnFailure = False,
     as_json: AsJson = False,
 ) -> None:
     """Force every interleaving of a script with kubelet's start; default: both scripts.
@@ -60,12 +63,12 @@ def explore(
     """
     _refuse_both(script, boot=boot)
     check_files(script, prepare)
-    options = Options(seconds(budget), preemptions)
+    options, kept = Options(seconds(budget), preemptions), keeping(keep, shell=shell)
     paths, config = Paths(), configuration.load(backend=backend)
     terminal = Terminal(as_json=as_json)
     with ExitStack() as stack:
         up = [
-            stack.enter_context(session.node_up(paths, config, terminal.step, keep=keep, name=name))
+            stack.enter_context(session.node_up(paths, config, terminal.step, kept, name=name))
             for name in setup.NODES[:nodes]
         ]
         chosen = stack.enter_context(exploring.scripts(up, script, prepare, boot=boot))
@@ -74,9 +77,10 @@ def explore(
         explored = exploring.explore(
             paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal
         )
+        word, reason = conclusion(explored)
+        kept.failed = EXIT_OF[word] != 0
     for one in explored.values():
         terminal.explored(one)
-    word, reason = conclusion(explored)
     terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
     terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
     if as_json:
@@ -93,7 +97,8 @@ def replay(
     prepare: PrepareFile = None,
     backend: BackendName = None,
     times: Annotated[int, typer.Option("--times", min=1, help="So often.")] = 1,
-    keep: Keep = False,
+    keep: KeepNode = "never",
+    shell: ShellOnFailure = False,
 ) -> None:
     """Run exactly one schedule, from a fresh start (default script: the original).
 
@@ -107,8 +112,9 @@ def replay(
     _refuse_both(script, boot=boot)
     check_files(script, prepare)
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    kept = keeping(keep, shell=shell)
     with (
-        session.node_up(paths, config, terminal.step, keep=keep) as node,
+        session.node_up(paths, config, terminal.step, kept) as node,
         exploring.scripts([node], script, prepare, boot=boot) as chosen,
     ):
         folder = Folder(paths.results)
@@ -121,6 +127,7 @@ def replay(
             folder=folder.path,
             terminal=terminal,
         )
+        kept.failed = set(outcomes) != {HEALTHY}
     terminal.say(f"evidence: {folder.path.relative_to(paths.root)}")
     raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 

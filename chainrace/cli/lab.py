@@ -89,6 +89,15 @@ def ssh(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None
 
 
 @app.command()
+def console(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None:
+    """Follow what a node's serial console says; Ctrl-C ends it."""
+    file = Paths().console(name)
+    if not file.exists():
+        raise LabError(f"{name} has not been up in this clone", "vagrant up")
+    os.execvp("tail", ["tail", "--lines=200", "-F", str(file)])
+
+
+@app.command()
 def down() -> None:
     """End everything of this clone that runs: nodes, libvirt, network, namespace."""
     paths = Paths()

@@ -13,15 +13,18 @@ from chainrace import session
 from chainrace.cli.app import (
     AsJson,
     BackendName,
-    Keep,
+    KeepNode,
     NoInstall,
     ScriptFile,
+    ShellOnFailure,
     app,
     check_files,
+    keeping,
     refuse_install,
     seconds,
 )
 from chainrace.errors import LabError, UsageError
+from chainrace.keeping import Keeping
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
 from chainrace.race.force import EXIT_OF
@@ -63,7 +66,8 @@ def run(
     budget: Annotated[
         str | None, typer.Option("--budget", help=f"Time for force and trials [{DEFAULT_BUDGET}].")
     ] = None,
-    keep: Keep = False,
+    keep: KeepNode = "never",
+    shell: ShellOnFailure = False,
     as_json: AsJson = False,
     no_install: NoInstall = False,
 ) -> None:
@@ -79,7 +83,9 @@ def run(
     for one in chosen:
         own = limit or one.budget or (None if trials else seconds(DEFAULT_BUDGET))
         try:
-            codes.append(_run(one, trials, own, terminal, keep=keep, as_json=as_json))
+            codes.append(
+                _run(one, trials, own, terminal, keeping(keep, shell=shell), as_json=as_json)
+            )
         except LabError as error:
             if len(chosen) == 1 or error.exit_code != LabError.exit_code:
                 raise
@@ -94,18 +100,19 @@ def _run(
     pairs: int | None,
     budget: float | None,
     terminal: Terminal,
+    kept: Keeping,
     *,
-    keep: bool,
     as_json: bool,
 ) -> int:
     """One scenario on a node of its own; its exit code."""
     paths = Paths()
-    with session.node_up(paths, chosen.config, terminal.step, keep=keep) as node:
+    with session.node_up(paths, chosen.config, terminal.step, kept) as node:
         folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
         where = str(folder.path.relative_to(paths.root))
         terminal.say(f"{chosen.name}: results go to {where}")
         taking.take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
-    verdict = judge_again(folder.path)
+        verdict = judge_again(folder.path)
+        kept.failed = EXIT_OF[verdict.word] != 0
     document = json.loads((folder.path / "verdict.json").read_text())
     terminal.verdict(verdict, document["lines"], where)
     terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")

@@ -24,6 +24,7 @@ from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun, Script, bring_script
 from chainrace.force.views import Reference
+from chainrace.keeping import Keeping
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race import schedule
@@ -114,7 +115,7 @@ def lab_node(
 ) -> Iterator[Node]:
     """The node: the one that `vagrant up` brought, or one of this session's own."""
     assert host_before  # taken before anything of the lab is up
-    with session.node_up(paths, config, terminal.step, keep=False) as node:
+    with session.node_up(paths, config, terminal.step, Keeping()) as node:
         yield node
 
 

@@ -39,6 +39,9 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("run", "--script", "/nowhere"),
         ("list", "nowhere"),
         ("report", "/nowhere"),
+        ("compare", "/nowhere"),
+        ("run", "--keep", "perhaps"),
+        ("run", "--shell-on-failure"),
         ("race",),
         ("judge", "/nowhere"),
         ("replay", "k0 s*"),
@@ -97,6 +100,6 @@ def test_help_names_every_command(
 ) -> None:
     assert run("--help", monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
-    commands = "doctor setup run list test judge report measure ssh down explore replay kubelets"
+    commands = "doctor setup run list test judge report compare measure ssh console down"
     for command in commands.split():
         assert command in said
