@@ -69,7 +69,7 @@ def remedies(
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
         options = Options(seconds(budget))
-        draw = [_explore_remedies(paths, config, folders, options, terminal, Keeping(keep))]
+        draw = [_explore_remedies(config, folders, options, terminal, Keeping(keep))]
     read = rows.merged(
         draw, remedies_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
     )
@@ -78,7 +78,6 @@ def remedies(
 
 
 def _explore_remedies(
-    paths: Paths,
     config: configuration.LabConfig,
     folders: list[Path] | None,
     options: Options,
@@ -86,6 +85,7 @@ def _explore_remedies(
     keeping: Keeping,
 ) -> Path:
     """Explore remedies; returns the folder that has what came out of each."""
+    paths = Paths()
     named = folders or sorted((paths.root / "examples" / "remedies").iterdir())
     chosen = [comparing.load(folder) for folder in named]
     kept = Folder(paths.results).path
