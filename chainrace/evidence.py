@@ -11,6 +11,7 @@ from chainrace.config import LimitsConfig
 from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Script, bring_script, script_on
+from chainrace.node.complaints import Listening
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.conclusion import CHANCE, FORCE, REBOOT
@@ -86,13 +87,17 @@ class Evidence:
             **self._node.identity,
             "tables": self._node.agent.ask("tables", timeout=TABLES_SECONDS),
         }
+        listening = Listening(self._paths, self._node)
         finished = False
         try:
             yield
             finished = True
         finally:
+            complaints = listening.take(self._folder.path)
             verdict = judge_again(self._folder.path)
-            self._folder.conclude(verdict, self._about, interrupted=not finished)
+            self._folder.conclude(
+                verdict, self._about, complaints=complaints, interrupted=not finished
+            )
 
     def chance(
         self, scripts: Mapping[str, str], *, pairs: int | None, budget: float | None

@@ -12,6 +12,7 @@ from chainrace.force.exploration import Options
 from chainrace.force.preparation import prepared
 from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Script, Teller, bring_script, script_on
+from chainrace.node.complaints import Listening
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.force import Explored
@@ -41,6 +42,7 @@ def explore(
     theirs; with one it is that script's own word. Returns what was found, by script.
     """
     explored: dict[str, Explored] = {}
+    listening = [Listening(paths, node) for node in nodes]
     finished = False
     try:
         for script in scripts:
@@ -60,7 +62,10 @@ def explore(
                 folder.end_states(run.explored)
         finished = True
     finally:
-        folder.conclude(explored, nodes[0].identity, interrupted=not finished)
+        complaints = [said for one in listening for said in one.take(folder.path)]
+        folder.conclude(
+            explored, nodes[0].identity, complaints=complaints, interrupted=not finished
+        )
     return explored
 
 

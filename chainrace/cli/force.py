@@ -1,5 +1,6 @@
 """Commands by force alone: explore, replay."""
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -82,9 +83,11 @@ def explore(
     for one in explored.values():
         terminal.explored(one)
     terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
+    document = (folder.path / "verdict.json").read_text()
+    terminal.complaints(json.loads(document)["complaints"])
     terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
     if as_json:
-        print((folder.path / "verdict.json").read_text(), end="")
+        print(document, end="")
     raise typer.Exit(EXIT_OF[word])
 
 

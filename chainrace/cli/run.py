@@ -115,6 +115,7 @@ def _run(
         kept.failed = EXIT_OF[verdict.word] != 0
     document = json.loads((folder.path / "verdict.json").read_text())
     terminal.verdict(verdict, document["lines"], where)
+    terminal.complaints(document["complaints"])
     terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
     if as_json:
         print(json.dumps(document))

@@ -1,12 +1,13 @@
 """What an exploration leaves in the results folder: data, and evidence of each finding."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chainrace.files import write_json
 from chainrace.force.replay import Replayed
+from chainrace.race.badlines import Complaint
 from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
 from chainrace.report.folder import Folder
 from chainrace.report.sidebyside import side_by_side
@@ -34,7 +35,12 @@ class ForceFolder(Folder):
             write_json(self.path / f"ends-{explored.script}-{graph.family}.json", ends)
 
     def conclude(
-        self, explored: Mapping[str, Explored], node: Mapping[str, Any], *, interrupted: bool
+        self,
+        explored: Mapping[str, Explored],
+        node: Mapping[str, Any],
+        *,
+        complaints: Sequence[Complaint] = (),
+        interrupted: bool,
     ) -> None:
         """Write verdict.json, whole or not at all."""
         word, reason = conclusion(explored)
@@ -48,6 +54,7 @@ class ForceFolder(Folder):
                 "interrupted": interrupted,
                 "scripts": {name: explored_json(one) for name, one in explored.items()},
                 "node": dict(node),
+                "complaints": [asdict(one) for one in complaints],
             },
         )
 

@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 
 from chainrace.race.force import HARMFUL, UNFINISHED
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED
-from chainrace.report.page import clean, explored_in
+from chainrace.report.page import explored_in
+from chainrace.report.text import clean
 
 NAME = "junit.xml"
 

@@ -15,10 +15,9 @@ from chainrace.race.trial import Call
 from chainrace.report.maps import LETTERS, Grid, grids
 from chainrace.report.records import TRIALS, Record, read_trials
 from chainrace.report.strip import Strip, strip
+from chainrace.report.text import clean
 
 NAME = "report.html"
-# \x1b[31m, and whatever else would not be printed: a node's log is not to be trusted.
-UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that KUBE-FIREWALL ..."
 TELLING = re.compile(r"iptables|KUBE-|kubelet_network")
 MOST_LINES = 40
@@ -69,6 +68,7 @@ def draw(folder: Path) -> str:
         letters={name: LETTERS[name] for name in WORST_FIRST},
         arms=_arms(document),
         strip=_strip(folder),
+        complaints=document.get("complaints", []),
         failures=failures[:MOST_FAILURES],
         more=max(0, len(failures) - MOST_FAILURES),
     )
@@ -202,11 +202,6 @@ def _nearest_schedule(watch: Path) -> str:
     if counted[-1].startswith("s"):
         counted.pop()
     return " ".join((*counted, "s* k*"))
-
-
-def clean(text: str) -> str:
-    """A node's text without what could steer a terminal or hide in a page."""
-    return UNPRINTABLE.sub("", text)
 
 
 def _text(file: Path) -> str:

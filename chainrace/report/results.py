@@ -10,6 +10,7 @@ results/<UTC time>/verdict.json      the one truth
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
 from chainrace.files import write_json
+from chainrace.race.badlines import Complaint
 from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
@@ -79,7 +81,14 @@ class ResultsFolder(Folder):
         for family, text in boot.ending.after.items():
             (folder / f"rules-after.{family.replace('/', '-')}").write_text(text)
 
-    def conclude(self, verdict: Verdict, node: dict[str, Any], *, interrupted: bool) -> None:
+    def conclude(
+        self,
+        verdict: Verdict,
+        node: dict[str, Any],
+        *,
+        complaints: Sequence[Complaint] = (),
+        interrupted: bool,
+    ) -> None:
         """Write verdict.json, whole or not at all."""
         document = {
             "schema": SCHEMA,
@@ -97,6 +106,7 @@ class ResultsFolder(Folder):
             "force": _stored(self.path / FORCE),
             "reboot": _stored(self.path / REBOOT),
             "node": node,
+            "complaints": [asdict(one) for one in complaints],
         }
         write_json(self.path / "verdict.json", {**document, "lines": lines(document)})
 

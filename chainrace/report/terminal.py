@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
@@ -17,6 +18,7 @@ from chainrace.race.force import Explored, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
 from chainrace.report.comparison import Change
 from chainrace.report.sidebyside import side_by_side
+from chainrace.report.text import clean
 from chainrace.scenario import Chosen
 
 LOG_WIDTH = 120
@@ -47,7 +49,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print a line; a bar that stands there is ended first."""
         self._end_bar()
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -135,6 +137,11 @@ class Terminal:
         for family, one in replayed.outcome.families.items():
             lost = f"; missing: {', '.join(one.missing)}" if one.missing else ""
             self.say(f"{number:3d} of {times} {family}: {', '.join(one.classes)}{lost}")
+
+    def complaints(self, complaints: Sequence[Mapping[str, Any]]) -> None:
+        """What is known to be bad of what the node said, whatever the verdict is."""
+        for one in complaints:
+            self.say(f"node: {one['means']} ({one['times']} times): {one['first']}")
 
     def word(self, word: str, reason: str, where: str) -> None:
         """The closing word, and where the evidence lies."""
