@@ -12,7 +12,7 @@ from chainrace import measure as measuring
 from chainrace import session
 from chainrace.cli.app import NoInstall, app, refuse_install
 from chainrace.errors import LabError
-from chainrace.host import box, doctor, libvirt, setup
+from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
 from chainrace.report.terminal import Terminal
@@ -49,11 +49,13 @@ def test() -> None:
     """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
     paths = Paths()
     with session.libvirt_as_found(paths):
-        setup.prepare(paths, configuration.load(), Terminal().step)
+        terminal = Terminal()
+        setup.prepare(paths, configuration.load(), terminal.step)
+        setup.install(paths, terminal.step, packages.TESTS)
         # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
         env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}
         done = subprocess.run(
-            [sys.executable, "-m", "tox", "run", "-e", "lint,types,unit,node"],
+            [sys.executable, "-m", "tox", "run", "-e", "lint,types,unit,browser,node"],
             cwd=paths.root,
             env=env,
             check=False,

@@ -7,15 +7,16 @@ from chainrace.errors import LabError
 from chainrace.host.shell import as_root, run
 
 LIST = Path(__file__).with_name("packages.txt")
+TESTS = Path(__file__).with_name("packages-test.txt")
 
 
-def wanted() -> list[str]:
-    """The packages that packages.txt names, in its order."""
-    lines = (line.split("#")[0].strip() for line in LIST.read_text().splitlines())
+def wanted(names: Path = LIST) -> list[str]:
+    """The packages that a list names, in its order."""
+    lines = (line.split("#")[0].strip() for line in names.read_text().splitlines())
     return [line for line in lines if line]
 
 
-def missing() -> list[str]:
+def missing(names: Path = LIST) -> list[str]:
     """Those of `wanted` that are not installed. Raises LabError where this is no Debian."""
     if not shutil.which("dpkg-query"):
         raise LabError(
@@ -28,7 +29,7 @@ def missing() -> list[str]:
         timeout=60,
     )
     installed = {line.split()[0] for line in listing.splitlines() if line.endswith(" installed")}
-    return [name for name in wanted() if name not in installed]
+    return [name for name in wanted(names) if name not in installed]
 
 
 # Debian's packages start what they bring, unless a policy forbids it. The lab needs

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from chainrace.config import LabConfig
 from chainrace.files import write_json
@@ -40,16 +41,21 @@ class Host:
     acceleration: Acceleration
 
 
+def install(paths: Paths, step: Step, names: Path) -> None:
+    """Install what of a list of packages is missing. Raises LabError."""
+    absent = packages.missing(names)
+    if absent:
+        with step(f"installing {len(absent)} packages: {' '.join(absent)}"):
+            packages.install(absent, paths.logs / "apt.log")
+
+
 def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
     """Build and start whatever is missing. `step(text)` is entered around each part.
 
     Raises LabError or UsageError; what was whole before stays whole.
     """
     libvirt.check_place(paths)
-    absent = packages.missing()
-    if absent:
-        with step(f"installing {len(absent)} packages: {' '.join(absent)}"):
-            packages.install(absent, paths.logs / "apt.log")
+    install(paths, step, packages.LIST)
     paths.store.mkdir(parents=True, exist_ok=True)
     with step("node image from provision/image (built when its recipe changed)"):
         built = image.ensure(paths)

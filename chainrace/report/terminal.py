@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -147,7 +148,9 @@ class Terminal:
         """The closing word, and where the evidence lies."""
         self._console.print()
         self._console.print(
-            f"[bold {COLOURS[word]}]{word}[/]: {reason}", highlight=False, soft_wrap=True
+            f"[bold {COLOURS[word]}]{word}[/]: {escape(clean(reason))}",
+            highlight=False,
+            soft_wrap=True,
         )
         self.say(f"evidence: {where}")
 
