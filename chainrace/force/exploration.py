@@ -20,7 +20,7 @@ from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race import outcomemap
 from chainrace.race import state as states
-from chainrace.race.explorer import Explorer, Observation, Path, Task
+from chainrace.race.explorer import ALL, Explorer, Observation, Path, Task
 from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import judge_family
@@ -108,6 +108,7 @@ class Exploration:
         self._stopped = False
         self._failure: BaseException | None = None
         self._begun = time.monotonic()
+        self._grouped = False
 
     def prepare(self) -> ScriptAlone:
         """Start the first node, and see the script's own run. Raises LabError."""
@@ -118,7 +119,7 @@ class Exploration:
         self._ordered = not any(start["next"][actor] for actor in KUBELETS)
         if self._ordered:
             # There is next to no choice, and steps that let the other actor begin.
-            self._without_reduction()
+            self._without_reduction(restarts=False)
         try:
             alone = first.visit((), [(SCRIPT_ACTOR, None)], read=as_seen, tries=1)
         except LabError as error:
@@ -127,7 +128,7 @@ class Exploration:
                 "run it on the node by hand: ./lab ssh",
             ) from error
         if alone["restarts"]:
-            self._without_reduction()
+            self._without_reduction(restarts=True)
             if self._options.preemptions is None:
                 raise LabError(
                     "the script restarts kubelet: no order can be left out, and all are too many",
@@ -145,9 +146,10 @@ class Exploration:
         }
         return ScriptAlone(calls, alone["script_code"], any(changed.values()), self._ordered)
 
-    def _without_reduction(self) -> None:
+    def _without_reduction(self, *, restarts: bool) -> None:
         self._options = replace(self._options, reduced=False)
-        self.known = Knowledge(self.known.family, reduced=False)
+        self._grouped = restarts
+        self.known = Knowledge(self.known.family, reduced=False, restarts=restarts)
 
     def run(self) -> None:
         """Explore until nothing is open or the budget is spent. Raises LabError.
@@ -217,7 +219,10 @@ class Exploration:
         """A new graph with what is known now; what was walked is not walked again."""
         self._unknown = []
         self._explorer = Explorer(
-            self.known.observe(self._root), self._options.reduced, self._options.preemptions
+            self.known.observe(self._root),
+            self._options.reduced,
+            self._options.preemptions,
+            self._grouped,
         )
 
     def _left(self) -> float | None:
@@ -307,7 +312,9 @@ class Exploration:
         not known of it.
         """
         inferred, learned = self.known.inferred(task.origin, task.actor, task.steps), False
-        if inferred is None:
+        if not self._options.reduced:
+            made, target = self._walk_at_once(walker, task, later)
+        elif inferred is None:
             made, target, learned = self._walk(walker, task, later)
         else:
             made, target = inferred
@@ -318,6 +325,14 @@ class Exploration:
             self.known.endings[self.known.left_by(target)] = ending
             self._store.add(End(self.known.left_by(target), ending))
         return made, target, learned
+
+    def _walk_at_once(self, walker: Walker, task: Task, later: Sequence[Path]) -> tuple[int, State]:
+        """Make a task's steps where nothing is inferred from them."""
+        origin = self.known.states[task.origin]
+        read = partial(states.read, before=origin)
+        steps = None if task.steps == ALL else task.steps
+        target = walker.visit(task.path, [(task.actor, steps)], read=read, later=later)
+        return len(target.histories[task.actor]) - len(origin.histories[task.actor]), target
 
     def _walk(self, walker: Walker, task: Task, later: Sequence[Path]) -> tuple[int, State, bool]:
         """Make a task's steps one by one, and then more, as long as they teach something."""

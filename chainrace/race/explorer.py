@@ -15,6 +15,7 @@ from chainrace.race.step import Footprint
 from chainrace.race.trace import Step, Trace
 
 Path = tuple[str, ...]  # actors, a step each
+ALL = 10**6  # more steps than any actor has
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Task:
-    """Go to the state `origin` by `path`, and let `actor` make so many steps."""
+    """Go to the state `origin` by `path`, and let `actor` make so many steps; ALL is all it has."""
 
     origin: str
     path: Path
@@ -62,14 +63,16 @@ class _Open:
 class Explorer:
     """The graph so far. Ask `take`, make the steps, `tell`; until nothing is open.
 
-    Without `reduced` every order is tried. `preemptions` bounds how often an actor is
-    stopped although it could go on; None is no bound. `merges` counts steps that were made
+    Without `reduced` every order is tried; `grouped` makes at once what no other actor can
+    notice, all that is left where no other has a step. `preemptions` bounds how often an actor
+    is stopped although it could go on; None is no bound. `merges` counts steps that were made
     and led to a state known already, `swaps` those that need not be made to know it.
     """
 
     initial: Observation
     reduced: bool = True
     preemptions: int | None = None
+    grouped: bool = False
     seen: dict[str, Observation] = field(default_factory=dict)
     edges: dict[str, dict[str, Edge]] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict)
@@ -120,7 +123,7 @@ class Explorer:
             target = self._known_by_swapping(wanted.key, wanted.actor)
             if target is not None:
                 self.swaps += 1
-                edge = Edge(target, self._steps(name))
+                edge = Edge(target, len(self.seen[wanted.key].runs[wanted.actor]))
                 self.edges[wanted.key][wanted.actor] = edge
                 self._follow(wanted, edge)
                 continue
@@ -183,7 +186,10 @@ class Explorer:
     def _steps(self, name: tuple[str, str]) -> int:
         """How many steps an actor makes at once from a state."""
         key, actor = name
-        return len(self.seen[key].runs[actor]) if self.reduced else 1
+        seen = self.seen[key]
+        if self.grouped and len(seen.enabled) == 1:
+            return ALL
+        return len(seen.runs[actor]) if self.reduced or self.grouped else 1
 
     def _known_by_swapping(self, key: str, actor: str) -> str | None:
         """The state that an actor's steps lead to, where another order of the same did."""

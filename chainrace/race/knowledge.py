@@ -17,8 +17,8 @@ class Knowledge:
     `states` are by key, `endings` by what an end leaves.
     """
 
-    def __init__(self, family: str, *, reduced: bool) -> None:
-        """Unless `reduced`, nothing is inferred."""
+    def __init__(self, family: str, *, reduced: bool, restarts: bool = False) -> None:
+        """Unless `reduced`, nothing is inferred. With `restarts` the script restarts kubelet."""
         self.family = family
         self.kubelet = ACTOR_OF[family]
         (self.other,) = set(KUBELETS) - {self.kubelet}
@@ -28,6 +28,7 @@ class Knowledge:
         self.states: dict[str, State] = {}
         self.endings: dict[str, Ending] = {}
         self._reduced = reduced
+        self._restarts = restarts
 
     def remember(self, state: State) -> None:
         """Take in a state that was reached."""
@@ -36,7 +37,8 @@ class Knowledge:
     def observe(self, state: State) -> Observation:
         """The state as the explorer needs it."""
         futures = {actor: self.plan.future(actor, state) for actor in self.actors}
-        if state.ended[self.kubelet] and not touches(futures[SCRIPT_ACTOR], self.family):
+        over = state.ended[self.kubelet] and not touches(futures[SCRIPT_ACTOR], self.family)
+        if over and not self._restarts:
             # Nothing that is left can touch the family: it is as it will stay.
             return Observation(state.key, {}, futures, {})
         enabled = {

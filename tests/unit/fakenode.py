@@ -30,6 +30,8 @@ class Node:
     failed: bool = False
     first: str = "ipv4"
     ordered: bool = False  # kubelet's start waits for the script
+    restarts: bool = False  # the script restarts kubelet at its end
+    restarted: int = 0
 
     def program(self, actor: str) -> tuple[str, ...]:
         return self.script if actor == "s" else KUBELET[actor]
@@ -46,8 +48,12 @@ class Node:
         line = self.program(actor)[self.at[actor]]
         self.at[actor] += 1
         code = self._run(line.split())
-        if actor == "k" and "-C" in line and code:
+        if actor == "k" and " -C " in line and code:
             self.failed = True
+        if self.restarts and actor == "s" and self.done("s"):
+            # The script's last words: kubelet begins anew.
+            self.at |= {"k": 0, "x": 0}
+            self.failed, self.restarts, self.restarted = False, False, 1
         program, *arguments = line.split()
         whose = "script" if actor == "s" else "kubelet"
         self.commands.append(
@@ -123,7 +129,8 @@ class FakeAgent:
         if request == "arm":
             first = self.firsts.pop(0) if self.firsts else "ipv4"
             script = () if words["script"] is None else self.script
-            self.node = Node(script, first=first, ordered=self.ordered)
+            restarts = self.restarts and bool(script)
+            self.node = Node(script, first=first, ordered=self.ordered, restarts=restarts)
         if request == "watch":
             looked = {"ipv6": True} if self.node.failed else {"ipv4": True, "ipv6": True}
             return {"looked": looked, "rules": self._rules()}
@@ -156,7 +163,7 @@ class FakeAgent:
                 if node.done(actor)
             },
             "first_family": node.first if node.at["k"] or node.at["x"] else None,
-            "restarts": int(self.restarts and node.done("s")),
+            "restarts": node.restarted,
             "script_code": 0 if node.done("s") else None,
             "reading": 0.0,
         }

@@ -231,6 +231,17 @@ def test_a_script_that_restarts_kubelet_is_explored_with_a_bound_alone(tmp_path:
     _, graph = explore(tmp_path / "b", HARMFUL, Options(preemptions=1), agents=(agent,))
     assert graph.open == 0
     assert not graph.complete
+    # Whatever was lost before, the kubelet that comes after makes it again.
+    assert set(graph.classes()) == {HEALTHY}
+
+
+def test_a_kubelet_that_is_restarted_is_not_judged_before_it_is(tmp_path: Path) -> None:
+    """Not even where nothing that the script still does can touch the family."""
+    script = (*HARMFUL, "ip6tables-save", "ip6tables-restore")
+    agent = FakeAgent(script)
+    agent.restarts = True
+    _, graph = explore(tmp_path, script, Options(preemptions=1), agents=(agent,))
+    assert set(graph.classes()) == {HEALTHY}
 
 
 def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
