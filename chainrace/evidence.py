@@ -4,27 +4,55 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits
 from chainrace.config import LimitsConfig
 from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Script, bring_script, script_on
+from chainrace.keeping import Keeping
 from chainrace.node.complaints import Listening
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.conclusion import CHANCE, FORCE, REBOOT
-from chainrace.race.verdict import FIXED
+from chainrace.race.force import EXIT_OF
+from chainrace.race.verdict import FIXED, Verdict
 from chainrace.reboot import save_and_reboot
+from chainrace.report import views
 from chainrace.report.force import write_replay
-from chainrace.report.results import ResultsFolder, judge_again
+from chainrace.report.results import Asked, ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Chosen
 
 TABLES_SECONDS = 60
 # Of a run's budget; the rest is for the trials by chance.
 FORCE_SHARE = 0.5
+
+
+def run(
+    paths: Paths,
+    chosen: Chosen,
+    kept: Keeping,
+    *,
+    pairs: int | None,
+    budget: float | None,
+    terminal: Terminal,
+) -> tuple[Verdict, Path]:
+    """A scenario on a node of its own: the verdict, and the folder that all of it lies in.
+
+    `pairs` of trials by chance, or as many as fit into `budget` seconds. Raises LabError.
+    """
+    with session.node_up(paths, chosen.config, terminal.step, kept) as node:
+        folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
+        terminal.say(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
+        take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
+        verdict = judge_again(folder.path)
+        kept.failed = EXIT_OF[verdict.word] != 0
+    views.draw(folder.path)
+    return verdict, folder.path
 
 
 def take(

@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace import config as configuration
 from chainrace import evidence as taking
-from chainrace import session
 from chainrace.cli.app import (
     AsJson,
     BackendName,
@@ -28,8 +27,8 @@ from chainrace.keeping import Keeping
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
 from chainrace.race.force import EXIT_OF
-from chainrace.report import views
-from chainrace.report.results import Asked, ResultsFolder, judge_again
+from chainrace.report import page, views
+from chainrace.report.results import judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Changes, Chosen, choose
 
@@ -106,17 +105,12 @@ def _run(
 ) -> int:
     """One scenario on a node of its own; its exit code."""
     paths = Paths()
-    with session.node_up(paths, chosen.config, terminal.step, kept) as node:
-        folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
-        where = str(folder.path.relative_to(paths.root))
-        terminal.say(f"{chosen.name}: results go to {where}")
-        taking.take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
-        verdict = judge_again(folder.path)
-        kept.failed = EXIT_OF[verdict.word] != 0
-    document = json.loads((folder.path / "verdict.json").read_text())
-    terminal.verdict(verdict, document["lines"], where)
+    verdict, folder = taking.run(paths, chosen, kept, pairs=pairs, budget=budget, terminal=terminal)
+    document = json.loads((folder / "verdict.json").read_text())
+    where = folder.relative_to(paths.root)
+    terminal.verdict(verdict, document["lines"], str(where))
     terminal.complaints(document["complaints"])
-    terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
+    terminal.say(f"page: {where / page.NAME}")
     if as_json:
         print(json.dumps(document))
     return EXIT_OF[verdict.word]

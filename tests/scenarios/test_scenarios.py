@@ -1,0 +1,31 @@
+"""Every scenario of lab.toml, under the name that `./lab run` knows it by.
+
+`pytest tests/scenarios -k legacy` takes what `./lab run -k legacy` takes. Each brings up a
+node of its own, so none may be up already.
+"""
+
+import pytest
+
+from chainrace import config as configuration
+from chainrace import evidence
+from chainrace.cli.run import DEFAULT_BUDGET
+from chainrace.errors import UsageError
+from chainrace.keeping import Keeping
+from chainrace.paths import Paths
+from chainrace.race.force import EXIT_OF
+from chainrace.report.terminal import Terminal
+from chainrace.scenario import Chosen, choose
+
+try:
+    SCENARIOS = choose(configuration.load(), [])
+except UsageError as error:
+    pytest.exit(str(error), returncode=2)
+
+
+@pytest.mark.parametrize("chosen", SCENARIOS, ids=lambda chosen: chosen.name)
+def test_it_holds(chosen: Chosen, paths: Paths, terminal: Terminal) -> None:
+    budget = chosen.budget or configuration.seconds(DEFAULT_BUDGET)
+    verdict, folder = evidence.run(
+        paths, chosen, Keeping(), pairs=None, budget=budget, terminal=terminal
+    )
+    assert EXIT_OF[verdict.word] == 0, f"{verdict.reason}; see {folder}"
