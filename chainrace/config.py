@@ -187,7 +187,7 @@ MODELS: dict[str, type[Section]] = {
 def _allowed(keys: tuple[str | int, ...], kind: str) -> str:
     """What could stand there instead."""
     if kind != "extra_forbidden":
-        return "docs/lab.toml.md says what is allowed"
+        return "docs/reference.md says what is allowed"
     model = MODELS.get(str(keys[0])) if keys[1:] else LabConfig
     names: list[Any] = list(model.model_fields) if model else []
     return f"the keys there are {', '.join(names)}"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from chainrace.errors import UsageError
 from chainrace.force.replay import Replayed
+from chainrace.paths import REPOSITORY
 from chainrace.race import outcome
 from chainrace.race.force import Explored
 from chainrace.race.outcome import INIT_FAILED
@@ -121,6 +122,17 @@ def test_the_page_of_a_run_has_its_rates_its_trials_and_its_lines(raced: Path) -
     assert "This run was interrupted" in text
     assert "trial 3, original: init_failed" in text
     assert text.count("<circle") == 3
+
+
+def test_every_key_of_a_verdict_stands_in_the_reference(raced: Path, forced: Path) -> None:
+    reference = (REPOSITORY / "docs" / "reference.md").read_text()
+    for folder in (raced, forced):
+        document = page.read_verdict(folder)
+        for key in document:
+            assert f"`{key}`" in reference, key
+        (explored,) = (one for one in page.explored_in(document).values() if one["findings"])
+        for key in {*explored, *explored["findings"][0]}:
+            assert f"`{key}`" in reference, key
 
 
 def test_a_folder_that_is_none_gives_no_page(tmp_path: Path) -> None:
