@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
@@ -57,7 +57,10 @@ class Terminal:
         """A long step: what it does while it lasts, and how long it took."""
         started = time.monotonic()
         if self._console.is_terminal:
-            with self._console.status(text):
+            self._end_bar()
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            with Bar(*columns, console=self._console, transient=True) as bar:
+                bar.add_task(escape(text), total=None)
                 yield
         else:
             self.say(f"… {text}")
@@ -76,6 +79,8 @@ class Terminal:
             f"fired at {record.moment:6.3f} s  {record.outcome}{detail}  "
             f"[{progress.done:.0%}{left}]"
         )
+        if self._console.is_terminal:
+            self._show_bar(f"trials{left}", progress.done, 1.0)
 
     def exploring(self, progress: ForceProgress) -> None:
         """How far an exploration is: a bar, or on no terminal a line now and then."""
@@ -88,15 +93,17 @@ class Terminal:
                 self._told = time.monotonic()
                 self.say(f"  {about}")
             return
+        self._show_bar(about, progress.transitions, progress.transitions + progress.open)
+        if progress.open == 0:
+            self._end_bar()
+
+    def _show_bar(self, about: str, completed: float, total: float) -> None:
         if self._bar is None:
             self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=self._console)
             self._bar.start()
             self._bar_task = self._bar.add_task(about)
-        total = progress.transitions + progress.open
-        self._bar.update(
-            self._bar_task, description=about, completed=progress.transitions, total=total
-        )
-        if progress.open == 0:
+        self._bar.update(self._bar_task, description=about, completed=completed, total=total)
+        if completed >= total:
             self._end_bar()
 
     def _end_bar(self) -> None:
