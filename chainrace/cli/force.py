@@ -83,11 +83,11 @@ def explore(
     for one in explored.values():
         terminal.explored(one)
     terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
-    document = (folder.path / "verdict.json").read_text()
-    terminal.complaints(json.loads(document)["complaints"])
+    document = json.loads((folder.path / "verdict.json").read_text())
+    terminal.complaints(document["complaints"])
     terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
     if as_json:
-        print(document, end="")
+        print(json.dumps(document))
     raise typer.Exit(EXIT_OF[word])
 
 
