@@ -21,9 +21,8 @@ from chainrace.race.moments import MomentSearch, sample
 from chainrace.race.rules import RuleSet
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.race.window import sighting
-from chainrace.report.evidence import write_evidence
-from chainrace.report.records import SAMPLE, SEARCH, Phase, Record, Script, record_of
 from chainrace.report.results import ResultsFolder
+from chainrace.report.trials import SAMPLE, SEARCH, Phase, Record, Script, record_of, write_evidence
 
 SCRIPTS_ON_NODE = {
     ORIGINAL: "/usr/local/lib/chainrace/save/original.sh",

@@ -13,9 +13,9 @@ from chainrace.errors import UsageError
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report.maps import LETTERS, Grid, grids
-from chainrace.report.records import TRIALS, Record, read_trials
 from chainrace.report.strip import Strip, strip
 from chainrace.report.text import clean
+from chainrace.report.trials import TRIALS, Record, read_trials
 
 NAME = "report.html"
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that KUBE-FIREWALL ..."

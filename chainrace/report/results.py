@@ -27,7 +27,7 @@ from chainrace.race.verdict import Arm, Verdict, decide
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json
 from chainrace.report.lines import lines
-from chainrace.report.records import TRIALS, Record, read_trials
+from chainrace.report.trials import TRIALS, Record, read_trials
 
 SCHEMA = 2
 SCENARIO = "scenario.json"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrace.race.verdict import FIXED, ORIGINAL
-from chainrace.report.records import Record
+from chainrace.report.trials import Record
 
 WIDTH = 640
 MARGIN = 12

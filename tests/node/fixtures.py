@@ -30,9 +30,9 @@ from chainrace.paths import Paths
 from chainrace.race import schedule
 from chainrace.race.force import Explored
 from chainrace.race.verdict import ORIGINAL, Verdict
-from chainrace.report.records import Record, read_trials
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
+from chainrace.report.trials import Record, read_trials
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits, Progress
 from chainrace.errors import LabError
 from chainrace.node.agent import Agent
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, decide
-from chainrace.report.records import read_trials
 from chainrace.report.results import ResultsFolder
+from chainrace.report.trials import read_trials
 
 Answer = dict[str, Any]
 STEPS = (

@@ -21,8 +21,8 @@ from chainrace.race.verdict import decide
 from chainrace.report import page, picture
 from chainrace.report.force import ForceFolder
 from chainrace.report.maps import grids
-from chainrace.report.records import SAMPLE, record_of
 from chainrace.report.results import Asked, ResultsFolder
+from chainrace.report.trials import SAMPLE, record_of
 from tests.unit.test_exploration import HARMFUL, explore
 from tests.unit.test_force import BROKEN, SOUND, explored, finding
 from tests.unit.test_force_report import replayed

@@ -8,9 +8,8 @@ from chainrace.errors import UsageError
 from chainrace.race import outcome
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
-from chainrace.report.evidence import timeline
-from chainrace.report.records import SAMPLE, Script, read_trials, record_of
 from chainrace.report.results import ResultsFolder, judge_again
+from chainrace.report.trials import SAMPLE, Script, read_trials, record_of, timeline
 from tests.unit.conftest import command
 
 Build = Callable[..., Seen]
