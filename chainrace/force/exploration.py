@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from chainrace.errors import LabError
+from chainrace.force.roots import ScriptAlone
 from chainrace.force.store import End, Store
 from chainrace.force.views import Reference, as_seen, calls_of, ending_at
-from chainrace.force.walker import Turns, Walker
+from chainrace.force.walker import Walker
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race import outcomemap
@@ -26,7 +27,6 @@ from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import judge_family
 from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.state import State
-from chainrace.race.trial import Call
 
 POLL_SECONDS = 0.5
 
@@ -50,35 +50,6 @@ class Progress:
     transitions: int
     elapsed: float
     left: float | None
-
-
-@dataclass(frozen=True)
-class ScriptAlone:
-    """The script's own run, nothing of kubelet's made yet."""
-
-    calls: tuple[Call, ...]
-    code: int | None
-    changed: bool  # whether the rules were different afterwards
-    ordered: bool  # whether kubelet's start waited for it: systemd orders the two
-
-
-# kubelet works on one family after the other, in an order of its own choice. The lab
-# takes starts that begin with IPv4, seven of eight. IPv4 is explored while IPv6 waits;
-# IPv6 from where IPv4 is done, as far as IPv6's two look-ups, which stand before that.
-# Where kubelet's start waits for the script there is no such root: IPv4 is then what
-# waits until IPv6 needs it.
-FIRST = "ipv4"
-LAZY = ("x",)
-
-
-def lead_for(family: str, *, ordered: bool) -> Turns:
-    """What is walked before the root of a family's exploration."""
-    return [] if family == FIRST or ordered else [("k", None)]
-
-
-def lazy_for(family: str, *, ordered: bool) -> tuple[str, ...]:
-    """Kubelet's actor that waits until the other family's needs it."""
-    return ("k",) if ordered and family != FIRST else LAZY
 
 
 class Exploration:
@@ -132,7 +103,7 @@ class Exploration:
             if self._options.preemptions is None:
                 raise LabError(
                     "the script restarts kubelet: no order can be left out, and all are too many",
-                    "bound them: --preemptions 1",
+                    "bound them: ./lab explore --script FILE --preemptions 1",
                 )
         calls = calls_of(alone, SCRIPT_ACTOR)
         kubelets = calls_of(self._reference.view, self.known.kubelet)
@@ -144,7 +115,13 @@ class Exploration:
             name: plain(text) != plain(start["rules"].get(name, ""))
             for name, text in alone["rules"].items()
         }
-        return ScriptAlone(calls, alone["script_code"], any(changed.values()), self._ordered)
+        return ScriptAlone(
+            calls=calls,
+            code=alone["script_code"],
+            changed=any(changed.values()),
+            ordered=self._ordered,
+            restarts=alone["restarts"] > 0,
+        )
 
     def _without_reduction(self, *, restarts: bool) -> None:
         self._options = replace(self._options, reduced=False)
@@ -187,6 +164,11 @@ class Exploration:
         before = (kubelet,) * len(self._root.histories[kubelet])
         ends = []
         for key in explorer.ends:
+            if not self.known.states[key].ended[kubelet]:
+                raise LabError(
+                    f"nothing steps any more, but kubelet has not done with {self.known.family}",
+                    "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
+                )
             judged = judge_family(self._reference.rules, self.known.ending(key), self.known.family)
             path = (*before, *paths[key])
             schedule = plainest(path, self.known.trace(path, self.known.states[key]))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chainrace.errors import UsageError
-from chainrace.force.exploration import LAZY
+from chainrace.force.roots import LAZY
 from chainrace.force.views import Reference, View, as_seen, ending_of, reference_of
 from chainrace.force.walker import Turns, Walker
 from chainrace.gate.process import KUBELETS

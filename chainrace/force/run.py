@@ -9,17 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from chainrace.errors import LabError, UsageError
-from chainrace.force.exploration import (
-    FIRST,
-    Exploration,
-    Options,
-    Progress,
-    ScriptAlone,
-    lazy_for,
-    lead_for,
-)
+from chainrace.force.exploration import Exploration, Options, Progress
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayed, Replayer
+from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for
 from chainrace.force.store import Store
 from chainrace.force.views import Reference
 from chainrace.force.walker import Walker
@@ -175,7 +168,7 @@ class ForceRun:
 
     @contextmanager
     def _walkers(self, family: str) -> Iterator[list[Walker]]:
-        ordered = self._alone is not None and self._alone.ordered
+        rootless = self._alone is not None and self._alone.rootless
         walkers = [
             Walker(
                 node.agent,
@@ -184,9 +177,9 @@ class ForceRun:
                 else None,
                 self._script.path,
                 FIRST,
-                lazy_for(family, ordered=ordered),
+                lazy_for(family, rootless=rootless),
                 self._limit,
-                lead_for(family, ordered=ordered),
+                lead_for(family, rootless=rootless),
                 self._script.boot,
             )
             for node in self._nodes

@@ -64,7 +64,7 @@ class Explorer:
     """The graph so far. Ask `take`, make the steps, `tell`; until nothing is open.
 
     Without `reduced` every order is tried; `grouped` makes at once what no other actor can
-    notice, all that is left where no other has a step. `preemptions` bounds how often an actor
+    notice, all that is left where no other will step again. `preemptions` bounds how often an actor
     is stopped although it could go on; None is no bound. `merges` counts steps that were made
     and led to a state known already, `swaps` those that need not be made to know it.
     """
@@ -187,7 +187,8 @@ class Explorer:
         """How many steps an actor makes at once from a state."""
         key, actor = name
         seen = self.seen[key]
-        if self.grouped and len(seen.enabled) == 1:
+        others = [future for one, future in seen.futures.items() if one != actor]
+        if self.grouped and not any(future.reads or future.writes for future in others):
             return ALL
         return len(seen.runs[actor]) if self.reduced or self.grouped else 1
 

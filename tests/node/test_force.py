@@ -6,8 +6,9 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.force.exploration import FIRST, LAZY, Exploration, Options
+from chainrace.force.exploration import Exploration, Options
 from chainrace.force.replay import Replayer
+from chainrace.force.roots import FIRST, LAZY
 from chainrace.force.run import Script, script_on, without_ssh
 from chainrace.force.store import Store
 from chainrace.force.walker import Walker

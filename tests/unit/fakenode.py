@@ -30,7 +30,7 @@ class Node:
     failed: bool = False
     first: str = "ipv4"
     ordered: bool = False  # kubelet's start waits for the script
-    restarts: bool = False  # the script restarts kubelet at its end
+    restart_after: int | None = None  # the script restarts kubelet after so many steps
     restarted: int = 0
 
     def program(self, actor: str) -> tuple[str, ...]:
@@ -50,10 +50,10 @@ class Node:
         code = self._run(line.split())
         if actor == "k" and " -C " in line and code:
             self.failed = True
-        if self.restarts and actor == "s" and self.done("s"):
-            # The script's last words: kubelet begins anew.
+        if actor == "s" and self.at["s"] == self.restart_after:
+            # The script restarts kubelet before its next step, or its end.
             self.at |= {"k": 0, "x": 0}
-            self.failed, self.restarts, self.restarted = False, False, 1
+            self.failed, self.restarted = False, 1
         program, *arguments = line.split()
         whose = "script" if actor == "s" else "kubelet"
         self.commands.append(
@@ -120,7 +120,7 @@ class FakeAgent:
         self.node = Node(script)
         self.asked: list[str] = []
         self.broken = 0  # so many walks more are refused
-        self.restarts = False  # the script restarts kubelet at its end
+        self.restart_after: int | None = None  # the script restarts kubelet then
         self.endless = False  # the script alone never ends
 
     def ask(self, request: str, *, timeout: float, **words: Any) -> Any:
@@ -129,8 +129,9 @@ class FakeAgent:
         if request == "arm":
             first = self.firsts.pop(0) if self.firsts else "ipv4"
             script = () if words["script"] is None else self.script
-            restarts = self.restarts and bool(script)
-            self.node = Node(script, first=first, ordered=self.ordered, restarts=restarts)
+            self.node = Node(
+                script, first=first, ordered=self.ordered, restart_after=self.restart_after
+            )
         if request == "watch":
             looked = {"ipv6": True} if self.node.failed else {"ipv4": True, "ipv6": True}
             return {"looked": looked, "rules": self._rules()}

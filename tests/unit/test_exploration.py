@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import FIRST, Exploration, Options, Progress, lazy_for, lead_for
+from chainrace.force.exploration import Exploration, Options, Progress
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayer, lazy_in, turns_of
+from chainrace.force.roots import FIRST, lazy_for, lead_for
 from chainrace.force.store import Store
 from chainrace.force.views import Reference
 from chainrace.force.walker import MAX_SNAPSHOTS, Walker
@@ -34,9 +35,9 @@ def walker(
         cast("Snapshots | None", snapshots),
         "/script",
         FIRST,
-        lazy_for(family, ordered=ordered),
+        lazy_for(family, rootless=ordered),
         limit=10,
-        lead=lead_for(family, ordered=ordered),
+        lead=lead_for(family, rootless=ordered),
     )
 
 
@@ -224,7 +225,7 @@ def test_a_script_that_kubelets_start_waits_for_has_one_order(tmp_path: Path, fa
 
 def test_a_script_that_restarts_kubelet_is_explored_with_a_bound_alone(tmp_path: Path) -> None:
     agent = FakeAgent(HARMFUL)
-    agent.restarts = True
+    agent.restart_after = len(HARMFUL)
     with pytest.raises(LabError, match="restarts kubelet") as caught:
         explore(tmp_path / "a", HARMFUL, agents=(agent,))
     assert "--preemptions" in caught.value.remedy
@@ -239,9 +240,19 @@ def test_a_kubelet_that_is_restarted_is_not_judged_before_it_is(tmp_path: Path) 
     """Not even where nothing that the script still does can touch the family."""
     script = (*HARMFUL, "ip6tables-save", "ip6tables-restore")
     agent = FakeAgent(script)
-    agent.restarts = True
+    agent.restart_after = len(script)
     _, graph = explore(tmp_path, script, Options(preemptions=1), agents=(agent,))
     assert set(graph.classes()) == {HEALTHY}
+
+
+def test_a_kubelet_that_is_restarted_in_the_middle_meets_the_rest_of_the_script(
+    tmp_path: Path,
+) -> None:
+    script = ("iptables-save", "iptables -t filter -X")
+    agent = FakeAgent(script)
+    agent.restart_after = 1
+    _, graph = explore(tmp_path, script, Options(preemptions=1), agents=(agent,))
+    assert INIT_FAILED in graph.classes()
 
 
 def test_few_snapshots_are_kept_and_none_in_the_end(tmp_path: Path) -> None:
