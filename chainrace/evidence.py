@@ -50,8 +50,8 @@ def run(
         terminal.say(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
         take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
         verdict = judge_again(folder.path)
-        kept.failed = EXIT_OF[verdict.word] != 0
-    views.draw(folder.path)
+        if EXIT_OF[verdict.word] != 0:
+            kept.failure = f"{verdict.word}: {verdict.reason}"
     return verdict, folder.path
 
 
@@ -126,6 +126,7 @@ class Evidence:
             self._folder.conclude(
                 verdict, self._about, complaints=complaints, interrupted=not finished
             )
+            views.draw_after(self._folder.path, self._terminal.say)
 
     def chance(
         self, scripts: Mapping[str, str], *, pairs: int | None, budget: float | None

@@ -19,6 +19,7 @@ from chainrace.race.force import Explored
 from chainrace.race.outcome import Name
 from chainrace.race.schedule import Schedule
 from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.report import views
 from chainrace.report.force import ForceFolder, write_replay
 from chainrace.report.terminal import Terminal
 
@@ -66,6 +67,7 @@ def explore(
         folder.conclude(
             explored, nodes[0].identity, complaints=complaints, interrupted=not finished
         )
+        views.draw_after(folder.path, teller.say)
     return explored
 
 

@@ -8,13 +8,13 @@ Keep = Literal["never", "failed", "always"]
 
 @dataclass
 class Keeping:
-    """What the call asked for, and `failed` as whoever judges has told."""
+    """What the call asked for; `failure` is the sentence on what failed, by whoever judges."""
 
     keep: Keep = "never"
     shell: bool = False
-    failed: bool = False
+    failure: str = ""
 
     @property
     def stays(self) -> bool:
         """Whether what was brought up is left running."""
-        return self.keep == "always" or (self.keep == "failed" and self.failed)
+        return self.keep == "always" or (self.keep == "failed" and bool(self.failure))

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from chainrace.errors import LabError
-from chainrace.gate.rules import SAVED_FILE, plain
 from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 from chainrace.node.node import Node
+from chainrace.race import rules
 from chainrace.race.boot import Boot
 from chainrace.race.outcome import judge
-from chainrace.race.rules import RuleSet
+from chainrace.race.rules import FAMILIES, RuleSet
 from chainrace.race.trial import Ending
 
 WANTED = "/etc/systemd/system/multi-user.target.wants/kubelet.service"
@@ -24,6 +24,8 @@ OWN = {
     "ipv6": "ip6tables -A INPUT -s 2001:db8::1 -j DROP",
 }
 PROGRAM = {"ipv4": "iptables", "ipv6": "ip6tables"}
+# kubelet tries its canaries at once; its Monitor looks a minute later (pkg/util/iptables).
+CANARY_SECONDS = 30.0
 LAST_CANARY = "-t filter -S KUBE-KUBELET-CANARY"
 
 
@@ -32,25 +34,24 @@ def save_and_reboot(
 ) -> Boot:
     """Let a script (its path on the node) save, boot the node anew, kubelet with it, and look.
 
-    Limits in seconds, of the boot and of kubelet's initialisation after it. The node is at
+    All that the node's rules held before counts as saved, with a rule of the lab's own in each
+    family. Limits in seconds, of the boot and of kubelet's initialisation after it. The node is at
     its clean state afterwards. Raises LabError for a script that fails, and past a limit.
     """
     node.agent.ask("clean", timeout=limit)
     with kubelet_at_boot(node):
         for command in OWN.values():
             node.connection.succeed(command)
+        before = node.agent.ask("rules", timeout=limit)
         node.connection.succeed(script, timeout=limit)
-        saved = {
-            family: plain(node.connection.succeed(f"cat {path}"))
-            for family, path in SAVED_FILE.items()
-        }
         reboot(node, limit=boot_limit)
         ending = after_boot(node, limit=limit)
         service = node.connection.run(f"systemctl is-active {SERVICE}").stdout.strip()
     node.agent.ask("clean", timeout=limit)
+    # Against what the node had, not against the file: a script may have saved nothing.
     lost = {
-        family: tuple(line for line in lines if line not in plain(ending.after[family]))
-        for family, lines in saved.items()
+        family: rules.parse(before[family]).missing_from(rules.parse(ending.after[family]))
+        for family in FAMILIES
     }
     return Boot(lost, service, judge(reference, ending), ending)
 
@@ -76,9 +77,10 @@ def kubelet_at_boot(node: Node) -> Iterator[None]:
 
 
 def after_boot(node: Node, *, limit: float) -> Ending:
-    """What a boot has left, kubelet being beyond its initialisation and its canaries made.
+    """What a boot has left, kubelet being beyond its initialisation and its canaries tried.
 
-    `limit` in seconds; raises LabError past it.
+    `limit` in seconds; raises LabError past it. Canaries that are not there soon were flushed:
+    whoever waited on would see kubelet's Monitor make them again.
     """
     deadline = time.monotonic() + limit
     while BEYOND not in (log := _kubelets_log(node)):
@@ -88,12 +90,15 @@ def after_boot(node: Node, *, limit: float) -> Ending:
         for pattern, word in ((INITIALISED, "initialised"), (FAILED, "failed"))
         for found in pattern.finditer(log)
     }
+    soon = time.monotonic() + CANARY_SECONDS
     for family, program in PROGRAM.items():
         asks = f"{program} {LAST_CANARY}"
         while words.get(family) == "initialised" and node.connection.run(asks).code != 0:
-            _wait(node, deadline, f"kubelet has not set up its {family} canaries")
-    rules = node.agent.ask("rules", timeout=limit)
-    return Ending(words, tuple(_kubelets_log(node).splitlines()), rules)
+            if time.monotonic() > soon:
+                break
+            time.sleep(LOOK_SECONDS)
+    left = node.agent.ask("rules", timeout=limit)
+    return Ending(words, tuple(_kubelets_log(node).splitlines()), left)
 
 
 def _kubelets_log(node: Node) -> str:

@@ -82,12 +82,12 @@ def _removed_afterwards(
 ) -> Iterator[None]:
     try:
         yield
-    except Exception:
-        keeping.failed = True
+    except Exception as error:
+        keeping.failure = str(error)
         raise
     finally:
-        if keeping.failed and keeping.shell and machine.is_up():
-            print(f"a shell on {machine.name}, as it was left; its end goes on with the command")
+        if keeping.failure and keeping.shell and machine.is_up():
+            print(f"{keeping.failure}\na shell on {machine.name}; the command goes on at its end")
             subprocess.run(["ssh", "-F", paths.ssh_config, machine.name], check=False)
         if not was_up and not keeping.stays and machine.is_up():
             with step(f"removing {machine.name}"):

@@ -15,11 +15,10 @@ from chainrace.keeping import Keeping
 from chainrace.kubelets import Generation
 from chainrace.kubelets import compare as compare_kubelets
 from chainrace.paths import Paths
-from chainrace.report import comparison, rows
+from chainrace.report import comparison, rows, verdict
 from chainrace.report import kubelets as kubelets_report
 from chainrace.report import remedies as remedies_report
 from chainrace.report.folder import Folder
-from chainrace.report.page import read_verdict
 from chainrace.report.terminal import Terminal
 
 
@@ -110,6 +109,6 @@ def compare_runs(
 ) -> None:
     """Say what changed since another run of the same: 0 nothing that matters, 1 something."""
     other = before or comparison.last_good(after)
-    found = comparison.changes(read_verdict(other), read_verdict(after))
+    found = comparison.changes(verdict.read(other), verdict.read(after))
     Terminal().changes(found, str(other), str(after))
     raise typer.Exit(int(any(change.matters for change in found)))

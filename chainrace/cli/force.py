@@ -30,7 +30,7 @@ from chainrace.paths import Paths
 from chainrace.race import schedule as schedules
 from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.outcome import HEALTHY
-from chainrace.report import views
+from chainrace.report import page
 from chainrace.report.folder import Folder
 from chainrace.report.force import ForceFolder
 from chainrace.report.terminal import Terminal
@@ -79,13 +79,14 @@ def explore(
             paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal
         )
         word, reason = conclusion(explored)
-        kept.failed = EXIT_OF[word] != 0
+        if EXIT_OF[word] != 0:
+            kept.failure = f"{word}: {reason}"
     for one in explored.values():
         terminal.explored(one)
     terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
     document = json.loads((folder.path / "verdict.json").read_text())
     terminal.complaints(document["complaints"])
-    terminal.say(f"page: {views.draw(folder.path).relative_to(paths.root)}")
+    terminal.say(f"page: {(folder.path / page.NAME).relative_to(paths.root)}")
     if as_json:
         print(json.dumps(document))
     raise typer.Exit(EXIT_OF[word])
@@ -130,7 +131,8 @@ def replay(
             folder=folder.path,
             terminal=terminal,
         )
-        kept.failed = set(outcomes) != {HEALTHY}
+        if set(outcomes) != {HEALTHY}:
+            kept.failure = f"{schedule} ended {', '.join(sorted(set(outcomes)))}"
     terminal.say(f"evidence: {folder.path.relative_to(paths.root)}")
     raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 

@@ -23,6 +23,7 @@ from chainrace.cli.app import (
     seconds,
 )
 from chainrace.errors import LabError, UsageError
+from chainrace.host import kubelet as kubelets
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
@@ -75,7 +76,14 @@ def run(
     check_files(script)
     changes = Changes(backend, _absolute(kubelet), script, _kinds(evidence))
     chosen = choose(configuration.load(), names or [], expression, changes)
-    check_files(*(one.script for one in chosen))
+    for one in chosen:
+        check_files(one.script)
+        kubelets.check(Paths(), one.config.kubelet)
+    if keep != "never" and len(chosen) > 1:
+        raise UsageError(
+            f"--keep {keep} with {len(chosen)} scenarios: the first node kept would be in the way",
+            "name one scenario",
+        )
     terminal = Terminal(as_json=as_json)
     refuse_install(no_install=no_install)
     codes = []

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from chainrace.gate.shell import PROGRAM_SECONDS, NodeError
+from chainrace.gate.shell import PROGRAM_SECONDS
 
 # provision/binaries/azure-npm: the call that azure-npm makes first, dataplane.NewDataPlane.
 PROBE = "azure-npm-probe"
@@ -15,7 +15,8 @@ PROBE = "azure-npm-probe"
 def start() -> dict[str, Any] | None:
     """Whether azure-npm starts: its exit code and its words; None where the node has none.
 
-    It makes its chains where it does. Raises NodeError when it does not end.
+    It makes its chains where it does. Where it does not end it has no code: what became of
+    kubelet is known by then, and must not be lost for it.
     """
     if shutil.which(PROBE) is None:
         return None
@@ -24,5 +25,5 @@ def start() -> dict[str, Any] | None:
             [PROBE], capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NodeError(f"{PROBE}: {error}") from error
+        return {"code": None, "log": f"{PROBE}: {error}"}
     return {"code": done.returncode, "log": done.stdout + done.stderr}

@@ -25,23 +25,30 @@ class Kubelet:
     version: str
 
 
+def check(paths: Paths, config: KubeletConfig) -> None:
+    """Raise UsageError for a kubelet that is not there, before anything is brought up for it."""
+    if config.path is not None:
+        own = paths.root / config.path
+        if not own.is_file():
+            raise UsageError(f"kubelet: {own} is no file", "name a kubelet's binary, or a version")
+    elif config.version not in pinned(paths):
+        raise UsageError(
+            f"kubelet: {config.version} is not pinned under {_pins(paths)}",
+            f"use one of: {', '.join(pinned(paths))}",
+        )
+
+
 def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:
     """The kubelet that lab.toml names, built if need be.
 
     Raises UsageError when lab.toml names what is not there, LabError when the
     build fails or the binary is not what it was asked to be.
     """
+    check(paths, config)
     if config.path is not None:
         own = paths.root / config.path
-        if not own.is_file():
-            raise UsageError(f"kubelet: {own} is no file", "name a kubelet's binary, or a version")
         return Kubelet(own, _version_of(own))
     folder = _pins(paths) / config.version
-    if not folder.is_dir():
-        raise UsageError(
-            f"kubelet: {config.version} is not pinned under {folder.parent}",
-            f"use one of: {', '.join(pinned(paths))}",
-        )
     name = recipe.digest(folder, config.version)
     target = paths.store / f"kubelet-{config.version}-{name}"
     recipe.build_once(target, lambda partial: _build(paths, folder, config.version, partial))

@@ -9,25 +9,32 @@ from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.badlines import Complaint, complaints
 
-# Warnings and worse, of all units; kubelet's own lines have no priority in the journal.
-JOURNAL = "journalctl --boot --priority=warning --output=short-monotonic --no-pager"
+# The kernel's lines, warnings and worse of all units, and all that the service and the
+# script say; kubelet's and containerd's own chatter is left out.
+JOURNAL = (
+    "journalctl --boot --since=@{since} --output=short-monotonic --no-pager "
+    "_TRANSPORT=kernel + PRIORITY=0 + PRIORITY=1 + PRIORITY=2 + PRIORITY=3 + PRIORITY=4 "
+    "+ _SYSTEMD_UNIT=iptables.service + _SYSTEMD_UNIT=chainrace-script.service"
+)
 
 
 class Listening:
-    """A node's console from now on, and at the end the journal of its boot."""
+    """A node's console and its journal from now on. After a reboot: the journal since that."""
 
     def __init__(self, paths: Paths, node: Node) -> None:
         self._node = node
         self._console = paths.console(node.machine.name)
         self._from = self._console.stat().st_size if self._console.exists() else 0
+        self._since = int(node.connection.succeed("date +%s"))
 
     def take(self, folder: Path) -> list[Complaint]:
-        """Keep what was said as node.log in a results folder; what of it is known to be bad.
+        """Keep what was said as <node>.log in a results folder; what of it is known to be bad.
 
         A node that answers no more leaves its console alone.
         """
         text, _ = console_since(self._console, self._from)
         with suppress(LabError):
-            text += self._node.connection.run(JOURNAL).stdout
-        (folder / "node.log").write_text(text)
-        return complaints(text)
+            text += self._node.connection.run(JOURNAL.format(since=self._since)).stdout
+        name = self._node.machine.name
+        (folder / f"{name}.log").write_text(text)
+        return complaints(name, text)

@@ -6,7 +6,6 @@ change its word. Each pattern stands beside a line that it matches.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -21,8 +20,9 @@ class Bad:
 
 @dataclass(frozen=True)
 class Complaint:
-    """What of a text matched, how often, and the first such line."""
+    """What of a node's text matched, how often, and the first such line."""
 
+    node: str
     means: str
     times: int
     first: str
@@ -89,24 +89,17 @@ TABLE = (
         "a program that kubelet's start needs did not start",
         "systemd[1]: Failed to start containerd.service - containerd container runtime.",
     ),
-    Bad(
-        re.compile(r"fanotify.*(?:overflow|timed? ?out)|Netlink.*buffer.*overrun"),
-        "the kernel lost events: the gate may have missed a process",
-        "[  70.0] fanotify: event queue overflow",
-    ),
 )
 
 
-def complaints(text: str) -> list[Complaint]:
-    """What of a text is known to be bad, in the table's order."""
-    return list(_complaints(text.splitlines()))
-
-
-def _complaints(lines: Iterable[str]) -> Iterable[Complaint]:
+def complaints(node: str, text: str) -> list[Complaint]:
+    """What a node's text has that is known to be bad, in the table's order."""
     found: dict[int, list[str]] = {}
-    for line in lines:
+    for line in text.splitlines():
         for number, bad in enumerate(TABLE):
             if bad.pattern.search(line):
                 found.setdefault(number, []).append(line.strip())
-    for number in sorted(found):
-        yield Complaint(TABLE[number].means, len(found[number]), found[number][0])
+    return [
+        Complaint(node, TABLE[number].means, len(lines), lines[0])
+        for number, lines in sorted(found.items())
+    ]

@@ -109,5 +109,12 @@ def from_answer(answer: Mapping[str, Any]) -> Seen:
         settled=watch["settled"] - origin,
         first_step=origin - watch["started"],
         phases=answer["phases"],
-        azure_npm=None if answer["azure_npm"] is None else answer["azure_npm"]["code"] == 0,
+        azure_npm=_started(answer["azure_npm"]),
     )
+
+
+def _started(azure_npm: Mapping[str, Any] | None) -> bool | None:
+    """Whether azure-npm started; None where it was not tried, or did not end."""
+    if azure_npm is None or azure_npm["code"] is None:
+        return None
+    return bool(azure_npm["code"] == 0)

@@ -10,11 +10,12 @@ from chainrace.race import statistics
 from chainrace.race.force import EXIT_OF
 from chainrace.race.rules import FAMILIES
 from chainrace.race.verdict import SIGNIFICANCE
-from chainrace.report.page import explored_in, read_verdict
+from chainrace.report import verdict
+from chainrace.report.verdict import Document, explored_in
 
-Document = Mapping[str, Any]
 # What differs from run to run without anything being different.
 PASSING = frozenset({"seed", "window", "tables"})
+NOT_LOOKED_AT = "not looked at"
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,16 @@ class Change:
 
 def changes(before: Document, after: Document) -> list[Change]:
     """Everything that changed, the verdict first. Raises UsageError for unlike runs."""
-    if before["kind"] != after["kind"] or _scenario(before) != _scenario(after):
+    if _about(before) != _about(after):
         raise UsageError(
-            f"these are runs of different things: {_scenario(before)}, {_scenario(after)}",
+            f"these are runs of different things: {_about(before)}; {_about(after)}",
             "compare two runs of the same scenario",
         )
     return [
         *_differing("verdict", before["verdict"], after["verdict"]),
         *_by_force(before, after),
         *_by_chance(before, after),
-        *_differing("reboot", _word(before, "reboot"), _word(after, "reboot")),
+        *_by_reboot(before, after),
         *_versions(before["node"], after["node"]),
     ]
 
@@ -48,30 +49,29 @@ def last_good(folder: Path) -> Path:
 
     Raises UsageError where there is none.
     """
-    mine = read_verdict(folder)
+    mine = verdict.read(folder)
     here = folder.resolve()
     # Their names are their times.
     for other in sorted(here.parent.iterdir(), reverse=True):
-        if other.is_symlink() or other.name >= here.name or not (other / "verdict.json").exists():
+        if other.is_symlink() or other.name >= here.name or not (other / verdict.NAME).exists():
             continue
         try:
-            document = read_verdict(other)
+            document = verdict.read(other)
         except UsageError:
             continue  # of an older version, or of something else
-        alike = document["kind"] == mine["kind"] and _scenario(document) == _scenario(mine)
-        if alike and EXIT_OF[document["verdict"]] == 0 and not document["interrupted"]:
+        good = EXIT_OF[document["verdict"]] == 0 and not document["interrupted"]
+        if good and _about(document) == _about(mine):
             return other
     raise UsageError(f"no good run before {folder} is of the same", "name the other run, too")
 
 
-def _scenario(document: Document) -> str:
-    if document["kind"] == "force":
-        return f"explore {', '.join(sorted(document['scripts']))}"
-    return f"{document['scenario']['name']} ({document['scenario']['script']})"
-
-
-def _word(document: Document, part: str) -> str:
-    return str(document[part]["word"]) if document.get(part) else "not looked at"
+def _about(document: Document) -> str:
+    """What a run is of: only runs of the same can be compared."""
+    backend = document["node"].get("backend", "nft")
+    if document["kind"] == verdict.FORCE:
+        return f"explore {', '.join(sorted(document['scripts']))} with {backend}"
+    scenario = document["scenario"]
+    return f"scenario {scenario['name']} of {scenario['script']} with {backend}"
 
 
 def _differing(what: str, before: str, after: str) -> Iterator[Change]:
@@ -82,14 +82,13 @@ def _differing(what: str, before: str, after: str) -> Iterator[Change]:
 def _by_force(before: Document, after: Document) -> Iterator[Change]:
     """The words, and the classes of end states: by force there is no noise."""
     old, new = explored_in(before), explored_in(after)
-    for script in old.keys() & new.keys():
-        yield from _differing(f"{script}, by force", old[script]["word"], new[script]["word"])
+    for script in sorted({*old, *new}):
+        pair = (old.get(script), new.get(script))
+        words = [one["word"] if one else NOT_LOOKED_AT for one in pair]
+        yield from _differing(f"{script}, by force", words[0], words[1])
         for family in FAMILIES:
-            yield from _differing(
-                f"{script}, end states of {family}",
-                _classes(old[script], family),
-                _classes(new[script], family),
-            )
+            ends = [_classes(one, family) if one else NOT_LOOKED_AT for one in pair]
+            yield from _differing(f"{script}, end states of {family}", ends[0], ends[1])
 
 
 def _classes(explored: Mapping[str, Any], family: str) -> str:
@@ -99,22 +98,44 @@ def _classes(explored: Mapping[str, Any], family: str) -> str:
 
 
 def _by_chance(before: Document, after: Document) -> Iterator[Change]:
-    """Each outcome's rate, where Fisher's exact test tells the two runs apart."""
-    if before["kind"] == "force":
+    """Each outcome's rate, and azure-npm's, where Fisher's exact test tells the runs apart."""
+    if before["kind"] == verdict.FORCE:
         return
     for script, old in before["scripts"].items():
         new = after["scripts"][script]
-        if not old["trials"] or not new["trials"]:
-            continue
+        if bool(old["trials"]) != bool(new["trials"]):
+            said = [f"{arm['trials']} trials" for arm in (old, new)]
+            yield Change(f"{script}, by chance", said[0], said[1])
         for outcome in sorted({*old["outcomes"], *new["outcomes"]}):
-            counts = [arm["outcomes"].get(outcome, 0) for arm in (old, new)]
-            p = statistics.different(counts[0], old["trials"], counts[1], new["trials"])
-            if p < SIGNIFICANCE:
-                yield Change(
-                    f"{script}, rate of {outcome} (p = {p:.2g})",
-                    f"{counts[0]} of {old['trials']}",
-                    f"{counts[1]} of {new['trials']}",
-                )
+            yield from _rates(
+                f"{script}, rate of {outcome}",
+                (old["outcomes"].get(outcome, 0), old["trials"]),
+                (new["outcomes"].get(outcome, 0), new["trials"]),
+            )
+        npm = [(arm["azure_npm"]["failed"], arm["azure_npm"]["tried"]) for arm in (old, new)]
+        yield from _rates(f"{script}, azure-npm down", npm[0], npm[1])
+
+
+def _rates(what: str, old: tuple[int, int], new: tuple[int, int]) -> Iterator[Change]:
+    """A change of a rate (so many of so many), where it is more than noise."""
+    if not old[1] or not new[1]:
+        return
+    p = statistics.different(*old, *new)
+    if p < SIGNIFICANCE:
+        yield Change(f"{what} (p = {p:.2g})", f"{old[0]} of {old[1]}", f"{new[0]} of {new[1]}")
+
+
+def _by_reboot(before: Document, after: Document) -> Iterator[Change]:
+    pair = (before.get("reboot"), after.get("reboot"))
+    for part in ("word", "service", "kubelet"):
+        said = [_said(one[part]) if one else NOT_LOOKED_AT for one in pair]
+        yield from _differing(f"reboot, {part}", said[0], said[1])
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {', '.join(classes)}" for name, classes in value.items())
+    return str(value)
 
 
 def _versions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:

@@ -1,11 +1,7 @@
 """A line on each part of the outage, from verdict.json: what terminal, page and JUnit show."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from chainrace.race.outcome import HEALTHY
-
-Document = Mapping[str, Any]
+from chainrace.report.verdict import Document, arms
 
 
 def lines(document: Document) -> dict[str, str]:
@@ -21,17 +17,11 @@ def lines(document: Document) -> dict[str, str]:
     return {part: line for part, line in found.items() if line}
 
 
-def _arms(document: Document) -> dict[str, Any]:
-    """The scripts that were tried, by the name that a reader knows them by."""
-    scripts = document["scripts"]
-    names = {"original": "original", "fixed": document["scenario"]["script"]}
-    return {names[key]: arm for key, arm in scripts.items() if arm["trials"]}
-
-
 def _chance(document: Document) -> str:
     said = [
-        f"{name}: harmed in {arm['trials'] - arm['outcomes'].get(HEALTHY, 0)} of {arm['trials']}"
-        for name, arm in _arms(document).items()
+        f"{arm.label}: harmed in {arm.figures['trials'] - arm.figures['outcomes'].get(HEALTHY, 0)} "
+        f"of {arm.figures['trials']}"
+        for arm in arms(document)
     ]
     return "; ".join(said)
 
@@ -52,12 +42,12 @@ def _monitor(document: Document) -> str:
 
 
 def _azure_npm(document: Document) -> str:
-    said = [
-        f"{name}: did not start after {arm['azure_npm']['failed']} of {arm['azure_npm']['tried']}"
-        for name, arm in _arms(document).items()
-        if arm["azure_npm"]["tried"]
-    ]
-    return "; ".join(said)
+    tried = [(arm.label, arm.figures["azure_npm"]) for arm in arms(document)]
+    return "; ".join(
+        f"{label}: did not start after {npm['failed']} of {npm['tried']}"
+        for label, npm in tried
+        if npm["tried"]
+    )
 
 
 def _reboot(document: Document) -> str:

@@ -1,17 +1,19 @@
 """report.html: one page without any network, drawn from what a results folder holds."""
 
+import glob
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from chainrace.errors import UsageError
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
+from chainrace.report import verdict
 from chainrace.report.maps import LETTERS, Grid, grids
 from chainrace.report.strip import Strip, strip
 from chainrace.report.text import clean
@@ -27,10 +29,11 @@ MOST_FAILURES = 30
 
 @dataclass(frozen=True)
 class Failure:
-    """One failure as the page shows it. `schedule` replays it."""
+    """One failure as the page shows it; `replay` is the command for it."""
 
     title: str
     schedule: str
+    replay: str
     about: tuple[str, ...]
     missing: tuple[str, ...]
     log: str
@@ -49,7 +52,7 @@ def write(folder: Path) -> Path:
 
 def draw(folder: Path) -> str:
     """The page, as HTML."""
-    document = read_verdict(folder)
+    document = verdict.read(folder)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("chainrace.report", "templates"),
         autoescape=True,
@@ -65,8 +68,9 @@ def draw(folder: Path) -> str:
         lines=document.get("lines", {}),
         node={name: value for name, value in document["node"].items() if isinstance(value, str)},
         grids=grids_of(document),
+        replay_of=partial(verdict.replay_of, document),
         letters={name: LETTERS[name] for name in WORST_FIRST},
-        arms=_arms(document),
+        arms=verdict.arms(document),
         strip=_strip(folder),
         complaints=document.get("complaints", []),
         failures=failures[:MOST_FAILURES],
@@ -74,42 +78,14 @@ def draw(folder: Path) -> str:
     )
 
 
-def read_verdict(folder: Path) -> dict[str, Any]:
-    """A folder's verdict.json. Raises UsageError where there is none that can be read."""
-    file = folder / "verdict.json"
-    try:
-        document = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} is no verdict: {error}", "name a results folder") from error
-    if not isinstance(document, dict) or document.get("kind") not in ("run", "force"):
-        raise UsageError(f"{file} is no verdict of this version's", "run again")
-    return document
-
-
-def explored_in(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What force showed, by script: of a run that of the script in the fix's place."""
-    if document["kind"] == "force":
-        return dict(document["scripts"])
-    force = document["force"]
-    return {document["scenario"]["script"]: force} if force else {}
-
-
-def grids_of(document: Mapping[str, Any]) -> list[Grid]:
+def grids_of(document: verdict.Document) -> list[Grid]:
     """All maps of a verdict."""
     return [
         grid
-        for script, explored in explored_in(document).items()
+        for script, explored in verdict.explored_in(document).items()
         for graph in explored["graphs"]
         for grid in grids(script, graph)
     ]
-
-
-def _arms(document: Mapping[str, Any]) -> dict[str, Any]:
-    if document["kind"] == "force":
-        return {}
-    scripts = document["scripts"]
-    names = {"original": "original", "fixed": document["scenario"]["script"]}
-    return {names[key]: arm for key, arm in scripts.items() if arm["trials"]}
 
 
 def _strip(folder: Path) -> Strip | None:
@@ -117,16 +93,18 @@ def _strip(folder: Path) -> Strip | None:
     return strip(records) if records else None
 
 
-def _failures(folder: Path, document: Mapping[str, Any]) -> Iterator[Failure]:
-    for script, explored in explored_in(document).items():
+def _failures(folder: Path, document: verdict.Document) -> Iterator[Failure]:
+    for script, explored in verdict.explored_in(document).items():
         for finding in explored["findings"]:
-            yield _found(folder, script, finding)
+            yield _found(folder, document, script, finding)
     for record in read_trials(folder) if (folder / TRIALS).exists() else []:
         if record.outcome != HEALTHY:
-            yield _trial(folder, record)
+            yield _trial(folder, document, record)
 
 
-def _found(folder: Path, script: str, finding: Mapping[str, Any]) -> Failure:
+def _found(
+    folder: Path, document: verdict.Document, script: str, finding: Mapping[str, Any]
+) -> Failure:
     about = [
         f"replayed: ended so in {finding['replays_that_ended_so']} of {finding['replays']}",
         f"end states of this kind: {finding['end_states']}",
@@ -137,10 +115,12 @@ def _found(folder: Path, script: str, finding: Mapping[str, Any]) -> Failure:
         )
     chain = finding["azure_npm_finds"]
     about.append(f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}")
-    evidence = _evidence_of(folder, finding["schedule"])
+    prefix = f"{script}-{finding['family']}-" if document["kind"] == verdict.FORCE else ""
+    evidence = _evidence_of(folder, prefix, finding["schedule"])
     return Failure(
         title=f"{script}, {finding['family']}: {', '.join(finding['classes'])}",
         schedule=finding["schedule"],
+        replay=verdict.replay_of(document, script, finding["schedule"]),
         about=tuple(about),
         missing=tuple(finding["missing"]),
         log=_log(evidence / "kubelet.log"),
@@ -149,15 +129,15 @@ def _found(folder: Path, script: str, finding: Mapping[str, Any]) -> Failure:
     )
 
 
-def _evidence_of(folder: Path, schedule: str) -> Path:
-    """The folder of a finding's last replay."""
-    for one in sorted((folder / "findings").glob("*/schedule.txt")):
+def _evidence_of(folder: Path, prefix: str, schedule: str) -> Path:
+    """The folder of a finding's last replay. Two scripts can fail by the same schedule."""
+    for one in sorted((folder / "findings").glob(f"{glob.escape(prefix)}*/schedule.txt")):
         if one.read_text().strip() == schedule:
             return one.parent
     return folder
 
 
-def _trial(folder: Path, record: Record) -> Failure:
+def _trial(folder: Path, document: verdict.Document, record: Record) -> Failure:
     evidence = folder / "trials" / f"{record.number:04d}-{record.script}"
     missing = [
         f"{family}: {entry}"
@@ -170,9 +150,13 @@ def _trial(folder: Path, record: Record) -> Failure:
         about.append(f"the environment broke: {record.error}")
     if record.azure_npm is not None:
         about.append(f"azure-npm {'starts' if record.azure_npm else 'does not start'} on it")
+    labels = {arm.script: arm.label for arm in verdict.arms(document)}
+    label = labels.get(record.script, record.script)
+    schedule = _nearest_schedule(evidence / "watch.json")
     return Failure(
-        title=f"trial {record.number}, {record.script}: {record.outcome}",
-        schedule=_nearest_schedule(evidence / "watch.json"),
+        title=f"trial {record.number}, {label}: {record.outcome}",
+        schedule=schedule,
+        replay=verdict.replay_of(document, label, schedule),
         about=tuple(about),
         missing=tuple(missing),
         log=_log(evidence / "kubelet.log"),
@@ -193,7 +177,7 @@ def _nearest_schedule(watch: Path) -> str:
     kubelets = [at for call, at in calls if call.actor == "kubelet" and call.family == "ipv4"]
     scripts = [(call, at) for call, at in calls if call.actor not in ("kubelet", "other")]
     flush = next((n for n, (call, _) in enumerate(scripts) if "-F" in call.arguments), None)
-    if not flush:
+    if flush is None:
         return ""
     before = sum(at < scripts[0][1] for at in kubelets)
     until = sum(at < scripts[flush][1] for at in kubelets)

@@ -22,6 +22,7 @@ from chainrace.files import write_json
 from chainrace.race.badlines import Complaint
 from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
+from chainrace.race.conclusion import FORCE as FORCED
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
 from chainrace.race.verdict import Arm, Verdict, decide
 from chainrace.report.folder import Folder
@@ -146,8 +147,11 @@ def judge_again(folder: Path) -> Verdict:
     # A run that was stopped early has no trials yet; a folder of something else has neither.
     none_yet = asked is not None and not (folder / TRIALS).exists()
     records = [] if none_yet else read_trials(folder)
+    if asked is None:
+        # A run of an older version: it had force where its file lies.
+        asked = Asked(evidence=(FORCED, CHANCE) if (folder / FORCE).exists() else (CHANCE,))
     return conclude(
-        (asked or Asked()).evidence,
+        asked.evidence,
         decide(record.judged() for record in records),
         _read(folder / FORCE, TypeAdapter(Said)),
         _read(folder / REBOOT, TypeAdapter(Said)),

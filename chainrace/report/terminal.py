@@ -149,7 +149,7 @@ class Terminal:
     def complaints(self, complaints: Sequence[Mapping[str, Any]]) -> None:
         """What is known to be bad of what the node said, whatever the verdict is."""
         for one in complaints:
-            self.say(f"node: {one['means']} ({one['times']} times): {one['first']}")
+            self.say(f"{one['node']}: {one['means']} ({one['times']} times): {one['first']}")
 
     def word(self, word: str, reason: str, where: str) -> None:
         """The closing word, and where the evidence lies."""

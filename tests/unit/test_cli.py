@@ -37,6 +37,8 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("run", "-k", "and and"),
         ("run", "-k", "nothing-like-it"),
         ("run", "--script", "/nowhere"),
+        ("run", "--kubelet", "1.2.3"),
+        ("run", "--kubelet", "/nowhere"),
         ("list", "nowhere"),
         ("report", "/nowhere"),
         ("compare", "/nowhere"),

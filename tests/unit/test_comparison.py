@@ -13,8 +13,10 @@ from chainrace.report.comparison import Change, changes, last_good
 def run(
     verdict: str = "confirmed", failed: int = 5, trials: int = 5, **node: str
 ) -> dict[str, Any]:
-    arm = {"trials": trials, "outcomes": {"init_failed": failed, "healthy": trials - failed}}
-    clean = {"trials": trials, "outcomes": {"healthy": trials}}
+    npm = {"tried": trials, "failed": 0}
+    outcomes = {"init_failed": failed, "healthy": trials - failed}
+    arm = {"trials": trials, "outcomes": outcomes, "azure_npm": npm}
+    clean = {"trials": trials, "outcomes": {"healthy": trials}, "azure_npm": npm}
     graphs = [{"family": "ipv4", "classes": {"healthy": 9}}]
     return {
         "kind": "run",
@@ -64,6 +66,37 @@ def test_by_force_every_new_class_counts() -> None:
         ("fixed, by force", "harmful"),
         ("fixed, end states of ipv4", "healthy, hint_lost"),
     ]
+
+
+def test_evidence_that_is_not_taken_any_more_is_a_change() -> None:
+    less = {**run(), "force": None}
+    assert [(one.what, one.after) for one in changes(run(), less)] == [
+        ("fixed, by force", "not looked at"),
+        ("fixed, end states of ipv4", "not looked at"),
+        ("fixed, end states of ipv6", "not looked at"),
+    ]
+
+
+def test_azure_npm_going_down_is_a_change() -> None:
+    down = run()
+    down["scripts"]["fixed"]["azure_npm"] = {"tried": 5, "failed": 5}
+    (told,) = changes(run(), down)
+    assert told.what.startswith("fixed, azure-npm down")
+
+
+def test_a_boot_that_leaves_kubelet_or_the_service_otherwise_is_a_change() -> None:
+    boot = {"word": "harmless", "service": "active", "kubelet": {"ipv4": ["healthy"]}}
+    worse = {**boot, "service": "failed", "kubelet": {"ipv4": ["init_failed"]}}
+    told = changes({**run(), "reboot": boot}, {**run(), "reboot": worse})
+    assert [(one.what, one.after) for one in told] == [
+        ("reboot, service", "failed"),
+        ("reboot, kubelet", "ipv4 init_failed"),
+    ]
+
+
+def test_runs_with_different_backends_are_not_compared() -> None:
+    with pytest.raises(UsageError, match="different things"):
+        changes(run(backend="nft"), run(backend="legacy"))
 
 
 def test_another_version_is_told_and_alone_does_not_matter() -> None:

@@ -110,7 +110,9 @@ def test_a_stored_run_is_judged_again_with_what_force_said(tmp_path: Path) -> No
 
 
 def test_nothing_that_a_node_says_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    Terminal().complaints([{"means": "a crash", "times": 1, "first": "\x1b[2J\x1b]0;x\x07 [bold]"}])
+    Terminal().complaints(
+        [{"node": "node1", "means": "a crash", "times": 1, "first": "\x1b[2J\x1b]0;x\x07 [bold]"}]
+    )
     said = capsys.readouterr().out
     assert "\x1b" not in said
     assert "\x07" not in said

@@ -52,6 +52,21 @@ def test_an_original_that_harms_is_no_failure_of_a_confirmed_exploration(tmp_pat
     given = {"kind": "force", "verdict": "confirmed", "reason": "both", "scripts": scripts}
     root = ET.parse(junit.write(tmp_path, given)).getroot()
     assert root[0].get("failures") == "0"
-    given = {**given, "verdict": "refuted"}
+    unfinished = {**scripts, "fixed": {"word": "unfinished", "reason": "not yet"}}
+    given = {**given, "verdict": "inconclusive", "scripts": unfinished}
+    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    assert [root[0].get(name) for name in ("failures", "skipped")] == ["0", "2"]
+
+
+def test_one_script_that_harms_is_a_failure(tmp_path: Path) -> None:
+    scripts = {"original": {"word": "harmful", "reason": "it does"}}
+    given = {"kind": "force", "verdict": "harmful", "reason": "so", "scripts": scripts}
     root = ET.parse(junit.write(tmp_path, given)).getroot()
     assert root[0].get("failures") == "2"
+
+
+def test_an_interrupted_run_is_an_error(tmp_path: Path) -> None:
+    given = {**document("inconclusive", "unfinished"), "interrupted": True}
+    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    assert root[0].get("errors") == "1"
+    assert len(list(root.iter("error"))) == 1

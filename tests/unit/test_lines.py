@@ -11,6 +11,7 @@ def arm(trials: int, healthy: int, down: int) -> dict[str, Any]:
 
 
 DOCUMENT: dict[str, Any] = {
+    "kind": "run",
     "scenario": {"script": "mine.sh"},
     "scripts": {"original": arm(5, 1, 3), "fixed": arm(5, 5, 0)},
     "force": {

@@ -18,7 +18,7 @@ from chainrace.race.force import Explored
 from chainrace.race.outcome import INIT_FAILED
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
-from chainrace.report import page, picture
+from chainrace.report import page, picture, verdict
 from chainrace.report.force import ForceFolder
 from chainrace.report.maps import grids
 from chainrace.report.results import Asked, ResultsFolder
@@ -61,8 +61,8 @@ def raced(tmp_path: Path, seen: Callable[..., Seen]) -> Path:
     failed = replace(records[0], number=3, outcome=INIT_FAILED)
     for record in (*records, failed):
         folder.add(record)
-    verdict = decide(record.judged() for record in records)
-    folder.conclude(verdict, {"kernel": "6.12", "backend": "nft"}, interrupted=True)
+    decided = decide(record.judged() for record in records)
+    folder.conclude(decided, {"kernel": "6.12", "backend": "nft"}, interrupted=True)
     return folder.path
 
 
@@ -100,7 +100,7 @@ def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_t
     Checked(text)
     assert "<h1>confirmed</h1>" in text
     assert "begins after kubelet's step 0, goes on after 2: init_failed" in text
-    assert "./lab replay 's1 k2 s* k*'" in text
+    assert "./lab replay &#39;s1 k2 s* k*&#39;" in text
     assert "mangle :KUBE-IPTABLES-HINT" not in text  # this finding lost nothing
     assert "[stop] iptables -X" in text
 
@@ -127,10 +127,10 @@ def test_the_page_of_a_run_has_its_rates_its_trials_and_its_lines(raced: Path) -
 def test_every_key_of_a_verdict_stands_in_the_reference(raced: Path, forced: Path) -> None:
     reference = (REPOSITORY / "docs" / "reference.md").read_text()
     for folder in (raced, forced):
-        document = page.read_verdict(folder)
+        document = verdict.read(folder)
         for key in document:
             assert f"`{key}`" in reference, key
-        (explored,) = (one for one in page.explored_in(document).values() if one["findings"])
+        (explored,) = (one for one in verdict.explored_in(document).values() if one["findings"])
         for key in {*explored, *explored["findings"][0]}:
             assert f"`{key}`" in reference, key
 
@@ -145,7 +145,7 @@ def test_a_folder_that_is_none_gives_no_page(tmp_path: Path) -> None:
 
 
 def test_the_map_is_a_picture_too(forced: Path) -> None:
-    document = page.read_verdict(forced)
+    document = verdict.read(forced)
     file = picture.write(forced, page.grids_of(document), "confirmed")
     assert file is not None
     with Image.open(file) as image:

@@ -10,7 +10,7 @@ if (which) {
     for (const one of document.querySelectorAll(".grid button")) one.setAttribute("aria-pressed", one === button);
     told.textContent = "";
     const code = document.createElement("code");
-    code.textContent = `./lab replay '${button.dataset.schedule}'`;
+    code.textContent = button.dataset.replay;
     told.append(`${button.dataset.classes}. Replay it: `, code);
   };
   // Begin where most different things come out.

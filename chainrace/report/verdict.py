@@ -1,0 +1,71 @@
+"""A stored verdict.json, read for its views."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chainrace.errors import UsageError
+from chainrace.gate.backends import NFT
+from chainrace.race.verdict import FIXED, ORIGINAL
+
+NAME = "verdict.json"
+RUN, FORCE = "run", "force"
+Document = Mapping[str, Any]
+
+# What `./lab replay` must be told of a script, besides the schedule.
+REPLAYED = {
+    ORIGINAL: "",
+    FIXED: " --script provision/node/save/fixed.sh",
+    "boot": " --boot",
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One script's trials by chance: which it is, what a reader knows it by, its figures."""
+
+    script: str  # original or fixed
+    label: str
+    figures: Mapping[str, Any]
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """A folder's verdict. Raises UsageError where there is none that this version can read."""
+    file = folder / NAME
+    try:
+        document = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is no verdict: {error}", "name a results folder") from error
+    if not isinstance(document, dict) or document.get("kind") not in (RUN, FORCE):
+        raise UsageError(f"{file} is no verdict of this version's", "run again")
+    return document
+
+
+def explored_in(document: Document) -> dict[str, Any]:
+    """What force showed, by script: of a run that of the script in the fix's place."""
+    if document["kind"] == FORCE:
+        return dict(document["scripts"])
+    force = document["force"]
+    return {document["scenario"]["script"]: force} if force else {}
+
+
+def arms(document: Document) -> list[Arm]:
+    """The scripts that were tried by chance."""
+    if document["kind"] == FORCE:
+        return []
+    labels = {ORIGINAL: ORIGINAL, FIXED: document["scenario"]["script"]}
+    return [
+        Arm(script, labels[script], figures)
+        for script, figures in document["scripts"].items()
+        if figures["trials"]
+    ]
+
+
+def replay_of(document: Document, script: str, schedule: str) -> str:
+    """The command that replays a schedule of a script, as a shell takes it."""
+    chosen = REPLAYED.get(script, f" --script {script}")
+    backend = document["node"].get("backend", NFT)
+    other = "" if backend == NFT else f" --backend {backend}"
+    return f"./lab replay '{schedule}'{chosen}{other}"
