@@ -6,10 +6,10 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.force.exploration import Exploration, Options
+from chainrace.force.exploration import Exploration, Options, Progress
 from chainrace.force.replay import Replayer
 from chainrace.force.roots import FIRST, LAZY
-from chainrace.force.run import Script, script_on, without_ssh
+from chainrace.force.run import ForceRun, Script, script_on, without_ssh
 from chainrace.force.store import Store
 from chainrace.force.walker import Walker
 from chainrace.gate.rules import plain
@@ -204,14 +204,34 @@ def test_a_script_that_only_reads_is_harmless(
     assert explored.word == HARMLESS
 
 
-def test_an_exploration_goes_on_where_its_budget_ended(
+class Interrupts(Terminal):
+    """Ctrl-C as soon as there is something to go on from."""
+
+    def exploring(self, progress: Progress) -> None:
+        if progress.states > 1:
+            raise KeyboardInterrupt
+
+
+def test_an_exploration_goes_on_where_it_was_interrupted(
+    lab_node: Node,
     paths: Paths,
     own_script: Bring,
     force: Force,
 ) -> None:
     script = own_script("iptables-save >/dev/null\nexit 3\n")
     before = set(paths.explorations.glob("*"))
-    cut, _ = force(script, Options(budget=8))
+    run = ForceRun(
+        paths,
+        [lab_node],
+        script,
+        Options(),
+        limit=LIMIT,
+        teller=Interrupts(),
+        keep=lambda finding, last: None,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    cut = run.explored
     assert cut.word == UNFINISHED
     assert cut.remark == "the script ends with code 3 when nothing disturbs it"
     assert set(paths.explorations.glob("*")) > before
