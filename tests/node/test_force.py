@@ -227,7 +227,7 @@ def test_an_exploration_goes_on_where_it_was_interrupted(
         Options(),
         limit=LIMIT,
         teller=Interrupts(),
-        keep=lambda finding, last: None,
+        keep=lambda *_: None,
     )
     with pytest.raises(KeyboardInterrupt):
         run.run()
