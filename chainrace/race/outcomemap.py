@@ -38,8 +38,8 @@ class Cell:
 class OutcomeMap:
     """Both actors' commands when nothing disturbs them, and a cell for each stop of the script.
 
-    Only stops where the script's last step can matter to kubelet have cells: between two of
-    them nothing else comes out.
+    Only stops before a step that can matter to kubelet have cells, and the script's end:
+    between two of them nothing else comes out.
     """
 
     kubelet: tuple[str, ...]
@@ -52,7 +52,9 @@ def draw(known: Knowledge, root: State, judge: Callable[[Ending], FamilyOutcome]
     kubelets = known.plan.sequences[known.kubelet][0]
     scripts = known.plan.sequences[SCRIPT_ACTOR][0]
     all_of_kubelets = reduce(Footprint.__or__, map(footprint, kubelets), Footprint())
-    stops = [at for at, call in enumerate(scripts, 1) if footprint(call).conflicts(all_of_kubelets)]
+    # Right before each step that can matter: what cannot is made at once when exploring, too.
+    matter = [at for at, call in enumerate(scripts) if footprint(call).conflicts(all_of_kubelets)]
+    stops = sorted({at for at in matter if at} | {len(scripts)})
     walk = _Walk(known)
     cells = (
         cell

@@ -335,3 +335,11 @@ def test_the_map_stops_the_script_only_where_that_can_matter_to_kubelet(tmp_path
     assert by_place[0, 1, 2].schedule == "s1 k2 s* k*"
     assert INIT_FAILED in by_place[0, 1, 2].classes
     assert by_place[2, 1, 2].classes == (HEALTHY,)
+
+
+def test_the_map_has_no_holes_where_a_step_that_cannot_matter_lies_between(tmp_path: Path) -> None:
+    script = ("iptables-save", "ip6tables-save", "iptables -t filter -X", "iptables-restore")
+    _, graph = explore(tmp_path, script)
+    assert {cell.script for cell in graph.map.cells} == {2, 3, 4}
+    for stop in (2, 4):
+        assert sum(cell.script == stop for cell in graph.map.cells) == 15
