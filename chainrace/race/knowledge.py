@@ -5,7 +5,7 @@ from chainrace.race.effects import Effects
 from chainrace.race.explorer import Observation, Path
 from chainrace.race.plan import Plan, as_step
 from chainrace.race.state import ACTOR_OF, State
-from chainrace.race.step import EVERYTHING, footprint, touches
+from chainrace.race.step import footprint, touches
 from chainrace.race.trace import Step, Trace
 from chainrace.race.trial import Ending
 
@@ -39,7 +39,7 @@ class Knowledge:
         futures = {actor: self.plan.future(actor, state) for actor in self.actors}
         if self._restarts and not state.ended[SCRIPT_ACTOR]:
             # Another kubelet may come, and do it all again.
-            futures[self.kubelet] = EVERYTHING
+            futures[self.kubelet] |= self.plan.whole(self.kubelet)
         over = state.ended[self.kubelet] and not touches(futures[SCRIPT_ACTOR], self.family)
         if over and not self._restarts:
             # Nothing that is left can touch the family: it is as it will stay.

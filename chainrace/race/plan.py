@@ -62,6 +62,11 @@ class Plan:
             steps.append(footprint(waiting))
         return reduce(Footprint.__or__, steps, Footprint())
 
+    def whole(self, actor: str) -> Footprint:
+        """All that an actor touches from its first step to its last, in any run known."""
+        steps = [footprint(call) for one in self.sequences.get(actor, []) for call in one]
+        return reduce(Footprint.__or__, steps, Footprint())
+
     def knows(self, actor: str, state: State) -> bool:
         """Whether an actor's history with its next step fits to what was learned."""
         done = [made.call for made in state.histories[actor]]
