@@ -173,6 +173,7 @@ class Evidence:
             replayer.release()
         with self._terminal.step(f"{script.name} saves, and the node boots anew"):
             boot = save_and_reboot(
+                self._paths,
                 self._node,
                 script.path,
                 reference.rules,

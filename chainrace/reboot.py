@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from chainrace.errors import LabError
 from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 from chainrace.node.node import Node
+from chainrace.node.snapshots import Snapshots
+from chainrace.paths import Paths
 from chainrace.race import rules
 from chainrace.race.boot import Boot
 from chainrace.race.outcome import judge
@@ -17,6 +19,7 @@ WANTED = "/etc/systemd/system/multi-user.target.wants/kubelet.service"
 UNIT = "/usr/lib/systemd/system/kubelet.service"
 SERVICE = "iptables.service"
 LOOK_SECONDS = 1.0
+SNAPSHOT = "before-reboot"
 # A rule of the node's own in each family: nothing but the saved files can bring it back.
 # Addresses for documentation (RFC 5737, RFC 3849).
 OWN = {
@@ -30,7 +33,13 @@ LAST_CANARY = "-t filter -S KUBE-KUBELET-CANARY"
 
 
 def save_and_reboot(
-    node: Node, script: str, reference: Mapping[str, RuleSet], *, boot_limit: float, limit: float
+    paths: Paths,
+    node: Node,
+    script: str,
+    reference: Mapping[str, RuleSet],
+    *,
+    boot_limit: float,
+    limit: float,
 ) -> Boot:
     """Let a script (its path on the node) save, boot the node anew, kubelet with it, and look.
 
@@ -44,7 +53,7 @@ def save_and_reboot(
             node.connection.succeed(command)
         before = node.agent.ask("rules", timeout=limit)
         node.connection.succeed(script, timeout=limit)
-        reboot(node, limit=boot_limit)
+        reboot(paths, node, limit=boot_limit)
         ending = after_boot(node, limit=limit)
         service = node.connection.run(f"systemctl is-active {SERVICE}").stdout.strip()
     node.agent.ask("clean", timeout=limit)
@@ -56,10 +65,27 @@ def save_and_reboot(
     return Boot(lost, service, judge(reference, ending), ending)
 
 
-def reboot(node: Node, *, limit: float) -> None:
+def reboot(paths: Paths, node: Node, *, limit: float) -> None:
     """Boot the node anew; its connection and its agent are there again afterwards."""
+    if not node.host.acceleration.kvm:
+        _forget_translations(paths, node)
     node.connection.reboot(timeout=limit)
     node.agent.begin()
+
+
+def _forget_translations(paths: Paths, node: Node) -> None:
+    """Have QEMU forget what it has translated of the guest's code.
+
+    Without KVM a kernel that is unpacked over memory whose code was run before takes
+    milliseconds for each store, and a boot ten minutes and more: QEMU looks at all that it
+    has translated there. A restored snapshot forgets it (cpu_common_post_load in
+    hw/core/cpu-sysemu.c: tb_flush).
+    """
+    snapshots = Snapshots(paths, node.machine.domain)
+    with node.connection.closed_meanwhile():
+        snapshots.save(SNAPSHOT)
+        snapshots.restore(SNAPSHOT)
+        snapshots.clear()
 
 
 @contextmanager

@@ -204,7 +204,7 @@ def force(lab_node: Node, paths: Paths, terminal: Terminal) -> Force:
 
 def reboot(lab_node: Node, host: TestinfraHost) -> None:
     """Boot the node anew; its agent and its connections are there again afterwards."""
-    rebooting.reboot(lab_node, limit=BOOT_SECONDS)
+    rebooting.reboot(Paths(), lab_node, limit=BOOT_SECONDS)
     host.backend.client = lab_node.connection.client
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from chainrace import reboot
 from chainrace.node.node import Node
+from chainrace.paths import Paths
 from chainrace.race import outcome
 from chainrace.race.boot import Boot
 from chainrace.race.trial import Seen
@@ -74,11 +75,14 @@ def reboots(
         made_up = MadeUp(clean_rules, started or reference_rules, saves)
         made_up.canaries = started is None
         node = SimpleNamespace(
-            connection=made_up, agent=made_up, machine=SimpleNamespace(name="node1")
+            connection=made_up,
+            agent=made_up,
+            machine=SimpleNamespace(name="node1"),
+            host=SimpleNamespace(acceleration=SimpleNamespace(kvm=True)),
         )
         reference = outcome.reference_rules(seen().before, seen().ending)
         boot = reboot.save_and_reboot(
-            cast("Node", node), "/save", reference, boot_limit=300, limit=180
+            Paths(), cast("Node", node), "/save", reference, boot_limit=300, limit=180
         )
         return boot, made_up
 
