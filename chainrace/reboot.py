@@ -78,8 +78,8 @@ def _forget_translations(paths: Paths, node: Node) -> None:
 
     Without KVM a kernel that is unpacked over memory whose code was run before takes
     milliseconds for each store, and a boot ten minutes and more: QEMU looks at all that it
-    has translated there. A restored snapshot forgets it (cpu_common_post_load in
-    hw/core/cpu-sysemu.c: tb_flush).
+    has translated there. A restored snapshot forgets it (cpu_common_post_load in QEMU's
+    cpu.c: tb_flush).
     """
     snapshots = Snapshots(paths, node.machine.domain)
     with node.connection.closed_meanwhile():
