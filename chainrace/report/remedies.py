@@ -24,9 +24,7 @@ def draw(found: list[Compared]) -> str:
 
 def _row(one: Compared) -> str:
     harm = "; ".join(f"{name}: `{schedule}`" for name, schedule in one.harm.items())
-    safe = {HARMFUL: f"**no** ({harm})", HARMLESS: "yes"}.get(
-        one.word, f"no harm seen: {one.reason}"
-    )
+    safe = {HARMFUL: f"**no** ({harm})", HARMLESS: "yes"}.get(one.word, one.reason)
     covered = f"{one.states} states" + (
         f", {one.orders:.3g} orders"
         if one.preemptions is None
