@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from chainrace.errors import LabError
+from chainrace.gate.backends import PROGRAM
+from chainrace.gate.clean import SERVICE
 from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
@@ -17,7 +19,6 @@ from chainrace.race.trial import Ending
 
 WANTED = "/etc/systemd/system/multi-user.target.wants/kubelet.service"
 UNIT = "/usr/lib/systemd/system/kubelet.service"
-SERVICE = "iptables.service"
 LOOK_SECONDS = 1.0
 SNAPSHOT = "before-reboot"
 # A rule of the node's own in each family: nothing but the saved files can bring it back.
@@ -26,7 +27,6 @@ OWN = {
     "ipv4": "iptables -A INPUT -s 192.0.2.1 -j DROP",
     "ipv6": "ip6tables -A INPUT -s 2001:db8::1 -j DROP",
 }
-PROGRAM = {"ipv4": "iptables", "ipv6": "ip6tables"}
 # kubelet tries its canaries at once; its Monitor looks a minute later (pkg/util/iptables).
 CANARY_SECONDS = 30.0
 LAST_CANARY = "-t filter -S KUBE-KUBELET-CANARY"

@@ -1,5 +1,6 @@
 """The program itself, and the options that several commands share."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,9 @@ from chainrace.force.run import read_script
 from chainrace.gate.backends import Backend
 from chainrace.host.packages import missing
 from chainrace.keeping import Keep, Keeping
+from chainrace.paths import Paths
+from chainrace.report import page, verdict
+from chainrace.report.terminal import Terminal
 
 app = typer.Typer(
     add_completion=False,
@@ -65,6 +69,15 @@ def check_files(*files: Path | None) -> None:
     for file in files:
         if file is not None:
             read_script(file)
+
+
+def tell_rest(terminal: Terminal, folder: Path, *, as_json: bool) -> None:
+    """What a command says after its verdict: what the node complained of, and where the page is."""
+    document = verdict.read(folder)
+    terminal.complaints(document["complaints"])
+    terminal.say(f"page: {(folder / page.NAME).relative_to(Paths().root)}")
+    if as_json:
+        print(json.dumps(document))
 
 
 def refuse_install(*, no_install: bool) -> None:

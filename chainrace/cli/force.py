@@ -1,6 +1,5 @@
 """Commands by force alone: explore, replay."""
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from chainrace.cli.app import (
     check_files,
     keeping,
     seconds,
+    tell_rest,
 )
 from chainrace.errors import UsageError
 from chainrace.force.exploration import Options
@@ -30,7 +30,6 @@ from chainrace.paths import Paths
 from chainrace.race import schedule as schedules
 from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.outcome import HEALTHY
-from chainrace.report import page
 from chainrace.report.folder import Folder
 from chainrace.report.force import ForceFolder
 from chainrace.report.terminal import Terminal
@@ -84,11 +83,7 @@ def explore(
     for one in explored.values():
         terminal.explored(one)
     terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
-    document = json.loads((folder.path / "verdict.json").read_text())
-    terminal.complaints(document["complaints"])
-    terminal.say(f"page: {(folder.path / page.NAME).relative_to(paths.root)}")
-    if as_json:
-        print(json.dumps(document))
+    tell_rest(terminal, folder.path, as_json=as_json)
     raise typer.Exit(EXIT_OF[word])
 
 

@@ -1,6 +1,5 @@
 """Commands that take evidence and judge it: run, list, judge."""
 
-import json
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -21,6 +20,7 @@ from chainrace.cli.app import (
     keeping,
     refuse_install,
     seconds,
+    tell_rest,
 )
 from chainrace.errors import LabError, UsageError
 from chainrace.host import kubelet as kubelets
@@ -28,7 +28,8 @@ from chainrace.keeping import Keeping
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
 from chainrace.race.force import EXIT_OF
-from chainrace.report import page, views
+from chainrace.report import verdict as stored
+from chainrace.report import views
 from chainrace.report.results import judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Changes, Chosen, choose
@@ -114,13 +115,9 @@ def _run(
     """One scenario on a node of its own; its exit code."""
     paths = Paths()
     verdict, folder = taking.run(paths, chosen, kept, pairs=pairs, budget=budget, terminal=terminal)
-    document = json.loads((folder / "verdict.json").read_text())
-    where = folder.relative_to(paths.root)
-    terminal.verdict(verdict, document["lines"], str(where))
-    terminal.complaints(document["complaints"])
-    terminal.say(f"page: {where / page.NAME}")
-    if as_json:
-        print(json.dumps(document))
+    lines = stored.read(folder)["lines"]
+    terminal.verdict(verdict, lines, str(folder.relative_to(paths.root)))
+    tell_rest(terminal, folder, as_json=as_json)
     return EXIT_OF[verdict.word]
 
 

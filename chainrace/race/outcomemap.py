@@ -7,7 +7,6 @@ exploration knows. No I/O.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 
 from chainrace.gate.process import SCRIPT_ACTOR
 from chainrace.race.explorer import Path
@@ -15,7 +14,7 @@ from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import FamilyOutcome, Name
 from chainrace.race.schedule import from_steps
 from chainrace.race.state import State
-from chainrace.race.step import Footprint, footprint
+from chainrace.race.step import footprint
 from chainrace.race.trial import Ending
 
 
@@ -51,7 +50,7 @@ def draw(known: Knowledge, root: State, judge: Callable[[Ending], FamilyOutcome]
     """The map of one family. Cells that the exploration cannot tell are left out."""
     kubelets = known.plan.sequences[known.kubelet][0]
     scripts = known.plan.sequences[SCRIPT_ACTOR][0]
-    all_of_kubelets = reduce(Footprint.__or__, map(footprint, kubelets), Footprint())
+    all_of_kubelets = known.plan.whole(known.kubelet)
     # Right before each step that can matter: what cannot is made at once when exploring, too.
     matter = [at for at, call in enumerate(scripts) if footprint(call).conflicts(all_of_kubelets)]
     stops = sorted({at for at in matter if at} | {len(scripts)})

@@ -3,7 +3,7 @@
 import glob
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any
 
 import jinja2
 
+from chainrace.files import write_whole
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report import verdict
 from chainrace.report.maps import LETTERS, Grid, grids
-from chainrace.report.strip import Strip, strip
+from chainrace.report.strip import strip
 from chainrace.report.text import clean
 from chainrace.report.trials import TRIALS, Record, read_trials
 
@@ -44,9 +45,7 @@ class Failure:
 def write(folder: Path) -> Path:
     """Draw a folder's page into it. Raises UsageError for a folder without a verdict."""
     file = folder / NAME
-    partial = file.with_name(f".{NAME}.partial")
-    partial.write_text(draw(folder))
-    partial.replace(file)
+    write_whole(file, draw(folder))
     return file
 
 
@@ -61,7 +60,8 @@ def draw(folder: Path) -> str:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if isinstance(value, str) else value,
     )
-    failures = list(_failures(folder, document))
+    records = read_trials(folder) if (folder / TRIALS).exists() else []
+    failures = list(_failures(folder, document, records))
     return environment.get_template("report.html").render(
         document=document,
         folder=folder.resolve().name,
@@ -71,7 +71,7 @@ def draw(folder: Path) -> str:
         replay_of=partial(verdict.replay_of, document),
         letters={name: LETTERS[name] for name in WORST_FIRST},
         arms=verdict.arms(document),
-        strip=_strip(folder),
+        strip=strip(records) if records else None,
         complaints=document.get("complaints", []),
         failures=failures[:MOST_FAILURES],
         more=max(0, len(failures) - MOST_FAILURES),
@@ -88,16 +88,13 @@ def grids_of(document: verdict.Document) -> list[Grid]:
     ]
 
 
-def _strip(folder: Path) -> Strip | None:
-    records = read_trials(folder) if (folder / TRIALS).exists() else []
-    return strip(records) if records else None
-
-
-def _failures(folder: Path, document: verdict.Document) -> Iterator[Failure]:
+def _failures(
+    folder: Path, document: verdict.Document, records: Iterable[Record]
+) -> Iterator[Failure]:
     for script, explored in verdict.explored_in(document).items():
         for finding in explored["findings"]:
             yield _found(folder, document, script, finding)
-    for record in read_trials(folder) if (folder / TRIALS).exists() else []:
+    for record in records:
         if record.outcome != HEALTHY:
             yield _trial(folder, document, record)
 
@@ -183,7 +180,7 @@ def _nearest_schedule(watch: Path) -> str:
     until = sum(at < scripts[flush][1] for at in kubelets)
     turns = [("k", before), ("s", flush), ("k", until - before)]
     counted = [f"{actor}{steps}" for actor, steps in turns if steps]
-    if counted[-1].startswith("s"):
+    if counted and counted[-1].startswith("s"):
         counted.pop()
     return " ".join((*counted, "s* k*"))
 

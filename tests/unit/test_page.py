@@ -160,3 +160,10 @@ def test_neighbouring_places_with_the_same_ends_are_one_grid(forced: Path) -> No
     assert len(found) < len({cell["script"] for cell in graph["map"]["cells"]})
     assert found[0].stop == 1
     assert found[0].last == "iptables-save"
+
+
+def test_a_script_that_flushes_before_kubelet_begins_has_a_schedule_too(raced: Path) -> None:
+    flush = {"actor": "script", "program": "iptables", "arguments": ["-F"], "started": 0.1}
+    watch = raced / "trials" / "0003-original" / "watch.json"
+    watch.write_text(json.dumps({"commands": [flush]}))
+    assert "./lab replay 's* k*'" in page.draw(raced).replace("&#39;", "'")
