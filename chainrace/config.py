@@ -3,12 +3,20 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from chainrace.errors import UsageError
-from chainrace.gate.backends import Backend
+from chainrace.gate.backends import NFT, Backend
 from chainrace.paths import REPOSITORY
 from chainrace.race.conclusion import CHANCE, FORCE, Evidence
 
@@ -16,6 +24,9 @@ from chainrace.race.conclusion import CHANCE, FORCE, Evidence
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 # 90s, 5m, 1h30m
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+Bus = Literal["virtio", "sata"]
+DEFAULT_KUBELET = "1.34.4"
 
 
 class Section(BaseModel):
@@ -27,7 +38,7 @@ class Section(BaseModel):
 class NodeConfig(Section):
     """The virtual machine, and what `iptables` means on it. Memory in MiB."""
 
-    backend: Backend = "nft"
+    backend: Backend | None = None
     cpus: int = Field(default=2, ge=1, le=16)
     memory_mib: int = Field(default=1536, ge=768, le=65536)
 
@@ -35,8 +46,61 @@ class NodeConfig(Section):
 class KubeletConfig(Section):
     """Which kubelet: a version that provision/binaries pins, or a binary by its path."""
 
-    version: str = Field(default="1.34.4", pattern=rf"^{VERSION.pattern}$")
+    version: str | None = Field(default=None, pattern=rf"^{VERSION.pattern}$")
     path: str | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether anybody named one: an image's own stands back for it then."""
+        return self.version is not None or self.path is not None
+
+    @property
+    def pinned(self) -> str:
+        """The version to build where there is no path."""
+        return self.version or DEFAULT_KUBELET
+
+    @property
+    def name(self) -> str:
+        """Which it is, as a user names it."""
+        return self.path or self.pinned
+
+
+class ImageConfig(Section):
+    """A node image of the user's own, and who may log in where it reads no seed.
+
+    `bus`: what its disk hangs on; an initrd made for Azure alone knows no virtio.
+    """
+
+    path: str
+    user: str = Field(default="root", pattern=r"^[a-z_][a-z0-9_-]{0,31}$")  # azureuser
+    key: str | None = None
+    bus: Bus = "virtio"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options by which a command is told the same."""
+        given = {"--image": self.path, "--user": self.user, "--key": self.key, "--bus": self.bus}
+        default = {"--user": "root", "--key": None, "--bus": "virtio"}
+        return tuple(
+            word
+            for option, value in given.items()
+            if value is not None and value != default.get(option)
+            for word in (option, value)
+        )
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if self.user != "root" and self.key is None:
+            raise ValueError("a user needs a key: the file of the private key that lets them in")
+        return self
+
+
+def _as_table(value: Any) -> Any:
+    """An image by its path alone is that of a table with nothing else."""
+    return {"path": value} if isinstance(value, str) else value
+
+
+Image = Annotated[ImageConfig, BeforeValidator(_as_table)]
 
 
 class LimitsConfig(Section):
@@ -72,11 +136,12 @@ def _once(names: list[Evidence]) -> list[Evidence]:
 class Scenario(Section):
     """One thing to show. What it does not name is as in the other parts of lab.toml.
 
-    `kubelet` is a version or a file, `script` a file that stands in the fix's place; files
-    are relative to lab.toml.
+    `image` is a file, or a table as [image] is; `kubelet` a version or a file, `script` a file
+    that stands in the fix's place. Files are relative to lab.toml.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")  # outage-1.36
+    image: Image | None = None
     backend: Backend | None = None
     kubelet: str | None = None
     script: str | None = None
@@ -101,23 +166,40 @@ class LabConfig(Section):
     """The whole of lab.toml."""
 
     node: NodeConfig = NodeConfig()
+    image: ImageConfig | None = None
     kubelet: KubeletConfig = KubeletConfig()
     limits: LimitsConfig = LimitsConfig()
     scenario: Annotated[list[Scenario], AfterValidator(_named_apart)] = [OUTAGE]
 
+    @property
+    def backend(self) -> Backend | None:
+        """What `iptables` is to mean on the node; None: what it means on the user's image."""
+        return self.node.backend or (None if self.image else NFT)
 
-def load(path: Path = REPOSITORY / "lab.toml", *, backend: Backend | None = None) -> LabConfig:
-    """Read lab.toml; without the file, the outage's defaults. `backend` goes before its.
+
+def load(
+    path: Path = REPOSITORY / "lab.toml",
+    *,
+    backend: Backend | None = None,
+    image: ImageConfig | None = None,
+) -> LabConfig:
+    """Read lab.toml; without the file, the outage's defaults. The others go before its.
 
     Raises UsageError with file, line, key and what is allowed for whatever is wrong in it.
     """
     config = _read(path)
-    return config if backend is None else with_backend(config, backend)
+    config = config if backend is None else with_backend(config, backend)
+    return config if image is None else with_image(config, image)
 
 
 def with_backend(config: LabConfig, backend: Backend) -> LabConfig:
     """The same with another backend in use."""
     return config.model_copy(update={"node": config.node.model_copy(update={"backend": backend})})
+
+
+def with_image(config: LabConfig, image: ImageConfig) -> LabConfig:
+    """The same on another image."""
+    return config.model_copy(update={"image": image})
 
 
 def with_kubelet(config: LabConfig, kubelet: str) -> LabConfig:
@@ -178,6 +260,7 @@ def line_of(text: str, keys: tuple[str | int, ...]) -> int | None:
 
 MODELS: dict[str, type[Section]] = {
     "node": NodeConfig,
+    "image": ImageConfig,
     "kubelet": KubeletConfig,
     "limits": LimitsConfig,
     "scenario": Scenario,

@@ -15,9 +15,10 @@ from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Script, bring_script, script_on
 from chainrace.keeping import Keeping
 from chainrace.node.complaints import Listening
-from chainrace.node.node import Node
+from chainrace.node.node import Booted, Node
 from chainrace.paths import Paths
 from chainrace.race.conclusion import CHANCE, FORCE, REBOOT
+from chainrace.race.exposure import Found, why_not_exposed
 from chainrace.race.force import EXIT_OF
 from chainrace.race.verdict import FIXED, Verdict
 from chainrace.reboot import save_and_reboot
@@ -45,14 +46,40 @@ def run(
 
     `pairs` of trials by chance, or as many as fit into `budget` seconds. Raises LabError.
     """
-    with session.node_up(paths, chosen.config, terminal.step, kept) as node:
-        folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
-        terminal.say(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
-        take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
+    with session.booted(paths, chosen.config, terminal.step, kept) as up:
+        if up.found:
+            terminal.say(f"the image is {up.found}")
+        if up.found and why_not_exposed(up.found):
+            folder = _folder(paths, chosen, terminal)
+            _not_exposed(paths, up, up.found, folder, terminal)
+        else:
+            with session.provisioned(paths, chosen.config, terminal.step, up) as node:
+                folder = _folder(paths, chosen, terminal)
+                take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
         verdict = judge_again(folder.path)
         if EXIT_OF[verdict.word] != 0:
             kept.failure = f"{verdict.word}: {verdict.reason}"
     return verdict, folder.path
+
+
+def _folder(paths: Paths, chosen: Chosen, terminal: Terminal) -> ResultsFolder:
+    """Where the results of a scenario go; nothing is made before a node is there."""
+    image = chosen.config.image.options if chosen.config.image else ()
+    folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence, image))
+    terminal.say(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
+    return folder
+
+
+def _not_exposed(
+    paths: Paths, up: Booted, found: Found, folder: ResultsFolder, terminal: Terminal
+) -> None:
+    """An image on which there is nothing to race: what it is, is the whole evidence."""
+    folder.image(found)
+    complaints = Listening(paths, up).take(folder.path)
+    about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
+    verdict = judge_again(folder.path)
+    folder.conclude(verdict, about, complaints=complaints, interrupted=False)
+    views.draw_after(folder.path, terminal.say)
 
 
 def take(
@@ -70,6 +97,8 @@ def take(
     `budget` in seconds for force and chance; force takes what it needs, up to its share.
     """
     begun = time.monotonic()
+    if node.found:
+        folder.image(node.found)
     fixed = (
         bring_script([node], chosen.script)
         if chosen.script

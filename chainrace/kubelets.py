@@ -78,7 +78,7 @@ def generation(node: Node, config: LabConfig, step: Step) -> Generation:
     """What a node's kubelet does at its start, and each cut. Raises LabError."""
     replayer = Replayer(node.agent, SCRIPTS_ON_NODE[ORIGINAL], config.limits.trial)
     version = node.host.kubelet.version
-    backend, containerd = config.node.backend, node.identity["containerd"]
+    backend, containerd = node.identity["backend"], node.identity["containerd"]
     with step(f"kubelet {version}: its clean start"):
         try:
             reference = replayer.reference()

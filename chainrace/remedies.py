@@ -97,7 +97,7 @@ def compare(
                 teller=teller,
             )
         found = explored[remedy.name]
-        yield _compared(remedy, config.node.backend, found), found, folder.path
+        yield _compared(remedy, node.identity["backend"], found), found, folder.path
 
 
 def _compared(remedy: Remedy, backend: str, explored: Explored) -> Compared:

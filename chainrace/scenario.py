@@ -6,7 +6,15 @@ from pathlib import Path
 
 from _pytest.mark.expression import Expression
 
-from chainrace.config import LabConfig, Scenario, seconds, with_backend, with_kubelet
+from chainrace.config import (
+    ImageConfig,
+    LabConfig,
+    Scenario,
+    seconds,
+    with_backend,
+    with_image,
+    with_kubelet,
+)
 from chainrace.errors import UsageError
 from chainrace.gate.backends import Backend
 from chainrace.paths import REPOSITORY
@@ -28,11 +36,6 @@ class Chosen:
     budget: float | None
 
     @property
-    def kubelet(self) -> str:
-        """Which kubelet, as a user names it."""
-        return self.config.kubelet.path or self.config.kubelet.version
-
-    @property
     def label(self) -> str:
         """What the script in the fix's place is called."""
         return self.script.name if self.script else "fixed"
@@ -42,6 +45,7 @@ class Chosen:
 class Changes:
     """What the call says instead of lab.toml; None leaves it."""
 
+    image: ImageConfig | None = None
     backend: Backend | None = None
     kubelet: str | None = None
     script: Path | None = None
@@ -88,6 +92,8 @@ def _taken_by(expression: str) -> Callable[[str], bool]:
 
 def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
     chosen = config
+    if scenario.image is not None:
+        chosen = with_image(chosen, scenario.image)
     if scenario.backend is not None:
         chosen = with_backend(chosen, scenario.backend)
     if scenario.kubelet is not None:
@@ -103,6 +109,8 @@ def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
 
 def _changed(chosen: Chosen, changes: Changes) -> Chosen:
     config = chosen.config
+    if changes.image is not None:
+        config = with_image(config, changes.image)
     if changes.backend is not None:
         config = with_backend(config, changes.backend)
     if changes.kubelet is not None:

@@ -13,9 +13,10 @@ from chainrace.keeping import Keeping
 from chainrace.node import backend
 from chainrace.node.agent import Agent
 from chainrace.node.identity import versions
+from chainrace.node.inspection import inspect
 from chainrace.node.line import port_of
 from chainrace.node.machine import NODE, Machine
-from chainrace.node.node import Node
+from chainrace.node.node import Booted, Node
 from chainrace.node.ssh import Connection
 from chainrace.paths import Paths
 
@@ -34,10 +35,10 @@ def libvirt_as_found(paths: Paths, keeping: Keeping = Keeping()) -> Iterator[Non
 
 
 @contextmanager
-def node_up(
+def booted(
     paths: Paths, config: LabConfig, step: Step, keeping: Keeping, *, name: str = NODE
-) -> Iterator[Node]:
-    """A provisioned node with its clean state recorded.
+) -> Iterator[Booted]:
+    """A node that answers; what an image of the user's own says it is.
 
     A node that was up before stays up; one that was brought up for this is removed
     afterwards with the libvirt that carried it, unless it is to be kept. An error counts as
@@ -54,26 +55,61 @@ def node_up(
             f"vagrant up {machine.name} ({host.acceleration.name}: {host.acceleration.reason})"
         ):
             machine.up(host)
-        with (
-            Connection(paths.ssh_config, machine.name) as connection,
-            Agent(connection, port_of(paths, machine.domain)) as agent,
-        ):
-            with step(f"bringing {machine.name} to its clean state"):
-                backend.use(connection, config.node.backend)
-                said = versions(connection)
-                agent.ask("clean", timeout=CLEAN_SECONDS)
-            if said.kubelet != f"Kubernetes v{host.kubelet.version}":
-                raise LabError(
-                    f"{machine.name} runs {said.kubelet}, not {host.kubelet.version}",
-                    "vagrant destroy -f, then run again",
-                )
-            identity = {
-                **asdict(said),
-                "backend": config.node.backend,
-                "image": host.image.identity,
-                "acceleration": host.acceleration.name,
-            }
-            yield Node(host, machine, connection, agent, identity)
+        with Connection(paths.ssh_config, machine.name) as connection:
+            found = None
+            if host.own:
+                with step(f"looking at the image, once {machine.name} has booted"):
+                    found = inspect(connection, timeout=config.limits.boot)
+            yield Booted(host, machine, connection, found)
+
+
+@contextmanager
+def provisioned(paths: Paths, config: LabConfig, step: Step, up: Booted) -> Iterator[Node]:
+    """The same node with everything laid on it and its clean state recorded.
+
+    Raises LabError, also for an image that lacks what the lab cannot bring.
+    """
+    name, connection = up.machine.name, up.connection
+    if up.found:
+        if up.found.lacks:
+            raise LabError(
+                f"the image has no {', no '.join(up.found.lacks)}",
+                "docs/how-to.md (Add an image) says what an image needs",
+            )
+        with step(f"laying the lab's parts on {name}"):
+            up.machine.provision()
+    with Agent(connection, port_of(paths, up.machine.domain)) as agent:
+        with step(f"bringing {name} to its clean state"):
+            if config.backend:
+                backend.use(connection, config.backend)
+            said = versions(connection)
+            agent.ask("clean", timeout=CLEAN_SECONDS)
+        wanted = f"Kubernetes v{up.host.kubelet.version}"
+        if up.found and up.found.kubelet and not config.kubelet.asked:
+            wanted = up.found.kubelet
+        if said.kubelet != wanted:
+            raise LabError(
+                f"{name} runs {said.kubelet}, not {wanted}", "vagrant destroy -f, then run again"
+            )
+        identity = {
+            **asdict(said),
+            "backend": backend.in_use(connection),
+            "image": up.host.image.identity,
+            "acceleration": up.host.acceleration.name,
+        }
+        yield Node(up.host, up.machine, connection, up.found, agent, identity)
+
+
+@contextmanager
+def node_up(
+    paths: Paths, config: LabConfig, step: Step, keeping: Keeping, *, name: str = NODE
+) -> Iterator[Node]:
+    """A node that can be worked with, as `booted` and `provisioned` bring it."""
+    with (
+        booted(paths, config, step, keeping, name=name) as up,
+        provisioned(paths, config, step, up) as node,
+    ):
+        yield node
 
 
 @contextmanager

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from chainrace import config
+from chainrace.config import Bus, ImageConfig
 from chainrace.errors import LabError, UsageError
 from chainrace.force.run import read_script
 from chainrace.gate.backends import Backend
+from chainrace.host import own_image
 from chainrace.host.packages import missing
 from chainrace.keeping import Keep, Keeping
 from chainrace.paths import Paths
@@ -45,6 +48,17 @@ PrepareFile = Annotated[
 BackendName = Annotated[
     Backend | None, typer.Option("--backend", help="What iptables means on the node.")
 ]
+ImageFile = Annotated[
+    Path | None,
+    typer.Option("--image", help="A node image of your own: qcow2, raw, VHD or VHDX."),
+]
+ImageUser = Annotated[
+    str | None, typer.Option("--user", help="Who may log in to an image that takes no seed.")
+]
+ImageKey = Annotated[Path | None, typer.Option("--key", help="And the private key of that user.")]
+ImageBus = Annotated[
+    Bus | None, typer.Option("--bus", help="What the image's disk hangs on [virtio].")
+]
 
 
 def keeping(keep: Keep, *, shell: bool) -> Keeping:
@@ -69,6 +83,24 @@ def check_files(*files: Path | None) -> None:
     for file in files:
         if file is not None:
             read_script(file)
+
+
+def image_of(
+    file: Path | None, user: str | None, key: Path | None, bus: Bus | None
+) -> ImageConfig | None:
+    """The image that a call names, None where it names none. Raises UsageError."""
+    given = {"user": user, "key": key and str(key.absolute()), "bus": bus}
+    named = {name: value for name, value in given.items() if value}
+    if file is None:
+        if named:
+            raise UsageError("--user, --key and --bus are about an image", "name one: --image FILE")
+        return None
+    try:
+        image = ImageConfig.model_validate({"path": str(file.absolute()), **named})
+    except ValidationError as error:
+        raise UsageError(f"--image: {error.errors()[0]['msg']}", "see --help") from error
+    own_image.check(Paths(), image)
+    return image
 
 
 def tell_rest(terminal: Terminal, folder: Path, *, as_json: bool) -> None:

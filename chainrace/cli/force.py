@@ -12,12 +12,17 @@ from chainrace.cli.app import (
     AsJson,
     BackendName,
     Boot,
+    ImageBus,
+    ImageFile,
+    ImageKey,
+    ImageUser,
     KeepNode,
     PrepareFile,
     ScriptFile,
     ShellOnFailure,
     app,
     check_files,
+    image_of,
     keeping,
     seconds,
     tell_rest,
@@ -41,6 +46,10 @@ def explore(
     script: ScriptFile = None,
     boot: Boot = False,
     prepare: PrepareFile = None,
+    image: ImageFile = None,
+    user: ImageUser = None,
+    key: ImageKey = None,
+    bus: ImageBus = None,
     backend: BackendName = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Time for exploring; replays come on top.")
@@ -64,7 +73,10 @@ def explore(
     _refuse_both(script, boot=boot)
     check_files(script, prepare)
     options, kept = Options(seconds(budget), preemptions), keeping(keep, shell=shell)
-    paths, config = Paths(), configuration.load(backend=backend)
+    paths, config = (
+        Paths(),
+        configuration.load(backend=backend, image=image_of(image, user, key, bus)),
+    )
     terminal = Terminal(as_json=as_json)
     with ExitStack() as stack:
         up = [
@@ -94,6 +106,10 @@ def replay(
     script: ScriptFile = None,
     boot: Boot = False,
     prepare: PrepareFile = None,
+    image: ImageFile = None,
+    user: ImageUser = None,
+    key: ImageKey = None,
+    bus: ImageBus = None,
     backend: BackendName = None,
     times: Annotated[int, typer.Option("--times", min=1, help="So often.")] = 1,
     keep: KeepNode = "never",
@@ -110,7 +126,11 @@ def replay(
     turns_of(schedule)
     _refuse_both(script, boot=boot)
     check_files(script, prepare)
-    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    paths, config, terminal = (
+        Paths(),
+        configuration.load(backend=backend, image=image_of(image, user, key, bus)),
+        Terminal(),
+    )
     kept = keeping(keep, shell=shell)
     with (
         session.node_up(paths, config, terminal.step, kept) as node,

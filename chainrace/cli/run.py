@@ -11,12 +11,17 @@ from chainrace import evidence as taking
 from chainrace.cli.app import (
     AsJson,
     BackendName,
+    ImageBus,
+    ImageFile,
+    ImageKey,
+    ImageUser,
     KeepNode,
     NoInstall,
     ScriptFile,
     ShellOnFailure,
     app,
     check_files,
+    image_of,
     keeping,
     refuse_install,
     seconds,
@@ -24,6 +29,7 @@ from chainrace.cli.app import (
 )
 from chainrace.errors import LabError, UsageError
 from chainrace.host import kubelet as kubelets
+from chainrace.host import own_image
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
@@ -53,6 +59,10 @@ def run(
     names: Names = None,
     *,
     expression: Expression = "",
+    image: ImageFile = None,
+    user: ImageUser = None,
+    key: ImageKey = None,
+    bus: ImageBus = None,
     script: ScriptFile = None,
     kubelet: Annotated[
         str | None, typer.Option("--kubelet", help="A version that is pinned, or a binary.")
@@ -75,11 +85,14 @@ def run(
     """Race both scripts against kubelet's start, force the fix, and say what that proves."""
     limit = seconds(budget)
     check_files(script)
-    changes = Changes(backend, _absolute(kubelet), script, _kinds(evidence))
+    own = image_of(image, user, key, bus)
+    changes = Changes(own, backend, _absolute(kubelet), script, _kinds(evidence))
     chosen = choose(configuration.load(), names or [], expression, changes)
     for one in chosen:
         check_files(one.script)
         kubelets.check(Paths(), one.config.kubelet)
+        if one.config.image:
+            own_image.check(Paths(), one.config.image)
     if keep != "never" and len(chosen) > 1:
         raise UsageError(
             f"--keep {keep} with {len(chosen)} scenarios: the first node kept would be in the way",
@@ -89,10 +102,10 @@ def run(
     refuse_install(no_install=no_install)
     codes = []
     for one in chosen:
-        own = limit or one.budget or (None if trials else seconds(DEFAULT_BUDGET))
+        time = limit or one.budget or (None if trials else seconds(DEFAULT_BUDGET))
         try:
             codes.append(
-                _run(one, trials, own, terminal, keeping(keep, shell=shell), as_json=as_json)
+                _run(one, trials, time, terminal, keeping(keep, shell=shell), as_json=as_json)
             )
         except LabError as error:
             if len(chosen) == 1 or error.exit_code != LabError.exit_code:

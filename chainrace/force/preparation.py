@@ -10,11 +10,11 @@ from chainrace.force.run import read_script
 from chainrace.node.node import Node
 
 PATH = "/run/chainrace/prepare"
-# systemctl(1), revert: drop-ins and masks of units that a package brought are removed. The
-# script's own unit comes with no package.
+# What provision/node/install.sh kept. (`systemctl revert` would unmask, and forget drop-ins,
+# which an image of the user's own may have brought.)
 UNDO = (
-    "systemctl revert iptables.service kubelet.service; "
-    "rm -rf /etc/systemd/system/chainrace-script.service.d; "
+    "rm -rf /etc/systemd/system && "
+    "cp -a /usr/local/lib/chainrace/units /etc/systemd/system && "
     "systemctl daemon-reload"
 )
 

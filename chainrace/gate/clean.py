@@ -12,7 +12,10 @@ SERVICE = "iptables.service"
 
 
 class CleanState:
-    """The state every trial starts from: kubelet stopped, the image's own rules."""
+    """The state every trial starts from: kubelet stopped, the image's own rules.
+
+    iptables.service is active in it where the image has it enabled.
+    """
 
     def __init__(self) -> None:
         """Bring the node there by its own service, and record what that is."""
@@ -22,9 +25,11 @@ class CleanState:
                 shutil.copy(path + ".image", path)
         self._saved: dict[str, bytes] = {}
         for family, path in SAVED_FILE.items():
-            with open(path, "rb") as file:
-                self._saved[family] = file.read()
-        run(["systemctl", "restart", SERVICE])
+            if os.path.exists(path):
+                with open(path, "rb") as file:
+                    self._saved[family] = file.read()
+        self._active = self._says("UnitFileState") == "enabled"
+        self._bring_service()
         self.backend = backends.in_use()
         self.rules = read()
 
@@ -39,19 +44,35 @@ class CleanState:
         )
         run(["systemctl", "stop", "kubelet.service"])
         # A restart that a script began would go on beside what comes now.
-        if run(["systemctl", "show", "-P", "Job", SERVICE]).strip():
+        if CleanState._says("Job"):
             run(["systemctl", "stop", SERVICE])
         backends.empty()
+
+    @staticmethod
+    def _says(about: str) -> str:
+        return run(["systemctl", "show", "-P", about, SERVICE]).strip()
+
+    def _bring_service(self) -> None:
+        """Have the service as a boot leaves it, its rules loaded."""
+        if self._active:
+            run(["systemctl", "restart", SERVICE])
+        elif self._says("ActiveState") == "active":
+            run(["systemctl", "stop", SERVICE])
+            backends.empty()
 
     def restore(self) -> None:
         """Bring the node back. Raises NodeError when it is not the same afterwards."""
         self._stop_and_empty()
         for family, path in SAVED_FILE.items():
-            with open(path, "wb") as file:
-                file.write(self._saved[family])
-            run([RESTORE[family]], self.rules[family])
-        if run(["systemctl", "show", "-P", "ActiveState", SERVICE]).strip() != "active":
-            run(["systemctl", "restart", SERVICE])
+            if family in self._saved:
+                with open(path, "wb") as file:
+                    file.write(self._saved[family])
+            elif os.path.exists(path):
+                os.remove(path)
+        if (self._says("ActiveState") == "active") != self._active:
+            self._bring_service()
+        for family, rules in self.rules.items():
+            run([RESTORE[family]], rules)
         now = read()
         for family, text in self.rules.items():
             if plain(now[family]) != plain(text):

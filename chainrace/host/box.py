@@ -48,7 +48,7 @@ def _build(image: Image, folder: Path) -> None:
         timeout=60,
     )
     (tree / "metadata.json").write_text(
-        json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": size // 2**30})
+        json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": -(-size // 2**30)})
     )
     (tree / "Vagrantfile").write_text("# Everything stands in the project's own Vagrantfile.\n")
     with tarfile.open(folder / "node.box", "w:gz") as box:

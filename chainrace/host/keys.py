@@ -1,41 +1,62 @@
 """ssh into the nodes: a key of this clone's own, and the nodes' host key."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from chainrace.host import libvirt, namespace
-from chainrace.host.image import Image
 from chainrace.host.shell import run
 from chainrace.paths import Paths
 
+ROOT = "root"
 
-def ensure(paths: Paths, image: Image, nodes: list[str]) -> str:
-    """Make the key pair if there is none, and write the ssh config of these nodes.
 
-    Returns the public key. `ssh -F .lab/ssh/config node1` works from then on.
-    """
-    paths.ssh.mkdir(parents=True, exist_ok=True)
-    paths.ssh.chmod(0o700)
-    private = paths.ssh / "id_ed25519"
+@dataclass(frozen=True)
+class Login:
+    """Who logs in to a node, with which private key; the node's public one, empty: not known."""
+
+    user: str
+    private_key: Path
+    host_key: str
+
+
+def make(private: Path, comment: str) -> str:
+    """Make an ed25519 pair unless it is there; returns the public key. Raises LabError."""
     if not private.exists():
         run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", paths.prefix, "-f", str(private)],
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(private)],
             remedy="install openssh-client",
             timeout=30,
         )
-    known = "".join(
-        f"{libvirt.node_address(number)} {image.host_key}\n" for number in range(1, len(nodes) + 1)
-    )
-    (paths.ssh / "known_hosts").write_text(known)
+    return private.with_suffix(".pub").read_text().strip()
+
+
+def own(paths: Paths) -> tuple[Path, str]:
+    """This clone's own private key and the public one, made if need be. Raises LabError."""
+    paths.ssh.mkdir(parents=True, exist_ok=True)
+    paths.ssh.chmod(0o700)
+    private = paths.ssh / "id_ed25519"
+    return private, make(private, paths.prefix)
+
+
+def write_config(paths: Paths, login: Login, nodes: list[str]) -> None:
+    """Write the ssh config of these nodes: `ssh -F .lab/ssh/config node1` works from then on."""
+    known = paths.ssh / "known_hosts"
+    addresses = [libvirt.node_address(number) for number in range(1, len(nodes) + 1)]
+    known.write_text("".join(f"{at} {login.host_key}\n" for at in addresses if login.host_key))
+    # The host key of an image that takes no seed is its own: what it shows first counts.
+    # Nobody else is in the lab's network.
+    checking = "yes" if login.host_key else "accept-new"
     paths.ssh_config.write_text(
         "".join(
             f"Host {name}\n"
-            f"  HostName {libvirt.node_address(number)}\n"
-            f"  User root\n"
-            f"  IdentityFile {private}\n"
+            f"  HostName {address}\n"
+            f"  User {login.user}\n"
+            f"  IdentityFile {login.private_key}\n"
             f"  IdentitiesOnly yes\n"
-            f"  UserKnownHostsFile {paths.ssh / 'known_hosts'}\n"
-            f"  StrictHostKeyChecking yes\n"
+            f"  UserKnownHostsFile {known}\n"
+            f"  StrictHostKeyChecking {checking}\n"
             f"  LogLevel ERROR\n"
             f"  ProxyCommand {namespace.proxy_command(paths.prefix)}\n"
-            for number, name in enumerate(nodes, start=1)
+            for name, address in zip(nodes, addresses, strict=True)
         )
     )
-    return private.with_suffix(".pub").read_text().strip()

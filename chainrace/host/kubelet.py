@@ -31,9 +31,9 @@ def check(paths: Paths, config: KubeletConfig) -> None:
         own = paths.root / config.path
         if not own.is_file():
             raise UsageError(f"kubelet: {own} is no file", "name a kubelet's binary, or a version")
-    elif config.version not in pinned(paths):
+    elif config.pinned not in pinned(paths):
         raise UsageError(
-            f"kubelet: {config.version} is not pinned under {_pins(paths)}",
+            f"kubelet: {config.pinned} is not pinned under {_pins(paths)}",
             f"use one of: {', '.join(pinned(paths))}",
         )
 
@@ -48,14 +48,14 @@ def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:
     if config.path is not None:
         own = paths.root / config.path
         return Kubelet(own, _version_of(own))
-    folder = _pins(paths) / config.version
-    name = recipe.digest(folder, config.version)
-    target = paths.store / f"kubelet-{config.version}-{name}"
-    recipe.build_once(target, lambda partial: _build(paths, folder, config.version, partial))
+    version = config.pinned
+    folder = _pins(paths) / version
+    target = paths.store / f"kubelet-{version}-{recipe.digest(folder, version)}"
+    recipe.build_once(target, lambda partial: _build(paths, folder, version, partial))
     built = Kubelet(target / "kubelet", _version_of(target / "kubelet"))
-    if built.version != config.version:
+    if built.version != version:
         raise LabError(
-            f"{built.path} says it is {built.version}, not {config.version}",
+            f"{built.path} says it is {built.version}, not {version}",
             f"remove {target} and run again",
         )
     return built

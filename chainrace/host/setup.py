@@ -18,10 +18,13 @@ from chainrace.host import (
     libvirt,
     namespace,
     npm,
+    own_image,
     packages,
+    seed,
 )
 from chainrace.host.acceleration import Acceleration
 from chainrace.host.image import Image
+from chainrace.host.keys import Login
 from chainrace.host.kubelet import Kubelet
 from chainrace.paths import LOGS_INSIDE, Paths
 
@@ -33,9 +36,10 @@ Step = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Host:
-    """A host made ready: what nodes will be made from."""
+    """A host made ready: what nodes will be made from. `own`: a user's image, not the lab's."""
 
     image: Image
+    own: bool
     kubelet: Kubelet
     disk: str  # kubelet's and azure-npm's, as QEMU sees it
     acceleration: Acceleration
@@ -55,12 +59,19 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
     Raises LabError or UsageError; what was whole before stays whole.
     """
     libvirt.check_place(paths)
+    if config.image:
+        own_image.check(paths, config.image)
     install(paths, step, packages.LIST)
     paths.store.mkdir(parents=True, exist_ok=True)
     with step("node image from provision/image (built when its recipe changed)"):
         built = image.ensure(paths)
-        box_file = box.ensure(paths, built)
-    with step(f"kubelet {config.kubelet.path or config.kubelet.version}"):
+    if config.image:
+        with step(f"a copy of {Path(config.image.path).name}"):
+            chosen = own_image.ensure(paths, config.image)
+    else:
+        chosen = built
+    box_file = box.ensure(paths, chosen)
+    with step(f"kubelet {config.kubelet.name}"):
         binary = kubelet.ensure(paths, config.kubelet)
     with step(f"azure-npm {npm.VERSION}"):
         disk = binaries.ensure_disk(paths, {"kubelet": binary.path, **npm.ensure(paths).programs})
@@ -68,16 +79,19 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         answer = acceleration.probe(paths, built)
     with step("the lab's own libvirt, in a network namespace of its own"):
         libvirt.start(paths, kvm=answer.kvm, nodes=len(NODES))
-    public_key = keys.ensure(paths, built, NODES)
+    private_key, public_key = keys.own(paths)
+    login = _login(paths, config, chosen, private_key)
+    keys.write_config(paths, login, NODES)
     settings = {
         "prefix": paths.prefix,
         "uri": paths.libvirt_uri,
         "socket": str(paths.libvirt_socket),
-        "box": box.name(paths, built),
+        "box": box.name(paths, chosen),
         "box_file": str(box_file),
-        "kernel": built.inside("vmlinuz"),
-        "initrd": built.inside("initrd.img"),
-        "cmd_line": image.command_line(kvm=answer.kvm),
+        "boot": _boot(paths, config, chosen, public_key, kvm=answer.kvm),
+        # What provision/node/install.sh leaves alone.
+        "own_image": config.image is not None,
+        "own_kubelet": config.image is not None and not config.kubelet.asked,
         "binaries_disk": disk,
         "driver": "kvm" if answer.kvm else "qemu",
         "cpu_mode": "host-passthrough" if answer.kvm else "maximum",
@@ -87,7 +101,8 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         "network": libvirt.NETWORK,
         "network_address": "10.77.0.0/24",
         "proxy_command": namespace.proxy_command(paths.prefix),
-        "private_key": str(paths.ssh / "id_ed25519"),
+        "user": login.user,
+        "private_key": str(login.private_key),
         "public_key_base64": base64.b64encode(f"{public_key}\n".encode()).decode(),
         "nodes": [
             {
@@ -99,4 +114,29 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         ],
     }
     write_json(paths.vagrant_settings, settings)
-    return Host(built, binary, disk, answer)
+    return Host(chosen, config.image is not None, binary, disk, answer)
+
+
+def _boot(
+    paths: Paths, config: LabConfig, chosen: Image, public_key: str, *, kvm: bool
+) -> dict[str, str]:
+    """How a node boots: by the lab's own kernel, or as the user's image does by itself."""
+    if not config.image:
+        return {
+            "kernel": chosen.inside("vmlinuz"),
+            "initrd": chosen.inside("initrd.img"),
+            "cmd_line": image.command_line(kvm=kvm),
+        }
+    found: dict[str, str] = {"bus": config.image.bus}
+    if own_image.firmware(chosen) == "uefi":
+        found["loader"] = own_image.UEFI
+    if config.image.key is None:
+        found["seed"] = seed.ensure(paths, chosen, public_key)
+    return found
+
+
+def _login(paths: Paths, config: LabConfig, chosen: Image, private_key: Path) -> Login:
+    """By the lab's key, which the image's seed brings, or as the user says."""
+    if config.image and config.image.key is not None:
+        return Login(config.image.user, paths.root / config.image.key, "")
+    return Login(keys.ROOT, private_key, chosen.host_key)

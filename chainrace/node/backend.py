@@ -1,18 +1,29 @@
-"""Which backend `iptables` means on a node, by the distribution's own means."""
+"""Which backend `iptables` means on a node, changed by the distribution's own means."""
 
 from chainrace.errors import LabError
-from chainrace.gate.backends import SAYS, Backend
+from chainrace.gate.backends import PROGRAM, SAYS, Backend
 from chainrace.node.ssh import Connection
+
+
+def in_use(node: Connection) -> Backend:
+    """What it is for both families. Raises LabError where each has its own, or none."""
+    said = [node.succeed(f"{program} --version").strip() for program in PROGRAM.values()]
+    for backend, word in SAYS.items():
+        if all(word in one for one in said):
+            return backend
+    raise LabError(
+        f"{node.name}: {' and '.join(said)} are not of one backend",
+        "choose one with --backend",
+    )
 
 
 def use(node: Connection, backend: Backend) -> None:
     """Make it nft or legacy, for both families. Raises LabError where that cannot be."""
-    for program in ("iptables", "ip6tables"):
-        # Debian's alternatives(5): the -save and -restore forms go with it.
-        node.succeed(f"update-alternatives --quiet --set {program} /usr/sbin/{program}-{backend}")
-        said = node.succeed(f"{program} --version").strip()
-        if SAYS[backend] not in said:
-            raise LabError(
-                f"{node.name}: {program} is not {backend}: {said}",
-                "choose the other node.backend in lab.toml",
-            )
+    for program in PROGRAM.values():
+        # alternatives(5): the -save and -restore forms go with it.
+        node.run(f"update-alternatives --quiet --set {program} /usr/sbin/{program}-{backend}")
+    if (said := in_use(node)) != backend:
+        raise LabError(
+            f"{node.name}: iptables is {said}, and update-alternatives does not make it {backend}",
+            "choose the other backend",
+        )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chainrace.errors import LabError
 from chainrace.node.machine import console_since
-from chainrace.node.node import Node
+from chainrace.node.node import Booted
 from chainrace.paths import Paths
 from chainrace.race.badlines import Complaint, complaints
 
@@ -21,7 +21,7 @@ JOURNAL = (
 class Listening:
     """A node's console and its journal from now on. After a reboot: the journal since that."""
 
-    def __init__(self, paths: Paths, node: Node) -> None:
+    def __init__(self, paths: Paths, node: Booted) -> None:
         self._node = node
         self._console = paths.console(node.machine.name)
         self._from = self._console.stat().st_size if self._console.exists() else 0

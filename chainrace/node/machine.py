@@ -16,6 +16,7 @@ from chainrace.host.shell import tail
 from chainrace.paths import Paths
 
 NODE = "node1"
+OWN_IMAGE = "; docs/how-to.md (Add an image) says what an image needs"
 
 
 class Machine:
@@ -60,10 +61,10 @@ class Machine:
         )
 
     def up(self, host: Host) -> None:
-        """Boot and provision it; one that runs is provisioned anew.
+        """Boot it, and provision it unless its image is to be looked at first.
 
-        Raises LabError when Vagrant fails, and when the machine that runs was made
-        from another image or kubelet than today's.
+        One that runs stays. Raises LabError when Vagrant fails, and when the machine that
+        runs was made from another image or kubelet than today's.
         """
         if libvirt.is_running(self._paths) and self.domain in libvirt.domains(self._paths):
             made_from = libvirt.virsh(self._paths, "dumpxml", self.domain)
@@ -79,11 +80,21 @@ class Machine:
         if not console.exists():
             console.touch(0o644)
         try:
-            self._vagrant.up(vm_name=self.name, provision=True)
+            self._vagrant.up(vm_name=self.name, provision=not host.own)
         except subprocess.CalledProcessError as error:
+            console = self._paths.console(self.name)
             raise LabError(
                 f"vagrant up {self.name} failed: {self._complaint()}",
-                f"see {self._errors} and {self._paths.console(self.name)}",
+                f"see {self._errors} and {console}{OWN_IMAGE if host.own else ''}",
+            ) from error
+
+    def provision(self) -> None:
+        """Lay provision/node on it. Raises LabError."""
+        try:
+            self._vagrant.provision(vm_name=self.name)
+        except subprocess.CalledProcessError as error:
+            raise LabError(
+                f"vagrant provision {self.name} failed: {self._complaint()}", f"see {self._errors}"
             ) from error
 
     def _remove_leftovers(self) -> None:

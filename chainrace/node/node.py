@@ -1,4 +1,4 @@
-"""A node that is up and answers."""
+"""A node that is up, and one that can be worked with."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +7,22 @@ from chainrace.host.setup import Host
 from chainrace.node.agent import Agent
 from chainrace.node.machine import Machine
 from chainrace.node.ssh import Connection
+from chainrace.race.exposure import Found
 
 
 @dataclass(frozen=True)
-class Node:
-    """Its connection, its agent, what it is."""
+class Booted:
+    """It has booted and answers. `found`: what an image of the user's own says it is."""
 
     host: Host
     machine: Machine
     connection: Connection
+    found: Found | None
+
+
+@dataclass(frozen=True)
+class Node(Booted):
+    """Everything is laid on it; its agent, and what it is."""
+
     agent: Agent
     identity: dict[str, Any]

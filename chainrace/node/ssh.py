@@ -14,6 +14,7 @@ from typing import Self
 import paramiko
 
 from chainrace.errors import LabError
+from chainrace.host.keys import ROOT
 
 CONNECT_SECONDS = 60.0
 LOOK_SECONDS = 1.0
@@ -72,7 +73,11 @@ class Connection:
         except FileNotFoundError as error:
             raise LabError(f"there is no {self._config}", "./lab setup") from error
         self.client.load_host_keys(entry["userknownhostsfile"])
-        self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        strict = entry["stricthostkeychecking"] == "yes"
+        self.client.set_missing_host_key_policy(
+            paramiko.RejectPolicy() if strict else paramiko.AutoAddPolicy()
+        )
+        self._user = entry["user"]
         self._proxy = _Proxy(entry["proxycommand"])
         try:
             self.client.connect(
@@ -160,7 +165,9 @@ class Connection:
         return result.stdout
 
     def open(self, command: str) -> paramiko.Channel:
-        """Start a command and return its channel, for those that talk for long."""
+        """Start a command as root and return its channel, for those that talk for long."""
+        if self._user != ROOT:
+            command = f"sudo -n sh -c {shlex.quote(command)}"
         transport = self.client.get_transport()
         if transport is None or not transport.is_active():
             raise LabError(f"{self.name}: the ssh connection is gone", "run the command again")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chainrace.gate.words import CANARY
+from chainrace.race.exposure import NOT_EXPOSED
 from chainrace.race.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name
 from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.schedule import Schedule
@@ -22,7 +23,7 @@ LOOKED_FOR = f"mangle :{CANARY}"
 HARMLESS: Literal["harmless"] = "harmless"
 HARMFUL: Literal["harmful"] = "harmful"
 UNFINISHED: Literal["unfinished"] = "unfinished"
-EXIT_OF = {**EXIT_CODES, HARMLESS: 0, HARMFUL: 1, UNFINISHED: 3}
+EXIT_OF = {**EXIT_CODES, NOT_EXPOSED: 0, HARMLESS: 0, HARMFUL: 1, UNFINISHED: 3}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A line on each part of the outage, from verdict.json: what terminal, page and JUnit show."""
 
+from chainrace.race.exposure import Found
 from chainrace.race.outcome import HEALTHY
 from chainrace.report.verdict import Document, arms
 
@@ -7,6 +8,7 @@ from chainrace.report.verdict import Document, arms
 def lines(document: Document) -> dict[str, str]:
     """By part of the system what the run says of it, of the parts that it looked at."""
     found = {
+        "image": _image(document),
         "kubelet, by chance": _chance(document),
         "kubelet, by force": _force(document),
         "kubelet's Monitor": _monitor(document),
@@ -15,6 +17,11 @@ def lines(document: Document) -> dict[str, str]:
         "backends": _backends(document),
     }
     return {part: line for part, line in found.items() if line}
+
+
+def _image(document: Document) -> str:
+    """What an image of the user's own is; the lab's is known by its recipe."""
+    return str(Found(**document["image"])) if document.get("image") else ""
 
 
 def _chance(document: Document) -> str:

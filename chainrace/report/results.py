@@ -5,13 +5,14 @@ results/<UTC time>/verdict.json      the one truth
                    trials.jsonl      a line a trial, enough to judge again
                    reference/        kubelet's clean start
                    force.json        the fixed script in all interleavings
+                   image.json        what an image of the user's own says it is
                    reboot.json       what was saved and what a boot brought back
                    trials/<n>-<script>/  kubelet.log, rules, timeline, console.log
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from chainrace.race.badlines import Complaint
 from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.conclusion import FORCE as FORCED
+from chainrace.race.exposure import NOT_EXPOSED, Found, why_not_exposed
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
 from chainrace.race.verdict import Arm, Verdict, decide
 from chainrace.report.folder import Folder
@@ -34,6 +36,7 @@ SCHEMA = 2
 SCENARIO = "scenario.json"
 FORCE = "force.json"
 REBOOT = "reboot.json"
+IMAGE = "image.json"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Asked:
     name: str = "outage"
     script: str = "fixed"
     evidence: tuple[Evidence, ...] = (CHANCE,)
+    image: tuple[str, ...] = ()  # the call's options that name it, where it is the user's own
 
 
 Kept = TypeVar("Kept")
@@ -68,6 +72,10 @@ class ResultsFolder(Folder):
         folder = self.path / "reference"
         folder.mkdir(exist_ok=True)
         return folder
+
+    def image(self, found: Found) -> None:
+        """Keep what an image of the user's own says it is."""
+        write_json(self.path / IMAGE, asdict(found))
 
     def force(self, explored: Explored) -> None:
         """Keep what force showed of the fixed script, for this verdict and a later one."""
@@ -106,6 +114,7 @@ class ResultsFolder(Folder):
             },
             "force": _stored(self.path / FORCE),
             "reboot": _stored(self.path / REBOOT),
+            "image": _stored(self.path / IMAGE),
             "node": node,
             "complaints": [asdict(one) for one in complaints],
         }
@@ -144,6 +153,9 @@ def boot_json(boot: Boot) -> dict[str, Any]:
 def judge_again(folder: Path) -> Verdict:
     """The verdict of a stored run, from what lies in its folder. Raises UsageError."""
     asked = _read(folder / SCENARIO, TypeAdapter(Asked))
+    image = _read(folder / IMAGE, TypeAdapter(Found))
+    if image and (why := why_not_exposed(image)):
+        return replace(decide(()), word=NOT_EXPOSED, reason=why)
     # A run that was stopped early has no trials yet; a folder of something else has neither.
     none_yet = asked is not None and not (folder / TRIALS).exists()
     records = [] if none_yet else read_trials(folder)

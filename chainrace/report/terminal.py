@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,7 @@ COLOURS = {
     "confirmed": "green",
     "refuted": "red",
     "inconclusive": "yellow",
+    "not exposed": "green",
     "harmless": "green",
     "harmful": "red",
     "unfinished": "yellow",
@@ -164,11 +166,20 @@ class Terminal:
     def scenarios(self, chosen: Sequence[Chosen]) -> None:
         """What would run, a line each."""
         table = Table(box=None, pad_edge=False)
-        for heading in ("scenario", "kubelet", "backend", "script", "evidence"):
+        for heading in ("scenario", "image", "kubelet", "backend", "script", "evidence"):
             table.add_column(heading)
         for one in chosen:
-            backend = one.config.node.backend
-            table.add_row(one.name, one.kubelet, backend, one.label, ", ".join(one.evidence))
+            config = one.config
+            # What an image of the user's own has is known when it has booted.
+            own = config.image is not None and not config.kubelet.asked
+            table.add_row(
+                one.name,
+                Path(config.image.path).name if config.image else "the lab's",
+                "the image's" if own else config.kubelet.name,
+                config.backend or "the image's",
+                one.label,
+                ", ".join(one.evidence),
+            )
         self._console.print(table)
 
     def changes(self, changes: Sequence[Change], before: str, after: str) -> None:

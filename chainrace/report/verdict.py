@@ -1,6 +1,7 @@
 """A stored verdict.json, read for its views."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ def arms(document: Document) -> list[Arm]:
 def replay_of(document: Document, script: str, schedule: str) -> str:
     """The command that replays a schedule of a script, as a shell takes it."""
     chosen = REPLAYED.get(script, f" --script {script}")
+    image = document.get("scenario", {}).get("image", ())
     backend = document["node"].get("backend", NFT)
-    other = "" if backend == NFT else f" --backend {backend}"
-    return f"./lab replay '{schedule}'{chosen}{other}"
+    options = [*image, *(() if backend == NFT and not image else ("--backend", backend))]
+    return " ".join((f"./lab replay '{schedule}'{chosen}", *map(shlex.quote, options)))

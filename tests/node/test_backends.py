@@ -7,7 +7,6 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.config import LabConfig
 from chainrace.force.run import script_on
 from chainrace.gate.backends import LEGACY, NFT, OTHER_BACKEND, Backend
 from chainrace.gate.words import CANARY
@@ -21,11 +20,11 @@ from tests.node.fixtures import LIMIT, OUTAGE, Force, Replay
 
 
 @pytest.fixture(params=[NFT, LEGACY])
-def backend(request: pytest.FixtureRequest, lab_node: Node, config: LabConfig) -> Iterator[Backend]:
+def backend(request: pytest.FixtureRequest, lab_node: Node) -> Iterator[Backend]:
     """The one in use meanwhile, from a clean state."""
     use(lab_node, request.param)
     yield request.param
-    use(lab_node, config.node.backend)
+    use(lab_node, lab_node.identity["backend"])
 
 
 def use(lab_node: Node, backend: Backend) -> Node:
@@ -60,9 +59,7 @@ def test_the_outage_is_there_in_both_and_the_fix_holds(replay: Replay) -> None:
     assert replay(OUTAGE, FIXED).outcome.name == HEALTHY
 
 
-def test_looking_at_a_legacy_table_makes_it_and_nft_warns(
-    host: Host, lab_node: Node, config: LabConfig
-) -> None:
+def test_looking_at_a_legacy_table_makes_it_and_nft_warns(host: Host, lab_node: Node) -> None:
     use(lab_node, NFT)
     try:
         assert tables(lab_node)["ipv4"][LEGACY] == []
@@ -71,8 +68,8 @@ def test_looking_at_a_legacy_table_makes_it_and_nft_warns(
         assert tables(lab_node)["ipv4"][LEGACY] == ["filter"]
         assert "Warning: iptables-legacy tables present" in said(host, "iptables-save")
     finally:
-        use(lab_node, config.node.backend)
-    assert "Warning" not in said(host, "iptables-save") or config.node.backend == LEGACY
+        use(lab_node, lab_node.identity["backend"])
+    assert "Warning" not in said(host, "iptables-save") or lab_node.identity["backend"] == LEGACY
 
 
 def said(host: Host, command: str) -> str:
@@ -97,7 +94,7 @@ def test_azure_npm_is_misled_by_leftovers_of_the_other_backend(
 
 
 def test_azure_npm_1_7_never_looks_into_the_legacy_backend_where_iptables_is_nft(
-    host: Host, lab_node: Node, config: LabConfig, replay: Replay
+    host: Host, lab_node: Node, replay: Replay
 ) -> None:
     """It calls `iptables` the legacy program (npm/util/const.go): here that is nft again."""
     use(lab_node, NFT)
@@ -110,15 +107,15 @@ def test_azure_npm_1_7_never_looks_into_the_legacy_backend_where_iptables_is_nft
         assert done.rc == 1
         assert "unable to locate which iptables version" in done.stderr
     finally:
-        use(lab_node, config.node.backend)
+        use(lab_node, lab_node.identity["backend"])
 
 
 def test_no_interleaving_of_the_fixed_script_harms_kubelet_in_the_other_backend(
-    lab_node: Node, config: LabConfig, force: Force
+    lab_node: Node, force: Force
 ) -> None:
-    node = use(lab_node, OTHER_BACKEND[config.node.backend])
+    node = use(lab_node, OTHER_BACKEND[lab_node.identity["backend"]])
     try:
         explored, _ = force(script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED]), node=node)
     finally:
-        use(lab_node, config.node.backend)
+        use(lab_node, lab_node.identity["backend"])
     assert explored.word == HARMLESS

@@ -4,7 +4,7 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.config import LabConfig
-from chainrace.gate.backends import SAYS
+from chainrace.gate.backends import NFT, SAYS
 from chainrace.node.node import Node
 
 
@@ -28,7 +28,7 @@ def test_both_backends_are_there_and_the_wanted_one_is_in_use(
     host: Host, config: LabConfig
 ) -> None:
     for program in ("iptables", "ip6tables"):
-        assert SAYS[config.node.backend] in host.check_output(f"{program} --version")
+        assert SAYS[config.backend or NFT] in host.check_output(f"{program} --version")
     assert "nf_tables" in host.check_output("iptables-nft --version")
     assert "legacy" in host.check_output("iptables-legacy --version")
 

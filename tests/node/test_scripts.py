@@ -3,7 +3,6 @@
 import pytest
 from testinfra.host import Host
 
-from chainrace.config import LabConfig
 from chainrace.gate.backends import LEGACY
 from chainrace.gate.rules import plain
 from chainrace.node.node import Node
@@ -38,9 +37,9 @@ def everything(host: Host, lab_node: Node) -> tuple[object, ...]:
 
 
 def test_the_original_does_change_rules_so_the_check_above_can_fail(
-    host: Host, lab_node: Node, config: LabConfig
+    host: Host, lab_node: Node
 ) -> None:
-    if config.node.backend == LEGACY:
+    if lab_node.identity["backend"] == LEGACY:
         pytest.skip("the kernel counts no changes of the legacy backend's tables")
     before = lab_node.agent.ask("generation", timeout=60)
     host.check_output(f"{FOLDER}/original.sh")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import LabConfig, Scenario
+from chainrace.config import ImageConfig, LabConfig, Scenario
 from chainrace.errors import UsageError
 from chainrace.paths import REPOSITORY
 from chainrace.scenario import Changes, choose
@@ -54,14 +54,15 @@ def test_what_takes_nothing_is_told_with_what_there_is() -> None:
 def test_a_scenario_stands_for_the_other_parts_of_lab_toml_and_its_own_changes() -> None:
     outage, legacy, old = choose(CONFIG, [])
     assert (outage.config, outage.script, outage.budget) == (CONFIG, None, None)
-    assert (legacy.config.node.backend, legacy.budget, legacy.label) == ("legacy", 600.0, "fixed")
-    assert (old.kubelet, old.evidence) == ("1.30.14", ("force",))
+    assert (legacy.config.backend, legacy.budget, legacy.label) == ("legacy", 600.0, "fixed")
+    assert (old.config.kubelet.name, old.evidence) == ("1.30.14", ("force",))
     assert (old.script, old.label) == (REPOSITORY / "mine.sh", "mine.sh")
 
 
 def test_what_the_call_says_goes_before_the_file() -> None:
-    changes = Changes("legacy", "/my/kubelet", Path("/my/script"), ("reboot",))
+    own = ImageConfig(path="/my/image")
+    changes = Changes(own, "legacy", "/my/kubelet", Path("/my/script"), ("reboot",))
     for one in choose(CONFIG, [], changes=changes):
-        assert one.config.node.backend == "legacy"
-        assert one.kubelet == "/my/kubelet"
+        assert (one.config.image, one.config.backend) == (own, "legacy")
+        assert one.config.kubelet.name == "/my/kubelet"
         assert (one.label, one.evidence) == ("script", ("reboot",))

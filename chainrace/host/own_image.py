@@ -1,0 +1,157 @@
+"""A node image of the user's own: any disk that boots by itself, copied into the lab's store.
+
+The file is never written to, and QEMU never reads it but for this one copy: its form is known
+by its own first bytes, and one that leads to other files is refused.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Literal
+
+from chainrace.config import ImageConfig
+from chainrace.errors import LabError, UsageError
+from chainrace.files import write_json
+from chainrace.host import keys, recipe
+from chainrace.host.image import Image
+from chainrace.host.shell import run
+from chainrace.paths import Paths
+
+Firmware = Literal["uefi", "bios"]
+COPY_SECONDS = 3600
+# Debian's package ovmf. As ROM: a snapshot of a node has no place for pflash.
+UEFI = "/usr/share/ovmf/OVMF.fd"
+SECTOR = 512
+
+# Where a form is told by a word, and QEMU's name of that form. Sources: docs/interop/qcow2.txt
+# of QEMU, [MS-VHDX] 2.2.1, Microsoft's "Virtual Hard Disk Image Format Specification".
+MAGICS = {b"QFI\xfb": "qcow2", b"vhdxfile": "vhdx", b"conectix": "vpc"}
+# A VHD of fixed size has its word in the last sector alone: QEMU would take it for raw.
+FOOTER = b"conectix"
+VHD_TYPE, VHD_FIXED, VHD_DYNAMIC = slice(60, 64), 2, 3
+
+# The partition table. Source: UEFI Specification 2.10, 5.2 and 5.3.
+BOOTABLE = b"\x55\xaa"
+GPT = b"EFI PART"
+# GUIDs as they stand on disk: their first three groups have their lowest byte first.
+EFI_SYSTEM = bytes.fromhex("28732ac11ff8d211ba4b00a0c93ec93b")
+BIOS_BOOT = b"Hah!IdontNeedEFI"
+MBR_TYPES = (450, 466, 482, 498)
+MBR_EFI_SYSTEM = 0xEF
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What a file is: QEMU's name of its form, the bytes that a guest would see of it."""
+
+    form: str
+    size: int
+
+
+def check(paths: Paths, config: ImageConfig) -> None:
+    """Raise UsageError for files that cannot be the image or the key, before anything is done."""
+    _form(paths.root / config.path)
+    if config.key is not None and not (paths.root / config.key).is_file():
+        raise UsageError(f"key: {config.key} is no file", "name the private key of that user")
+
+
+def ensure(paths: Paths, config: ImageConfig) -> Image:
+    """The copy of an image that the nodes' disks lie over, made if need be.
+
+    Raises UsageError for a file that is no image or leads to others, LabError where it cannot
+    be copied.
+    """
+    file = paths.root / config.path
+    check(paths, config)
+    about = file.stat()
+    name = recipe.digest(None, str(file.resolve()), str(about.st_size), str(about.st_mtime_ns))
+    target = paths.store / f"own-{name}"
+    recipe.build_once(target, lambda folder: _copy(file, folder))
+    return Image(target)
+
+
+def firmware(image: Image) -> Firmware:
+    """What its boot loader asks for."""
+    with (image.folder / "root.raw").open("rb") as disk:
+        return firmware_of(disk.read(34 * SECTOR))
+
+
+def firmware_of(head: bytes) -> Firmware:
+    """What the boot loader of a disk asks for, by its partition table (34 sectors of 512 bytes).
+
+    A disk for both, as Debian's and Azure's first generation are, boots by BIOS, which is
+    quicker. Raises UsageError for a disk without any table: nothing on it boots by itself.
+    """
+    if head[510:512] != BOOTABLE:
+        raise UsageError(
+            "the image has no partition table, so nothing on it boots by itself",
+            "give a whole disk with its boot loader",
+        )
+    if head[SECTOR:].startswith(GPT):
+        kinds = {head[at : at + 16] for at in range(2 * SECTOR, len(head), 128)}
+        return "uefi" if EFI_SYSTEM in kinds and BIOS_BOOT not in kinds else "bios"
+    loader = any(head[:440])
+    efi = any(head[at] == MBR_EFI_SYSTEM for at in MBR_TYPES)
+    return "uefi" if efi and not loader else "bios"
+
+
+def _form(file: Path) -> str:
+    """QEMU's name of a file's form. Raises UsageError for what is no image."""
+    try:
+        size = file.stat().st_size if file.is_file() else 0
+        with file.open("rb") as data:
+            head = data.read(SECTOR)
+            data.seek(max(0, size - SECTOR))
+            last = data.read(SECTOR)
+    except OSError as error:
+        raise UsageError(f"image: {file}: {error.strerror}", "name a disk image") from error
+    by_word = (form for magic, form in MAGICS.items() if head.startswith(magic))
+    form = next(by_word, "vpc" if last.startswith(FOOTER) else "raw")
+    kind = int.from_bytes(last[VHD_TYPE])
+    if form == "vpc" and kind not in (VHD_FIXED, VHD_DYNAMIC):
+        raise UsageError(f"image: {file} is a VHD that lies over another", "merge them first")
+    if form == "raw" and head[510:512] != BOOTABLE:
+        raise UsageError(
+            f"image: {file} is neither qcow2, VHD or VHDX, nor a raw disk with a partition table",
+            "give a whole disk with its boot loader",
+        )
+    return form
+
+
+def _examine(file: Path) -> Disk:
+    """Raise UsageError for an image that QEMU cannot read, or that leads to other files."""
+    form = _form(file)
+    try:
+        said = run(
+            ["qemu-img", "info", "--output=json", "-U", "-f", form, f"file:{file}"],
+            remedy="is the file whole?",
+            timeout=60,
+        )
+    except LabError as error:
+        raise UsageError(f"image: {error.what}", error.remedy) from error
+    about = json.loads(said)
+    details = about.get("format-specific", {}).get("data", {})
+    if about.get("backing-filename") or details.get("data-file"):
+        raise UsageError(f"image: {file} lies over another file", "make it whole: qemu-img convert")
+    if about.get("encrypted"):
+        raise UsageError(f"image: {file} is encrypted", "decrypt it: qemu-img convert")
+    return Disk(form, about["virtual-size"])
+
+
+def _copy(file: Path, folder: Path) -> None:
+    disk = _examine(file)
+    folder.mkdir(parents=True)
+    root = folder / "root.raw"
+    run(
+        # Zeros take no room; -U would read an image that something else writes to.
+        ["qemu-img", "convert", "-q", "-f", disk.form, "-O", "raw", f"file:{file}", str(root)],
+        remedy="is there room for it on the disk?",
+        timeout=COPY_SECONDS,
+    )
+    with root.open("rb") as data:
+        firmware_of(data.read(34 * SECTOR))
+    keys.make(folder / "ssh_host_ed25519_key", "node")
+    with file.open("rb") as data:
+        sha256 = file_digest(data, "sha256").hexdigest()
+    write_json(folder / "identity.json", {"file": file.name, "sha256": sha256, **asdict(disk)})

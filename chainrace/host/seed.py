@@ -1,0 +1,60 @@
+"""The seed of an image of the user's own: who may log in, told to its cloud-init.
+
+Source: cloud-init's documentation of the data source NoCloud: a disk with the label `cidata`.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from chainrace.host import recipe
+from chainrace.host.image import Image
+from chainrace.host.shell import run
+from chainrace.paths import STORE_INSIDE, Paths
+
+META = {"instance-id": "chainrace", "local-hostname": "node"}
+# The lab's network has addresses for IPv4 alone; waiting for others would cost two minutes.
+NETWORK = {"version": 2, "ethernets": {"node": {"match": {"name": "e*"}, "dhcp4": True}}}
+SSHD = "PermitRootLogin prohibit-password\nUseDNS no\n"
+
+
+def ensure(paths: Paths, image: Image, public_key: str) -> str:
+    """The seed for an image and this clone's key, made if need be: its path as QEMU sees it."""
+    private = (image.folder / "ssh_host_ed25519_key").read_text()
+    user = _user_data(private, image.host_key, public_key)
+    name = f"seed-{recipe.digest(None, user, json.dumps(NETWORK))}"
+    recipe.build_once(paths.store / name, lambda folder: _build(folder, user))
+    return str(STORE_INSIDE / name / "seed.iso")
+
+
+def _user_data(host_private: str, host_public: str, public_key: str) -> str:
+    """What cloud-init is to do. JSON is YAML, and needs no library for it."""
+    wanted = {
+        "disable_root": False,
+        "ssh_pwauth": False,
+        "ssh_authorized_keys": [public_key],
+        # A key that the lab knows: it checks whom it talks to.
+        "ssh_keys": {"ed25519_private": host_private, "ed25519_public": host_public},
+        "write_files": [{"path": "/etc/ssh/sshd_config.d/00-chainrace.conf", "content": SSHD}],
+        "growpart": {"mode": "off"},
+        "package_update": False,
+        "package_upgrade": False,
+    }
+    return f"#cloud-config\n{json.dumps(wanted, indent=1)}\n"
+
+
+def _build(folder: Path, user: str) -> None:
+    tree = folder / "tree"
+    tree.mkdir(parents=True)
+    (tree / "user-data").write_text(user)
+    (tree / "meta-data").write_text(json.dumps(META))
+    (tree / "network-config").write_text(json.dumps(NETWORK))
+    run(
+        [
+            *("genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-rock"),
+            *("-output", str(folder / "seed.iso"), str(tree)),
+        ],
+        remedy="see genisoimage's message",
+        timeout=60,
+    )
+    shutil.rmtree(tree)
