@@ -6,8 +6,10 @@
 # OUT, which must not exist, gets two images of one system:
 #   exposed.qcow2  GPT, UEFI by systemd-boot; iptables.service enabled, as on Azure Linux
 #   masked.vhd     MBR, BIOS by syslinux; iptables.service masked, as on a node of AKS
+#   azureuser      the private key of a user who may do all by sudo
 # KUBELET becomes the system's own /usr/bin/kubelet. MIRROR is Debian's archive, by default
-# the one of this host's apt. Runs as root; no loop device is needed.
+# the one of this host's apt. Runs as root; no loop device is needed. Beside what the lab
+# itself needs: fdisk, mtools, syslinux, syslinux-common.
 set -euo pipefail
 umask 022
 
@@ -51,7 +53,10 @@ rm -rf "$tree"/var/cache/apt/*.bin "$tree"/var/lib/apt/lists/*
 printf '127.0.0.1 localhost node\n::1 localhost\n' >"$tree/etc/hosts"
 echo node >"$tree/etc/hostname"
 : >"$tree/etc/machine-id"
-rm -f "$tree"/etc/ssh/ssh_host_* "$tree/var/lib/dbus/machine-id"
+rm -f "$tree/var/lib/dbus/machine-id"
+# For whoever boots it without a seed; cloud-init's own files go before this one.
+printf '[Match]\nType=ether\n[Network]\nDHCP=ipv4\n' >"$tree/etc/systemd/network/80-dhcp.network"
+ssh-keygen -q -t ed25519 -N '' -C azureuser -f "$out/azureuser"
 
 # Azure Linux's service, with rules and words of this image's own: the lab must judge
 # these, and not bring its own in their place.
@@ -63,6 +68,11 @@ sed 's/^Description=.*/Description=Rules of the example image/' \
 [ -z "$kubelet" ] || install -m 755 "$kubelet" "$tree/usr/bin/kubelet"
 
 in_tree() { chroot "$tree" "$@"; }
+in_tree useradd --create-home --shell /bin/bash azureuser
+install -d -m 700 "$tree/home/azureuser/.ssh"
+mv "$out/azureuser.pub" "$tree/home/azureuser/.ssh/authorized_keys"
+in_tree chown -R azureuser: /home/azureuser/.ssh
+echo 'azureuser ALL=(ALL) NOPASSWD: ALL' >"$tree/etc/sudoers.d/azureuser"
 mount -t proc proc "$tree/proc"
 in_tree systemctl --quiet enable systemd-networkd ssh containerd iptables
 in_tree systemctl --quiet set-default multi-user.target
