@@ -18,9 +18,14 @@ from chainrace.paths import Paths
 
 def ensure(paths: Paths, image: Image) -> Path:
     """The .box file of an image, made if need be."""
-    target = paths.store / f"box-{image.folder.name.removeprefix('image-')}"
-    recipe.build_once(target, lambda folder: _build(image, folder))
+    target = folder(paths, image)
+    recipe.build_once(target, lambda partial: _build(image, partial))
     return target / "node.box"
+
+
+def folder(paths: Paths, image: Image) -> Path:
+    """Where the box of an image stands, or would stand."""
+    return paths.store / f"box-{image.folder.name.removeprefix('image-')}"
 
 
 def name(paths: Paths, image: Image) -> str:

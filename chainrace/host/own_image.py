@@ -5,6 +5,7 @@ by its own first bytes, and one that leads to other files is refused.
 """
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 from chainrace.config import ImageConfig
 from chainrace.errors import LabError, UsageError
 from chainrace.files import write_json
-from chainrace.host import keys, recipe
+from chainrace.host import box, keys, recipe
 from chainrace.host.image import Image
 from chainrace.host.shell import run
 from chainrace.paths import Paths
@@ -23,6 +24,7 @@ COPY_SECONDS = 3600
 # Debian's package ovmf. As ROM: a snapshot of a node has no place for pflash.
 UEFI = "/usr/share/ovmf/OVMF.fd"
 SECTOR = 512
+SOURCE = "source.txt"  # of a copy: the path of the file that it was made from
 
 # Where a form is told by a word, and QEMU's name of that form. Sources: docs/interop/qcow2.txt
 # of QEMU, [MS-VHDX] 2.2.1, Microsoft's "Virtual Hard Disk Image Format Specification".
@@ -67,8 +69,18 @@ def ensure(paths: Paths, config: ImageConfig) -> Image:
     about = file.stat()
     name = recipe.digest(None, str(file.resolve()), str(about.st_size), str(about.st_mtime_ns))
     target = paths.store / f"own-{name}"
-    recipe.build_once(target, lambda folder: _copy(file, folder))
+    if recipe.build_once(target, lambda folder: _copy(file, folder)):
+        _forget_older(paths, target)
     return Image(target)
+
+
+def _forget_older(paths: Paths, newest: Path) -> None:
+    """Remove earlier copies of the same file: a night's image is a new one each night."""
+    source = (newest / SOURCE).read_text()
+    for one in paths.store.glob("own-*"):
+        if one != newest and (one / SOURCE).read_text() == source:
+            shutil.rmtree(one)
+            shutil.rmtree(box.folder(paths, Image(one)), ignore_errors=True)
 
 
 def firmware(image: Image) -> Firmware:
@@ -154,4 +166,5 @@ def _copy(file: Path, folder: Path) -> None:
     keys.make(folder / "ssh_host_ed25519_key", "node")
     with file.open("rb") as data:
         sha256 = file_digest(data, "sha256").hexdigest()
+    (folder / SOURCE).write_text(str(file.resolve()))
     write_json(folder / "identity.json", {"file": file.name, "sha256": sha256, **asdict(disk)})

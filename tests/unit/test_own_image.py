@@ -108,6 +108,17 @@ def test_an_image_of_each_form_is_copied_once_as_it_is(
 
 
 @needs_qemu_img
+def test_only_the_newest_copy_of_a_file_is_kept(paths: Paths, disk: Path) -> None:
+    other = ImageConfig(path=str(convert(disk, "other.qcow2", "-O", "qcow2")))
+    kept = own_image.ensure(paths, other)
+    old = own_image.ensure(paths, ImageConfig(path=str(disk)))
+    disk.write_bytes(disk.read_bytes() + bytes(MIB))
+    new = own_image.ensure(paths, ImageConfig(path=str(disk)))
+    assert set(paths.store.glob("own-*")) == {kept.folder, new.folder}
+    assert not old.folder.exists()
+
+
+@needs_qemu_img
 def test_an_image_that_leads_to_another_file_is_refused(paths: Paths, disk: Path) -> None:
     """A hostile one could have the lab read what is not the user's to give."""
     over = disk.with_name("over.qcow2")

@@ -78,7 +78,7 @@ in_tree systemctl --quiet enable systemd-networkd ssh containerd iptables
 in_tree systemctl --quiet set-default multi-user.target
 in_tree systemctl --quiet mask nftables apt-daily.timer apt-daily-upgrade.timer
 echo 'MODULES=list' >"$tree/etc/initramfs-tools/conf.d/list"
-printf '%s\n' virtio_pci virtio_blk virtio_net ext4 >>"$tree/etc/initramfs-tools/modules"
+printf '%s\n' virtio_pci virtio_blk virtio_net ahci sd_mod ext4 >>"$tree/etc/initramfs-tools/modules"
 kernel=$(basename "$tree"/lib/modules/*)
 in_tree update-initramfs -c -k "$kernel"
 umount "$tree/proc"
