@@ -64,8 +64,9 @@ def run(
 
 def _folder(paths: Paths, chosen: Chosen, terminal: Terminal) -> ResultsFolder:
     """Where the results of a scenario go; nothing is made before a node is there."""
-    image = chosen.config.image.options if chosen.config.image else ()
-    folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence, image))
+    options = chosen.config.image.options if chosen.config.image else ()
+    asked = Asked(chosen.name, chosen.label, chosen.evidence, options)
+    folder = ResultsFolder(paths.results, asked)
     terminal.say(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
     return folder
 

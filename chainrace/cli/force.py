@@ -84,7 +84,7 @@ def explore(
             for name in setup.NODES[:nodes]
         ]
         chosen = stack.enter_context(exploring.scripts(up, script, prepare, boot=boot))
-        folder = ForceFolder(paths.results)
+        folder = ForceFolder(paths.results, config.image.options if config.image else ())
         terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
         explored = exploring.explore(
             paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal

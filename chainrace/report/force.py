@@ -16,7 +16,14 @@ SCHEMA = 1
 
 
 class ForceFolder(Folder):
-    """The folder of an exploration: verdict.json, every end state, each finding's evidence."""
+    """The folder of an exploration: verdict.json, every end state, each finding's evidence.
+
+    `options`: those by which the call named an image of the user's own.
+    """
+
+    def __init__(self, parent: Path, options: Sequence[str] = ()) -> None:
+        super().__init__(parent)
+        self._options = list(options)
 
     def keep(self, script: str, finding: Finding, last: Replayed) -> None:
         """Put a finding's last replay into a folder of its own."""
@@ -52,6 +59,7 @@ class ForceFolder(Folder):
                 "verdict": word,
                 "reason": reason,
                 "interrupted": interrupted,
+                "options": self._options,
                 "scripts": {name: explored_json(one) for name, one in explored.items()},
                 "node": dict(node),
                 "complaints": [asdict(one) for one in complaints],

@@ -46,7 +46,7 @@ class Asked:
     name: str = "outage"
     script: str = "fixed"
     evidence: tuple[Evidence, ...] = (CHANCE,)
-    image: tuple[str, ...] = ()  # the call's options that name it, where it is the user's own
+    options: tuple[str, ...] = ()  # by which a call names an image of the user's own
 
 
 Kept = TypeVar("Kept")
@@ -99,10 +99,12 @@ class ResultsFolder(Folder):
         interrupted: bool,
     ) -> None:
         """Write verdict.json, whole or not at all."""
+        scenario = json.loads((self.path / SCENARIO).read_text())
         document = {
             "schema": SCHEMA,
             "kind": "run",
-            "scenario": json.loads((self.path / SCENARIO).read_text()),
+            "options": scenario.pop("options"),
+            "scenario": scenario,
             "verdict": verdict.word,
             "reason": verdict.reason,
             "interrupted": interrupted,

@@ -67,7 +67,8 @@ def arms(document: Document) -> list[Arm]:
 def replay_of(document: Document, script: str, schedule: str) -> str:
     """The command that replays a schedule of a script, as a shell takes it."""
     chosen = REPLAYED.get(script, f" --script {script}")
-    image = document.get("scenario", {}).get("image", ())
+    image = document.get("options", ())
     backend = document["node"].get("backend", NFT)
+    # The lab's own image has nft by default, another what it has.
     options = [*image, *(() if backend == NFT and not image else ("--backend", backend))]
     return " ".join((f"./lab replay '{schedule}'{chosen}", *map(shlex.quote, options)))

@@ -14,6 +14,7 @@ from chainrace.race.exposure import Found, why_not_exposed
 from chainrace.race.force import EXIT_OF
 from chainrace.report import junit, page
 from chainrace.report.results import Asked, ResultsFolder, judge_again
+from chainrace.report.verdict import replay_of
 
 ANSWER = """distribution=Microsoft Azure Linux 3.0
 kernel=6.6.134.1-1.azl3
@@ -65,7 +66,9 @@ def test_a_restart_starts_a_unit_that_is_merely_disabled(service: str) -> None:
 
 
 def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path, Asked(evidence=("force", "chance"), image=("--image", "a")))
+    folder = ResultsFolder(
+        tmp_path, Asked(evidence=("force", "chance"), options=("--image", "a b"))
+    )
     folder.image(replace(AZURE_LINUX, service="masked"))
     verdict = judge_again(folder.path)
     assert verdict.word == "not exposed"
@@ -75,6 +78,8 @@ def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_pat
     document = json.loads((folder.path / "verdict.json").read_text())
     assert document["image"] == json.loads(json.dumps(asdict(AZURE_LINUX))) | {"service": "masked"}
     assert "iptables.service masked" in document["lines"]["image"]
+    replay = "./lab replay 's* k*' --image 'a b' --backend nft"
+    assert replay_of(document, "original", "s* k*") == replay
     assert "iptables.service masked" in page.draw(folder.path)
     assert "<failure" not in junit.write(folder.path, document).read_text()
 
