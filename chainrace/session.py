@@ -2,12 +2,13 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.host import libvirt, setup
+from chainrace.host.holding import held
 from chainrace.host.setup import Step
 from chainrace.keeping import Keeping
 from chainrace.node import backend
@@ -44,23 +45,23 @@ def booted(
     afterwards with the libvirt that carried it, unless it is to be kept. An error counts as
     a failure; that an outcome is one, whoever judges it tells `keeping`.
     """
-    machine = Machine(paths, name)
-    was_up = machine.is_up()
-    with (
-        libvirt_as_found(paths, keeping),
-        _removed_afterwards(paths, machine, step, keeping, was_up=was_up),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(held(paths))
+        machine = Machine(paths, name)
+        was_up = machine.is_up()
+        stack.enter_context(libvirt_as_found(paths, keeping))
+        stack.enter_context(_removed_afterwards(paths, machine, step, keeping, was_up=was_up))
         host = setup.prepare(paths, config, step)
         with step(
             f"vagrant up {machine.name} ({host.acceleration.name}: {host.acceleration.reason})"
         ):
             machine.up(host)
-        with Connection(paths.ssh_config, machine.name) as connection:
-            found = None
-            if host.own:
-                with step(f"looking at the image, once {machine.name} has booted"):
-                    found = inspect(connection, timeout=config.limits.boot)
-            yield Booted(host, machine, connection, found)
+        connection = stack.enter_context(Connection(paths.ssh_config, machine.name))
+        found = None
+        if host.own:
+            with step(f"looking at the image, once {machine.name} has booted"):
+                found = inspect(connection, timeout=config.limits.boot)
+        yield Booted(host, machine, connection, found)
 
 
 @contextmanager

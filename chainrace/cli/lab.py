@@ -13,6 +13,7 @@ from chainrace import session
 from chainrace.cli.app import NoInstall, app, refuse_install
 from chainrace.errors import LabError
 from chainrace.host import box, doctor, libvirt, packages, setup
+from chainrace.host.holding import end_holder, held
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
 from chainrace.report.terminal import Terminal
@@ -39,7 +40,9 @@ def setup_command(
     """Install and build what is missing; `vagrant up && pytest` works from then on."""
     terminal = Terminal()
     refuse_install(no_install=no_install)
-    host = setup.prepare(Paths(), configuration.load(), terminal.step)
+    paths = Paths()
+    with held(paths):
+        host = setup.prepare(paths, configuration.load(), terminal.step)
     terminal.say(f"acceleration: {host.acceleration.name} ({host.acceleration.reason})")
     terminal.say("ready: vagrant up && pytest")
 
@@ -50,8 +53,9 @@ def test() -> None:
     paths = Paths()
     with session.libvirt_as_found(paths):
         terminal = Terminal()
-        setup.prepare(paths, configuration.load(), terminal.step)
-        setup.install(paths, terminal.step, packages.TESTS)
+        with held(paths):
+            setup.prepare(paths, configuration.load(), terminal.step)
+            setup.install(paths, terminal.step, packages.TESTS)
         # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
         env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}
         done = subprocess.run(
@@ -72,7 +76,7 @@ def measure(
 ) -> None:
     """Measure the figures of docs/performance.md on this machine."""
     paths, terminal = Paths(), Terminal()
-    with session.libvirt_as_found(paths):
+    with held(paths), session.libvirt_as_found(paths):
         figures = list(measuring.measure(paths, configuration.load(), terminal.step))
     if runs:
         figures += measuring.measure_runs(paths, terminal.step)
@@ -101,7 +105,9 @@ def console(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> 
 
 @app.command()
 def down() -> None:
-    """End everything of this clone that runs: nodes, libvirt, network, namespace."""
+    """End everything of this clone that runs: a command, nodes, libvirt, network, namespace."""
     paths = Paths()
+    if holder := end_holder(paths):
+        Terminal().say(f"ended: {holder}")
     libvirt.stop(paths)
     box.forget(paths)

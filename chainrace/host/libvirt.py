@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 
 from chainrace.errors import LabError
 from chainrace.host import namespace
+from chainrace.host.holding import MARK
 from chainrace.host.shell import as_root, run, tail
 from chainrace.paths import STORE_INSIDE, Paths
 
@@ -111,6 +112,7 @@ def _launch(paths: Paths, *, kvm: bool) -> None:
         remedy=f"see {paths.logs / 'libvirtd-start.log'}",
         timeout=START_SECONDS,
         log=paths.logs / "libvirtd-start.log",
+        env={MARK: ""},  # it outlives the command
     )
     deadline = time.monotonic() + START_SECONDS
     while not is_running(paths):
