@@ -17,6 +17,7 @@ from chainrace.node.agent import Agent
 from chainrace.node.machine import console_since
 from chainrace.race import outcome as outcomes
 from chainrace.race import trial
+from chainrace.race.coverage import unmade, unseen
 from chainrace.race.moments import MomentSearch, sample
 from chainrace.race.rules import RuleSet
 from chainrace.race.verdict import FIXED, ORIGINAL
@@ -89,6 +90,7 @@ class ChanceRun:
         self._numbers = itertools.count(1)
         self._console_at = self.console.stat().st_size if self.console.exists() else 0
         self._reference: dict[str, RuleSet] = {}
+        self._kubelets: tuple[trial.Call, ...] = ()
 
     def take_reference(self) -> trial.Seen:
         """One clean start, without any script: what kubelet does and leaves here.
@@ -103,6 +105,12 @@ class ChanceRun:
                 f"no reference can be taken: {error}",
                 f"read kubelet's log: {self.folder.path / 'reference' / 'kubelet.log'}",
             ) from error
+        if missed := unmade(seen.before, seen.after, seen.commands):
+            raise LabError(
+                f"no reference can be taken: kubelet was not seen to make {', '.join(missed)}",
+                f"read {self.folder.path / 'reference' / 'timeline.txt'}",
+            )
+        self._kubelets = tuple(one for one in seen.commands if one.actor == "kubelet")
         return seen
 
     def _clean_start(self) -> trial.Seen:
@@ -193,6 +201,7 @@ class ChanceRun:
         number = next(self._numbers)
         answer = self._ask(self.scripts[script], moment)
         code = answer["watch"]["script_code"]
+        seen = None
         if answer["error"] is None and script == FIXED and code != 0:
             # A fix that does nothing would look harmless.
             answer["error"] = f"the fixed script itself failed with code {code}"
@@ -200,8 +209,10 @@ class ChanceRun:
             seen = trial.from_answer(answer)
             judged = outcomes.judge(self._reference, seen.ending)
             record = record_of(number, script, phase, moment, seen=seen, outcome=judged)
-        else:
-            seen = None
+            missed = unseen(self._kubelets, seen.commands)
+            if judged.name == outcomes.HEALTHY and missed:
+                answer["error"], seen = f"kubelet was not seen to run {', '.join(missed)}", None
+        if answer["error"] is not None:
             record = Record(
                 number=number,
                 script=script,

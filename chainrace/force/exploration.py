@@ -21,10 +21,11 @@ from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race import outcomemap
 from chainrace.race import state as states
+from chainrace.race.coverage import unseen
 from chainrace.race.explorer import ALL, Explorer, Observation, Path, Task
 from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
-from chainrace.race.outcome import judge_family
+from chainrace.race.outcome import HEALTHY, FamilyOutcome, judge_family
 from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.state import State
 
@@ -170,6 +171,7 @@ class Exploration:
                     "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
                 )
             judged = judge_family(self._reference.rules, self.known.ending(key), self.known.family)
+            self._refuse_unseen(key, judged)
             path = (*before, *paths[key])
             schedule = plainest(path, self.known.trace(path, self.known.states[key]))
             ends.append(EndState(key, schedule, judged))
@@ -196,6 +198,16 @@ class Exploration:
                 lambda left: judge_family(self._reference.rules, left, self.known.family),
             ),
         )
+
+    def _refuse_unseen(self, key: str, judged: FamilyOutcome) -> None:
+        """Raise LabError for a healthy end to which kubelet came by fewer steps than it takes."""
+        made = (one.call for one in self.known.states[key].histories[self.known.kubelet])
+        missed = unseen(calls_of(self._reference.view, self.known.kubelet), made)
+        if judged.outcome == HEALTHY and missed:
+            raise LabError(
+                f"kubelet was not seen to run {', '.join(missed)}, and yet it is healthy",
+                "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
+            )
 
     def _restart(self) -> None:
         """A new graph with what is known now; what was walked is not walked again."""

@@ -7,6 +7,7 @@ from typing import Any
 from chainrace.errors import LabError
 from chainrace.race import outcome as outcomes
 from chainrace.race import state as states
+from chainrace.race.coverage import unmade
 from chainrace.race.rules import RuleSet
 from chainrace.race.state import State, actor_of
 from chainrace.race.trial import Call, Ending
@@ -47,6 +48,12 @@ def reference_of(before: View, clean: View) -> Reference:
         rules = outcomes.reference_rules(before["rules"], ending_of(clean))
     except ValueError as error:
         raise LabError(f"no reference can be taken: {error}", "look at kubelet's log") from error
+    calls = (Call.of(one) for one in clean["commands"])
+    if missed := unmade(before["rules"], clean["rules"], calls):
+        raise LabError(
+            f"no reference can be taken: kubelet was not seen to make {', '.join(missed)}",
+            "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
+        )
     return Reference(rules, clean)
 
 

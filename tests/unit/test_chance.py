@@ -9,9 +9,11 @@ import pytest
 
 from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits, Progress
 from chainrace.errors import LabError
+from chainrace.gate.words import CANARY
 from chainrace.node.agent import Agent
+from chainrace.race.outcome import HINT
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, decide
-from chainrace.report.results import ResultsFolder
+from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import read_trials
 
 Answer = dict[str, Any]
@@ -20,6 +22,15 @@ STEPS = (
     ("iptables", "-w 5 -N KUBE-FIREWALL -t filter", 1.0),
     ("iptables", "-w 5 -I OUTPUT -t filter -j KUBE-FIREWALL", 1.5),
     ("iptables", "-w 5 -A KUBE-FIREWALL -t filter -j DROP", 1.8),
+    ("ip6tables", "-w 5 -N KUBE-FIREWALL -t filter", 1.9),
+    *(
+        (program, f"-w 5 -N {chain} -t {table}", 1.9)
+        for program in ("iptables", "ip6tables")
+        for chain, table in (
+            (HINT, "mangle"),
+            *((CANARY, table) for table in ("mangle", "nat", "filter")),
+        )
+    ),
 )
 
 
@@ -188,11 +199,49 @@ def test_a_node_on_which_kubelets_clean_start_fails_gives_no_reference(
     assert "kubelet" in str(list((broken.folder.path / "reference").iterdir()))
 
 
+def without_guard(rules: str) -> str:
+    return "".join(line for line in rules.splitlines(keepends=True) if "KUBE-FIREWALL" not in line)
+
+
+def blind(answer: Answer, chain: str) -> Answer:
+    """The same answer of a gate that did not see whatever was done with a chain."""
+    copied: Answer = json.loads(json.dumps(answer))
+    commands = copied["watch"]["commands"]
+    copied["watch"]["commands"] = [one for one in commands if chain not in one["arguments"]]
+    return copied
+
+
+def test_a_gate_that_misses_steps_of_the_clean_start_gives_no_reference(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    run = make_run(tmp_path, FakeAgent(lambda _: blind(answers["healthy"], HINT)), pairs=1)
+    with pytest.raises(LabError, match="not seen to make ipv4 mangle :KUBE-IPTABLES-HINT"):
+        run.take_reference()
+
+
+def test_a_healthy_trial_of_which_the_gate_missed_steps_never_counts(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    def answer(script: str | None) -> Answer:
+        missed = blind(answers["healthy"], HINT)
+        return missed if script and "fixed" in script else outage(answers)(script)
+
+    run = make_run(tmp_path, FakeAgent(answer), pairs=5)
+    with pytest.raises(LabError, match="kubelet was not seen to run iptables -w 5 -N KUBE-IPTA"):
+        run.run(run.take_reference())
+    stored = read_trials(run.folder.path)
+    fixed = [record.outcome for record in stored if record.script == "fixed"]
+    assert set(fixed) == {"environment"}
+    assert judge_again(run.folder.path).word == INCONCLUSIVE
+
+
 def test_a_kubelet_without_the_guard_cannot_be_raced(
     tmp_path: Path, answers: dict[str, Answer]
 ) -> None:
     bare = json.loads(json.dumps(answers["healthy"]))
-    bare["watch"]["commands"] = bare["watch"]["commands"][:1]
+    commands = bare["watch"]["commands"]
+    bare["watch"]["commands"] = [one for one in commands if "KUBE-FIREWALL" not in one["arguments"]]
+    bare["after"] = {family: without_guard(text) for family, text in bare["after"].items()}
     run = make_run(tmp_path, FakeAgent(lambda _: bare), pairs=1)
     with pytest.raises(LabError, match="builds no KUBE-FIREWALL"):
         run.run(run.take_reference())

@@ -123,6 +123,23 @@ def test_harm_is_found_and_named(tmp_path: Path) -> None:
     assert graph.classes().keys() == {HEALTHY, INIT_FAILED, HINT_LOST, RULES_LOST, CANARY_LOST}
 
 
+CANARY_STEP = "iptables -t mangle -N KUBE-KUBELET-CANARY"
+
+
+def test_a_gate_that_misses_a_step_of_kubelets_proves_nothing(tmp_path: Path) -> None:
+    agent = FakeAgent(HARMLESS)
+    agent.unseen = (CANARY_STEP,)
+    with pytest.raises(LabError, match=f"kubelet was not seen to run {CANARY_STEP}"):
+        explore(tmp_path, HARMLESS, agents=(agent,))
+
+
+def test_a_gate_that_misses_a_step_gives_no_reference() -> None:
+    agent = FakeAgent(HARMLESS)
+    agent.unseen = (CANARY_STEP,)
+    with pytest.raises(LabError, match="not seen to make ipv4 mangle :KUBE-KUBELET-CANARY"):
+        Replayer(cast("Agent", agent), "/script", 10).reference()
+
+
 def test_a_harmless_script_has_only_healthy_ends(tmp_path: Path) -> None:
     _, graph = explore(tmp_path, HARMLESS)
     assert graph.classes().keys() == {HEALTHY}
