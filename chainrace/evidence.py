@@ -173,6 +173,7 @@ class Evidence:
         )
         try:
             run.run(run.take_reference())
+            self._folder.all_trials(len(run.records))
         finally:
             self._about |= {"seed": run.seed, "window": run.window}
 

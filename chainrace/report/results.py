@@ -3,6 +3,7 @@
 results/<UTC time>/verdict.json      the one truth
                    scenario.json     what the run was to show
                    trials.jsonl      a line a trial, enough to judge again
+                   chance.json       how many trials there are: written when all are done
                    reference/        kubelet's clean start
                    force.json        the fixed script in all interleavings
                    image.json        what an image of the user's own says it is
@@ -26,7 +27,7 @@ from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.conclusion import FORCE as FORCED
 from chainrace.race.exposure import NOT_EXPOSED, Found, why_not_exposed
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
-from chainrace.race.verdict import Arm, Verdict, decide
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, Arm, Verdict, decide
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json
 from chainrace.report.lines import lines
@@ -37,6 +38,7 @@ SCENARIO = "scenario.json"
 FORCE = "force.json"
 REBOOT = "reboot.json"
 IMAGE = "image.json"
+CHANCE_END = "chance.json"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class ResultsFolder(Folder):
         folder = self.path / "trials" / f"{record.number:04d}-{record.script}"
         folder.mkdir(parents=True)
         return folder
+
+    def all_trials(self, count: int) -> None:
+        """Say that the trials by chance came to their own end, and how many they are."""
+        write_json(self.path / CHANCE_END, {"trials": count})
 
     def reference(self) -> Path:
         """The folder for the reference's evidence."""
@@ -164,12 +170,27 @@ def judge_again(folder: Path) -> Verdict:
     if asked is None:
         # A run of an older version: it had force where its file lies.
         asked = Asked(evidence=(FORCED, CHANCE) if (folder / FORCE).exists() else (CHANCE,))
+    by_chance = decide(record.judged() for record in records)
+    cut = _cut_off(folder, records)
+    if by_chance.word == CONFIRMED and cut:
+        # Who may stop when they like what they see proves nothing.
+        by_chance = replace(by_chance, word=INCONCLUSIVE, reason=f"{cut}; {by_chance.reason}")
     return conclude(
         asked.evidence,
-        decide(record.judged() for record in records),
+        by_chance,
         _read(folder / FORCE, TypeAdapter(Said)),
         _read(folder / REBOOT, TypeAdapter(Said)),
     )
+
+
+def _cut_off(folder: Path, records: Sequence[Record]) -> str:
+    """Why trials are not all that the run would have made; empty where they are."""
+    if [record.number for record in records] != list(range(1, len(records) + 1)):
+        return "trials are missing among those that are kept"
+    end = _read(folder / CHANCE_END, TypeAdapter(dict[str, int]))
+    if end != {"trials": len(records)}:
+        return "the run was cut off before its last trial"
+    return ""
 
 
 def _read(file: Path, kind: TypeAdapter[Kept]) -> Kept | None:

@@ -235,6 +235,70 @@ def test_a_healthy_trial_of_which_the_gate_missed_steps_never_counts(
     assert judge_again(run.folder.path).word == INCONCLUSIVE
 
 
+@pytest.fixture
+def confirmed(tmp_path: Path, answers: dict[str, Answer]) -> Path:
+    """The folder of a run by chance that confirms."""
+    run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=6)
+    run.run(run.take_reference())
+    run.folder.all_trials(len(run.records))
+    assert judge_again(run.folder.path).word == CONFIRMED
+    return run.folder.path
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        (lambda lines: lines[:-1], "cut off before its last trial"),
+        (lambda lines: lines[1:], "trials are missing"),
+        (lambda lines: lines[:4] + lines[5:], "trials are missing"),
+        (lambda lines: [*lines, lines[-1]], "trials are missing"),
+    ],
+)
+def test_a_run_of_which_trials_are_gone_is_never_confirmed(
+    confirmed: Path, left: Callable[[list[str]], list[str]], told: str
+) -> None:
+    file = confirmed / "trials.jsonl"
+    file.write_text("".join(left(file.read_text().splitlines(keepends=True))))
+    verdict = judge_again(confirmed)
+    assert verdict.word == INCONCLUSIVE
+    assert told in verdict.reason
+
+
+def test_a_run_that_was_stopped_when_it_looked_good_is_never_confirmed(confirmed: Path) -> None:
+    (confirmed / "chance.json").unlink()
+    assert judge_again(confirmed).word == INCONCLUSIVE
+    assert "cut off" in judge_again(confirmed).reason
+
+
+def test_a_fix_that_harmed_once_is_refuted_however_the_run_ended(confirmed: Path) -> None:
+    file = confirmed / "trials.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    fixed = next(line for line in lines if line["script"] == "fixed")
+    fixed["outcome"] = "rules_lost"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines[:-1]))
+    assert judge_again(confirmed).word == REFUTED
+
+
+def test_a_kubelet_that_never_reaches_its_initialisation_is_no_outcome(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    late = "the limit of 10 s passed; kubelet has not gone beyond its iptables initialisation"
+    never = {**answers["broken"], "error": late}
+    turns: Iterator[int] = iter(range(999))
+
+    def answer(script: str | None) -> Answer:
+        return never if next(turns) % 2 else outage(answers)(script)
+
+    run = make_run(tmp_path, FakeAgent(answer), pairs=6)
+    run.run(run.take_reference())
+    broken = [record for record in run.records if record.outcome == "environment"]
+    assert broken
+    assert {record.error for record in broken} == {late}
+    verdict = decide(record.judged() for record in run.records)
+    assert verdict.original.trials == verdict.fixed.trials == 6
+    assert verdict.environment == len(broken)
+
+
 def test_a_kubelet_without_the_guard_cannot_be_raced(
     tmp_path: Path, answers: dict[str, Answer]
 ) -> None:
