@@ -14,7 +14,7 @@ from typing import Any
 
 from chainrace.errors import LabError
 from chainrace.node.agent import Agent
-from chainrace.node.machine import console_since
+from chainrace.node.machine import console_since, console_size
 from chainrace.race import outcome as outcomes
 from chainrace.race import trial
 from chainrace.race.coverage import unmade, unseen
@@ -88,7 +88,7 @@ class ChanceRun:
         self.window: tuple[float, float] | None = None
         self._begun = time.monotonic()
         self._numbers = itertools.count(1)
-        self._console_at = self.console.stat().st_size if self.console.exists() else 0
+        self._console_at = console_size(self.console)
         self._reference: dict[str, RuleSet] = {}
         self._kubelets: tuple[trial.Call, ...] = ()
 

@@ -49,9 +49,11 @@ def run(
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
         if up.found:
             terminal.say(f"the image is {up.found}")
-        if up.found and why_not_exposed(up.found):
+        reason = why_not_exposed(up.found) if up.found and not chosen.script else ""
+        if up.found and reason:
             folder = _folder(paths, chosen, terminal)
-            _not_exposed(paths, up, up.found, folder, terminal)
+            folder.not_exposed(reason)
+            _conclude_unexposed(paths, up, up.found, folder, terminal)
         else:
             with session.provisioned(paths, chosen.config, terminal.step, up) as node:
                 folder = _folder(paths, chosen, terminal)
@@ -71,7 +73,7 @@ def _folder(paths: Paths, chosen: Chosen, terminal: Terminal) -> ResultsFolder:
     return folder
 
 
-def _not_exposed(
+def _conclude_unexposed(
     paths: Paths, up: Booted, found: Found, folder: ResultsFolder, terminal: Terminal
 ) -> None:
     """An image on which there is nothing to race: what it is, is the whole evidence."""

@@ -16,10 +16,11 @@ from chainrace.node.agent import Agent
 from chainrace.node.identity import versions
 from chainrace.node.inspection import inspect
 from chainrace.node.line import port_of
-from chainrace.node.machine import NODE, Machine
+from chainrace.node.machine import NODE, Machine, console_size
 from chainrace.node.node import Booted, Node
 from chainrace.node.ssh import Connection
 from chainrace.paths import Paths
+from chainrace.report.text import clean
 
 CLEAN_SECONDS = 300
 
@@ -52,6 +53,7 @@ def booted(
         stack.enter_context(libvirt_as_found(paths, keeping))
         stack.enter_context(_removed_afterwards(paths, machine, step, keeping, was_up=was_up))
         host = setup.prepare(paths, config, step)
+        said_before = console_size(paths.console(name))
         with step(
             f"vagrant up {machine.name} ({host.acceleration.name}: {host.acceleration.reason})"
         ):
@@ -61,7 +63,7 @@ def booted(
         if host.own:
             with step(f"looking at the image, once {machine.name} has booted"):
                 found = inspect(connection, timeout=config.limits.boot)
-        yield Booted(host, machine, connection, found)
+        yield Booted(host, machine, connection, found, said_before)
 
 
 @contextmanager
@@ -81,16 +83,17 @@ def provisioned(paths: Paths, config: LabConfig, step: Step, up: Booted) -> Iter
             up.machine.provision()
     with Agent(connection, port_of(paths, up.machine.domain)) as agent:
         with step(f"bringing {name} to its clean state"):
-            if config.backend:
-                backend.use(connection, config.backend)
+            wanted = config.backend or (backend.meant_by(up.found.iptables) if up.found else None)
+            if wanted:
+                backend.use(connection, wanted)
             said = versions(connection)
             agent.ask("clean", timeout=CLEAN_SECONDS)
-        wanted = f"Kubernetes v{up.host.kubelet.version}"
+        kubelet = f"Kubernetes v{up.host.kubelet.version}"
         if up.found and up.found.kubelet and not config.kubelet.asked:
-            wanted = up.found.kubelet
-        if said.kubelet != wanted:
+            kubelet = up.found.kubelet
+        if said.kubelet != kubelet:
             raise LabError(
-                f"{name} runs {said.kubelet}, not {wanted}", "vagrant destroy -f, then run again"
+                f"{name} runs {said.kubelet}, not {kubelet}", "vagrant destroy -f, then run again"
             )
         identity = {
             **asdict(said),
@@ -98,7 +101,7 @@ def provisioned(paths: Paths, config: LabConfig, step: Step, up: Booted) -> Iter
             "image": up.host.image.identity,
             "acceleration": up.host.acceleration.name,
         }
-        yield Node(up.host, up.machine, connection, up.found, agent, identity)
+        yield Node(**vars(up), agent=agent, identity=identity)
 
 
 @contextmanager
@@ -124,7 +127,8 @@ def _removed_afterwards(
         raise
     finally:
         if keeping.failure and keeping.shell and machine.is_up():
-            print(f"{keeping.failure}\na shell on {machine.name}; the command goes on at its end")
+            print(clean(keeping.failure))
+            print(f"a shell on {machine.name}; the command goes on at its end")
             subprocess.run(["ssh", "-F", paths.ssh_config, machine.name], check=False)
         if not was_up and not keeping.stays and machine.is_up():
             with step(f"removing {machine.name}"):

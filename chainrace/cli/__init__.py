@@ -9,6 +9,7 @@ from chainrace.cli import compare, force, lab, run
 from chainrace.cli.app import app
 from chainrace.errors import LabError
 from chainrace.paths import Paths
+from chainrace.report.text import clean
 
 __all__ = ["compare", "force", "lab", "main", "run"]
 
@@ -27,7 +28,7 @@ def main() -> None:
     try:
         app()
     except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
+        print(f"lab: {clean(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as ended:  # typer's own way to end, also on Ctrl-C
         if ended.code == INTERRUPTED_EXIT:
@@ -38,5 +39,7 @@ def main() -> None:
         with suppress(OSError):
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(traceback.format_exc())
-        print(f"lab: {type(error).__name__}: {error}\n  to do: see {log}", file=sys.stderr)
+        print(
+            f"lab: {type(error).__name__}: {clean(str(error))}\n  to do: see {log}", file=sys.stderr
+        )
         sys.exit(LabError.exit_code)

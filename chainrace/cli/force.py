@@ -33,6 +33,7 @@ from chainrace.force.replay import turns_of
 from chainrace.host import setup
 from chainrace.paths import Paths
 from chainrace.race import schedule as schedules
+from chainrace.race.exposure import NOT_EXPOSED, why_not_exposed
 from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.outcome import HEALTHY
 from chainrace.report.folder import Folder
@@ -83,6 +84,10 @@ def explore(
             stack.enter_context(session.node_up(paths, config, terminal.step, kept, name=name))
             for name in setup.NODES[:nodes]
         ]
+        found = up[0].found
+        if found and script is None and (reason := why_not_exposed(found)):
+            terminal.say(f"{NOT_EXPOSED}: {reason}; the image is {found}")
+            raise typer.Exit(EXIT_OF[NOT_EXPOSED])
         chosen = stack.enter_context(exploring.scripts(up, script, prepare, boot=boot))
         folder = ForceFolder(paths.results, config.image.options if config.image else ())
         terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")

@@ -11,7 +11,7 @@ from chainrace import config as configuration
 from chainrace import measure as measuring
 from chainrace import session
 from chainrace.cli.app import NoInstall, app, refuse_install
-from chainrace.errors import LabError
+from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import end_holder, held
 from chainrace.node.machine import NODE
@@ -75,9 +75,11 @@ def measure(
     ] = False,
 ) -> None:
     """Measure the figures of docs/performance.md on this machine."""
-    paths, terminal = Paths(), Terminal()
+    paths, config, terminal = Paths(), configuration.load(), Terminal()
+    if config.image:
+        raise UsageError("the figures are of the lab's own image", "leave [image] out of lab.toml")
     with held(paths), session.libvirt_as_found(paths):
-        figures = list(measuring.measure(paths, configuration.load(), terminal.step))
+        figures = list(measuring.measure(paths, config, terminal.step))
     if runs:
         figures += measuring.measure_runs(paths, terminal.step)
     terminal.say(measuring.HEADER)

@@ -1,4 +1,4 @@
-"""What a remedy changes on the node itself: drop-ins, masks. Undone by systemd afterwards."""
+"""What a remedy changes on the node itself: drop-ins, masks. Undone afterwards."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,13 +10,7 @@ from chainrace.force.run import read_script
 from chainrace.node.node import Node
 
 PATH = "/run/chainrace/prepare"
-# What provision/node/install.sh kept. (`systemctl revert` would unmask, and forget drop-ins,
-# which an image of the user's own may have brought.)
-UNDO = (
-    "rm -rf /etc/systemd/system && "
-    "cp -a /usr/local/lib/chainrace/units /etc/systemd/system && "
-    "systemctl daemon-reload"
-)
+UNDO = "/usr/local/lib/chainrace/units-back.sh"
 
 
 @contextmanager

@@ -9,12 +9,14 @@ from chainrace.gate.rules import RESTORE, SAVED_FILE, plain, read
 from chainrace.gate.shell import NodeError, run
 
 SERVICE = "iptables.service"
+# When the node's first boot started it, 0 for never (provision/node/install.sh).
+STARTED_BY_BOOT = "/usr/local/lib/chainrace/service"
 
 
 class CleanState:
     """The state every trial starts from: kubelet stopped, the image's own rules.
 
-    iptables.service is active in it where the image has it enabled.
+    iptables.service has been started in it where a boot starts it.
     """
 
     def __init__(self) -> None:
@@ -23,13 +25,17 @@ class CleanState:
         for path in SAVED_FILE.values():
             if os.path.exists(path + ".image"):
                 shutil.copy(path + ".image", path)
+            elif os.path.exists(path + ".absent") and os.path.exists(path):
+                os.remove(path)
         self._saved: dict[str, bytes] = {}
         for family, path in SAVED_FILE.items():
             if os.path.exists(path):
                 with open(path, "rb") as file:
                     self._saved[family] = file.read()
-        self._active = self._says("UnitFileState") == "enabled"
+        with open(STARTED_BY_BOOT, encoding="ascii") as file:
+            self._by_boot = file.read().strip() != "0"
         self._bring_service()
+        self._state = self._says("ActiveState")
         self.backend = backends.in_use()
         self.rules = read()
 
@@ -54,7 +60,7 @@ class CleanState:
 
     def _bring_service(self) -> None:
         """Have the service as a boot leaves it, its rules loaded."""
-        if self._active:
+        if self._by_boot:
             run(["systemctl", "restart", SERVICE])
         elif self._says("ActiveState") == "active":
             run(["systemctl", "stop", SERVICE])
@@ -69,7 +75,7 @@ class CleanState:
                     file.write(self._saved[family])
             elif os.path.exists(path):
                 os.remove(path)
-        if (self._says("ActiveState") == "active") != self._active:
+        if self._says("ActiveState") != self._state:
             self._bring_service()
         for family, rules in self.rules.items():
             run([RESTORE[family]], rules)

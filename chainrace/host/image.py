@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chainrace.errors import LabError
 from chainrace.files import write_json
@@ -42,7 +43,7 @@ class Image:
     folder: Path
 
     @property
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """Recipe and contents: what a verdict names as the image it judged."""
         return dict(json.loads((self.folder / "identity.json").read_text()))
 

@@ -51,7 +51,7 @@ def write_config(paths: Paths, login: Login, nodes: list[str]) -> None:
             f"Host {name}\n"
             f"  HostName {address}\n"
             f"  User {login.user}\n"
-            f"  IdentityFile {login.private_key}\n"
+            f'  IdentityFile "{login.private_key}"\n'
             f"  IdentitiesOnly yes\n"
             f"  UserKnownHostsFile {known}\n"
             f"  StrictHostKeyChecking {checking}\n"

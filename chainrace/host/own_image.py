@@ -14,13 +14,14 @@ from typing import Literal
 from chainrace.config import ImageConfig
 from chainrace.errors import LabError, UsageError
 from chainrace.files import write_json
-from chainrace.host import box, keys, recipe
+from chainrace.host import box, keys, libvirt, recipe
 from chainrace.host.image import Image
 from chainrace.host.shell import run
 from chainrace.paths import Paths
 
 Firmware = Literal["uefi", "bios"]
 COPY_SECONDS = 3600
+SPARE_BYTES = 2**30
 # Debian's package ovmf. As ROM: a snapshot of a node has no place for pflash.
 UEFI = "/usr/share/ovmf/OVMF.fd"
 SECTOR = 512
@@ -31,9 +32,13 @@ SOURCE = "source.txt"  # of a copy: the path of the file that it was made from
 MAGICS = {b"QFI\xfb": "qcow2", b"vhdxfile": "vhdx", b"conectix": "vpc"}
 # A VHD of fixed size has its word in the last sector alone: QEMU would take it for raw.
 FOOTER = b"conectix"
+# Source: docs/interop/qcow2.txt: big-endian numbers at these places, bit 2 an external data file.
+QCOW2_VERSION, QCOW2_BACKING, QCOW2_INCOMPATIBLE = slice(4, 8), slice(8, 16), slice(72, 80)
+QCOW2_DATA_FILE = 4
 VHD_TYPE, VHD_FIXED, VHD_DYNAMIC = slice(60, 64), 2, 3
 
 # The partition table. Source: UEFI Specification 2.10, 5.2 and 5.3.
+TABLE_SECTORS = 34
 BOOTABLE = b"\x55\xaa"
 GPT = b"EFI PART"
 # GUIDs as they stand on disk: their first three groups have their lowest byte first.
@@ -69,7 +74,9 @@ def ensure(paths: Paths, config: ImageConfig) -> Image:
     about = file.stat()
     name = recipe.digest(None, str(file.resolve()), str(about.st_size), str(about.st_mtime_ns))
     target = paths.store / f"own-{name}"
-    if recipe.build_once(target, lambda folder: _copy(file, folder)):
+    recipe.build_once(target, lambda folder: _copy(file, folder))
+    # No disk of a node's may lie over one.
+    if not libvirt.is_running(paths) or not libvirt.domains(paths):
         _forget_older(paths, target)
     return Image(target)
 
@@ -79,14 +86,14 @@ def _forget_older(paths: Paths, newest: Path) -> None:
     source = (newest / SOURCE).read_text()
     for one in paths.store.glob("own-*"):
         if one != newest and (one / SOURCE).read_text() == source:
-            shutil.rmtree(one)
             shutil.rmtree(box.folder(paths, Image(one)), ignore_errors=True)
+            shutil.rmtree(one)
 
 
 def firmware(image: Image) -> Firmware:
     """What its boot loader asks for."""
     with (image.folder / "root.raw").open("rb") as disk:
-        return firmware_of(disk.read(34 * SECTOR))
+        return firmware_of(disk.read(TABLE_SECTORS * SECTOR))
 
 
 def firmware_of(head: bytes) -> Firmware:
@@ -109,20 +116,23 @@ def firmware_of(head: bytes) -> Firmware:
 
 
 def _form(file: Path) -> str:
-    """QEMU's name of a file's form. Raises UsageError for what is no image."""
+    """QEMU's name of a file's form. Raises UsageError for what is no image, or no whole one."""
+    if not file.is_file():
+        raise UsageError(f"image: {file} is no file", "name a disk image")
     try:
-        size = file.stat().st_size if file.is_file() else 0
         with file.open("rb") as data:
             head = data.read(SECTOR)
-            data.seek(max(0, size - SECTOR))
+            data.seek(max(0, file.stat().st_size - SECTOR))
             last = data.read(SECTOR)
     except OSError as error:
         raise UsageError(f"image: {file}: {error.strerror}", "name a disk image") from error
     by_word = (form for magic, form in MAGICS.items() if head.startswith(magic))
     form = next(by_word, "vpc" if last.startswith(FOOTER) else "raw")
-    kind = int.from_bytes(last[VHD_TYPE])
-    if form == "vpc" and kind not in (VHD_FIXED, VHD_DYNAMIC):
-        raise UsageError(f"image: {file} is a VHD that lies over another", "merge them first")
+    footer = head if head.startswith(FOOTER) else last
+    if (form == "qcow2" and _leads_elsewhere(head)) or (
+        form == "vpc" and int.from_bytes(footer[VHD_TYPE]) not in (VHD_FIXED, VHD_DYNAMIC)
+    ):
+        raise UsageError(f"image: {file} lies over another file", "make it whole: qemu-img convert")
     if form == "raw" and head[510:512] != BOOTABLE:
         raise UsageError(
             f"image: {file} is neither qcow2, VHD or VHDX, nor a raw disk with a partition table",
@@ -131,8 +141,15 @@ def _form(file: Path) -> str:
     return form
 
 
+def _leads_elsewhere(header: bytes) -> bool:
+    """Whether a qcow2 has its data, or some of it, in another file: QEMU would open that."""
+    of_version_3 = int.from_bytes(header[QCOW2_VERSION]) >= 3  # noqa: PLR2004
+    features = int.from_bytes(header[QCOW2_INCOMPATIBLE]) if of_version_3 else 0
+    return any(header[QCOW2_BACKING]) or bool(features & QCOW2_DATA_FILE)
+
+
 def _examine(file: Path) -> Disk:
-    """Raise UsageError for an image that QEMU cannot read, or that leads to other files."""
+    """Raise UsageError for an image that QEMU cannot read."""
     form = _form(file)
     try:
         said = run(
@@ -143,9 +160,6 @@ def _examine(file: Path) -> Disk:
     except LabError as error:
         raise UsageError(f"image: {error.what}", error.remedy) from error
     about = json.loads(said)
-    details = about.get("format-specific", {}).get("data", {})
-    if about.get("backing-filename") or details.get("data-file"):
-        raise UsageError(f"image: {file} lies over another file", "make it whole: qemu-img convert")
     if about.get("encrypted"):
         raise UsageError(f"image: {file} is encrypted", "decrypt it: qemu-img convert")
     return Disk(form, about["virtual-size"])
@@ -154,17 +168,47 @@ def _examine(file: Path) -> Disk:
 def _copy(file: Path, folder: Path) -> None:
     disk = _examine(file)
     folder.mkdir(parents=True)
+    _check_loader(file, disk, folder)
+    space = shutil.disk_usage(folder).free
+    needed = min(disk.size, 2 * file.stat().st_size) + SPARE_BYTES
+    if space < needed:
+        raise LabError(
+            f"a copy of {file} may take {needed / 2**30:.0f} GiB; {space / 2**30:.0f} GiB are free",
+            f"make room where {folder.parent} lies",
+        )
     root = folder / "root.raw"
     run(
-        # Zeros take no room; -U would read an image that something else writes to.
+        # Zeros take no room; with -U it would read what something else writes to.
         ["qemu-img", "convert", "-q", "-f", disk.form, "-O", "raw", f"file:{file}", str(root)],
         remedy="is there room for it on the disk?",
         timeout=COPY_SECONDS,
     )
-    with root.open("rb") as data:
-        firmware_of(data.read(34 * SECTOR))
     keys.make(folder / "ssh_host_ed25519_key", "node")
     with file.open("rb") as data:
         sha256 = file_digest(data, "sha256").hexdigest()
     (folder / SOURCE).write_text(str(file.resolve()))
     write_json(folder / "identity.json", {"file": file.name, "sha256": sha256, **asdict(disk)})
+
+
+def _check_loader(file: Path, disk: Disk, folder: Path) -> None:
+    """Raise UsageError for a disk on which nothing boots by itself, before it is copied."""
+    head = folder / "head.raw"
+    run(
+        [
+            *(
+                "qemu-img",
+                "dd",
+                "-f",
+                disk.form,
+                "-O",
+                "raw",
+                f"bs={SECTOR}",
+                f"count={TABLE_SECTORS}",
+            ),
+            *(f"if=file:{file}", f"of={head}"),
+        ],
+        remedy="is the file whole?",
+        timeout=60,
+    )
+    firmware_of(head.read_bytes())
+    head.unlink()

@@ -11,19 +11,20 @@ from pathlib import Path
 from chainrace.host import recipe
 from chainrace.host.image import Image
 from chainrace.host.shell import run
-from chainrace.paths import STORE_INSIDE, Paths
 
 META = {"instance-id": "chainrace", "local-hostname": "node"}
+CONFIG = "/etc/ssh/sshd_config"
+INCLUDE = "Include /etc/ssh/sshd_config.d/*.conf"
 SSHD = "PermitRootLogin prohibit-password\nUseDNS no\n"
 
 
-def ensure(paths: Paths, image: Image, public_key: str) -> str:
+def ensure(image: Image, public_key: str) -> str:
     """The seed for an image and this clone's key, made if need be: its path as QEMU sees it."""
     private = (image.folder / "ssh_host_ed25519_key").read_text()
     user = _user_data(private, image.host_key, public_key)
     name = f"seed-{recipe.digest(None, user)}"
-    recipe.build_once(paths.store / name, lambda folder: _build(folder, user))
-    return str(STORE_INSIDE / name / "seed.iso")
+    recipe.build_once(image.folder / name, lambda folder: _build(folder, user))
+    return image.inside(f"{name}/seed.iso")
 
 
 def _user_data(host_private: str, host_public: str, public_key: str) -> str:
@@ -35,6 +36,8 @@ def _user_data(host_private: str, host_public: str, public_key: str) -> str:
         # A key that the lab knows: it checks whom it talks to.
         "ssh_keys": {"ed25519_private": host_private, "ed25519_public": host_public},
         "write_files": [{"path": "/etc/ssh/sshd_config.d/00-chainrace.conf", "content": SSHD}],
+        # An sshd that was told to include nothing would not read the file above.
+        "bootcmd": [f"grep -qF '{INCLUDE}' {CONFIG} || sed -i '1i {INCLUDE}' {CONFIG}"],
         "growpart": {"mode": "off"},
         "package_update": False,
         "package_upgrade": False,

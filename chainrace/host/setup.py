@@ -88,7 +88,7 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         "socket": str(paths.libvirt_socket),
         "box": box.name(paths, chosen),
         "box_file": str(box_file),
-        "boot": _boot(paths, config, chosen, public_key, kvm=answer.kvm),
+        "boot": _boot(config, chosen, public_key, kvm=answer.kvm),
         # What provision/node/install.sh leaves alone.
         "own_image": config.image is not None,
         "own_kubelet": config.image is not None and not config.kubelet.asked,
@@ -117,9 +117,7 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
     return Host(chosen, config.image is not None, binary, disk, answer)
 
 
-def _boot(
-    paths: Paths, config: LabConfig, chosen: Image, public_key: str, *, kvm: bool
-) -> dict[str, str]:
+def _boot(config: LabConfig, chosen: Image, public_key: str, *, kvm: bool) -> dict[str, str]:
     """How a node boots: by the lab's own kernel, or as the user's image does by itself."""
     if not config.image:
         return {
@@ -131,7 +129,7 @@ def _boot(
     if own_image.firmware(chosen) == "uefi":
         found["loader"] = own_image.UEFI
     if config.image.key is None:
-        found["seed"] = seed.ensure(paths, chosen, public_key)
+        found["seed"] = seed.ensure(chosen, public_key)
     return found
 
 

@@ -8,13 +8,18 @@ from chainrace.node.ssh import Connection
 def in_use(node: Connection) -> Backend:
     """What it is for both families. Raises LabError where each has its own, or none."""
     said = [node.succeed(f"{program} --version").strip() for program in PROGRAM.values()]
-    for backend, word in SAYS.items():
-        if all(word in one for one in said):
-            return backend
+    found, *others = {meant_by(one) for one in said}
+    if found and not others:
+        return found
     raise LabError(
         f"{node.name}: {' and '.join(said)} are not of one backend",
         "choose one with --backend",
     )
+
+
+def meant_by(said: str) -> Backend | None:
+    """Which one a program's word is of: `iptables v1.8.11 (nf_tables)`; None for none."""
+    return next((backend for backend, word in SAYS.items() if word in said), None)
 
 
 def use(node: Connection, backend: Backend) -> None:

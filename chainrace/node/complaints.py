@@ -19,12 +19,15 @@ JOURNAL = (
 
 
 class Listening:
-    """A node's console and its journal from now on. After a reboot: the journal since that."""
+    """A node's console since it was brought up, its journal from now on.
+
+    After a reboot: the journal since that.
+    """
 
     def __init__(self, paths: Paths, node: Booted) -> None:
         self._node = node
         self._console = paths.console(node.machine.name)
-        self._from = self._console.stat().st_size if self._console.exists() else 0
+        self._from = node.console_from
         self._since = int(node.connection.succeed("date +%s"))
 
     def take(self, folder: Path) -> list[Complaint]:

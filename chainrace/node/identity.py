@@ -10,7 +10,7 @@ echo "kernel=$(uname -r)"
 echo "iptables=$(iptables --version)"
 echo "systemd=$(systemctl --version | head -n 1)"
 echo "containerd=$(containerd --version)"
-echo "kubelet=$(kubelet --version)"
+echo "kubelet=$(/usr/local/bin/kubelet --version)"
 """
 
 

@@ -16,7 +16,7 @@ from chainrace.host.shell import tail
 from chainrace.paths import Paths
 
 NODE = "node1"
-OWN_IMAGE = "; docs/how-to.md (Add an image) says what an image needs"
+IMAGE_HINT = "; docs/how-to.md (Add an image) says what an image needs"
 
 
 class Machine:
@@ -85,7 +85,7 @@ class Machine:
             console = self._paths.console(self.name)
             raise LabError(
                 f"vagrant up {self.name} failed: {self._complaint()}",
-                f"see {self._errors} and {console}{OWN_IMAGE if host.own else ''}",
+                f"see {self._errors} and {console}{IMAGE_HINT if host.own else ''}",
             ) from error
 
     def provision(self) -> None:
@@ -117,6 +117,11 @@ class Machine:
             raise LabError(
                 f"vagrant destroy {self.name} failed: {self._complaint()}", "./lab down"
             ) from error
+
+
+def console_size(path: Path) -> int:
+    """How long a console's file is by now."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def console_since(path: Path, offset: int) -> tuple[str, int]:

@@ -12,12 +12,16 @@ from chainrace.race.exposure import Found
 
 @dataclass(frozen=True)
 class Booted:
-    """It has booted and answers. `found`: what an image of the user's own says it is."""
+    """It has booted and answers. `found`: what an image of the user's own says it is.
+
+    `console_from`: how long its console's file was before it was brought up.
+    """
 
     host: Host
     machine: Machine
     connection: Connection
     found: Found | None
+    console_from: int
 
 
 @dataclass(frozen=True)

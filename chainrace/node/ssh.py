@@ -18,6 +18,8 @@ from chainrace.host.keys import ROOT
 
 CONNECT_SECONDS = 60.0
 LOOK_SECONDS = 1.0
+# Of up to 64 KiB each. A node's memory is no bound: it may go on for ever.
+MOST_PIECES = 4096
 # It prints tracebacks of its own threads; what matters of them is in the LabError.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -77,7 +79,7 @@ class Connection:
         self.client.set_missing_host_key_policy(
             paramiko.RejectPolicy() if strict else paramiko.AutoAddPolicy()
         )
-        self._user = entry["user"]
+        self.user = entry["user"]
         self._proxy = _Proxy(entry["proxycommand"])
         try:
             self.client.connect(
@@ -139,6 +141,11 @@ class Connection:
         try:
             while data := channel.recv(65536):
                 out.append(data)
+                if len(out) > MOST_PIECES:
+                    raise LabError(
+                        f"{self.name}: {command} says more than can be true",
+                        f"look at the node: ./lab ssh {self.name}",
+                    )
                 channel.settimeout(max(0.001, timeout - (time.monotonic() - started)))
             while data := channel.recv_stderr(65536):
                 err.append(data)
@@ -166,7 +173,7 @@ class Connection:
 
     def open(self, command: str) -> paramiko.Channel:
         """Start a command as root and return its channel, for those that talk for long."""
-        if self._user != ROOT:
+        if self.user != ROOT:
             command = f"sudo -n sh -c {shlex.quote(command)}"
         transport = self.client.get_transport()
         if transport is None or not transport.is_active():

@@ -36,9 +36,18 @@ class Found:
         )
 
 
-def why_not_exposed(image: Found) -> str:
-    """Why no script's `systemctl restart iptables` can flush anything there; empty: it can.
+@dataclass(frozen=True)
+class NotExposed:
+    """There is nothing to race, and the sentence on why."""
 
+    word: Literal["not exposed"]
+    reason: str
+
+
+def why_not_exposed(image: Found) -> str:
+    """Why no `systemctl restart iptables` can flush anything there; empty: it can.
+
+    That is the outage's question. A script of the user's own may do other things.
     AgentBaker masks the unit on nodes of AKS; a restart of a unit that is merely disabled
     starts it (systemctl(1)).
     """

@@ -71,7 +71,8 @@ def _about(document: Document) -> str:
     if document["kind"] == verdict.FORCE:
         return f"explore {', '.join(sorted(document['scripts']))} with {backend}"
     scenario = document["scenario"]
-    return f"scenario {scenario['name']} of {scenario['script']} with {backend}"
+    image = "an image of one's own" if document.get("options") else "the lab's image"
+    return f"scenario {scenario['name']} of {scenario['script']} on {image} with {backend}"
 
 
 def _differing(what: str, before: str, after: str) -> Iterator[Change]:

@@ -6,6 +6,7 @@ results/<UTC time>/verdict.json      the one truth
                    chance.json       how many trials there are: written when all are done
                    reference/        kubelet's clean start
                    force.json        the fixed script in all interleavings
+                   exposure.json     why there was nothing to race
                    image.json        what an image of the user's own says it is
                    reboot.json       what was saved and what a boot brought back
                    trials/<n>-<script>/  kubelet.log, rules, timeline, console.log
@@ -25,7 +26,7 @@ from chainrace.race.badlines import Complaint
 from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.conclusion import FORCE as FORCED
-from chainrace.race.exposure import NOT_EXPOSED, Found, why_not_exposed
+from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, Arm, Verdict, decide
 from chainrace.report.folder import Folder
@@ -38,6 +39,7 @@ SCENARIO = "scenario.json"
 FORCE = "force.json"
 REBOOT = "reboot.json"
 IMAGE = "image.json"
+EXPOSURE = "exposure.json"
 CHANCE_END = "chance.json"
 
 
@@ -82,6 +84,10 @@ class ResultsFolder(Folder):
     def image(self, found: Found) -> None:
         """Keep what an image of the user's own says it is."""
         write_json(self.path / IMAGE, asdict(found))
+
+    def not_exposed(self, reason: str) -> None:
+        """Keep why there is nothing to race."""
+        write_json(self.path / EXPOSURE, {"word": NOT_EXPOSED, "reason": reason})
 
     def force(self, explored: Explored) -> None:
         """Keep what force showed of the fixed script, for this verdict and a later one."""
@@ -161,9 +167,8 @@ def boot_json(boot: Boot) -> dict[str, Any]:
 def judge_again(folder: Path) -> Verdict:
     """The verdict of a stored run, from what lies in its folder. Raises UsageError."""
     asked = _read(folder / SCENARIO, TypeAdapter(Asked))
-    image = _read(folder / IMAGE, TypeAdapter(Found))
-    if image and (why := why_not_exposed(image)):
-        return replace(decide(()), word=NOT_EXPOSED, reason=why)
+    if exposure := _read(folder / EXPOSURE, TypeAdapter(NotExposed)):
+        return replace(decide(()), word=exposure.word, reason=exposure.reason)
     # A run that was stopped early has no trials yet; a folder of something else has neither.
     none_yet = asked is not None and not (folder / TRIALS).exists()
     records = [] if none_yet else read_trials(folder)

@@ -174,7 +174,7 @@ class Terminal:
             own = config.image is not None and not config.kubelet.asked
             table.add_row(
                 one.name,
-                Path(config.image.path).name if config.image else "the lab's",
+                escape(clean(Path(config.image.path).name)) if config.image else "the lab's",
                 "the image's" if own else config.kubelet.name,
                 config.backend or "the image's",
                 one.label,

@@ -5,7 +5,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from chainrace.errors import UsageError
 from chainrace.gate.backends import NFT
@@ -32,6 +35,63 @@ class Arm:
     figures: Mapping[str, Any]
 
 
+class _Complaint(TypedDict):
+    node: str
+    means: str
+    times: int
+    first: str
+
+
+class _Explored(TypedDict):
+    word: str
+    reason: str
+    graphs: list[dict[str, Any]]
+    findings: list[dict[str, Any]]
+
+
+class _Arm(TypedDict):
+    trials: int
+    outcomes: dict[str, int]
+    rate: float
+    rate_low: float
+    rate_high: float
+    azure_npm: dict[str, int]
+
+
+class _Scenario(TypedDict):
+    name: str
+    script: str
+    evidence: list[str]
+
+
+class _Document(TypedDict):
+    """What the views rely on (docs/reference.md has all of it)."""
+
+    verdict: str
+    reason: str
+    interrupted: bool
+    options: NotRequired[list[str]]
+    lines: NotRequired[dict[str, str]]
+    node: dict[str, Any]
+    complaints: list[_Complaint]
+
+
+class _Run(_Document):
+    kind: Literal["run"]
+    scenario: _Scenario
+    scripts: dict[Literal["original", "fixed"], _Arm]
+    force: _Explored | None
+    reboot: dict[str, Any] | None
+
+
+class _Exploration(_Document):
+    kind: Literal["force"]
+    scripts: dict[str, _Explored]
+
+
+KINDS: dict[str, TypeAdapter[Any]] = {RUN: TypeAdapter(_Run), FORCE: TypeAdapter(_Exploration)}
+
+
 def read(folder: Path) -> dict[str, Any]:
     """A folder's verdict. Raises UsageError where there is none that this version can read."""
     file = folder / NAME
@@ -39,8 +99,14 @@ def read(folder: Path) -> dict[str, Any]:
         document = json.loads(file.read_text())
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} is no verdict: {error}", "name a results folder") from error
-    if not isinstance(document, dict) or document.get("kind") not in (RUN, FORCE):
+    if not isinstance(document, dict) or document.get("kind") not in KINDS:
         raise UsageError(f"{file} is no verdict of this version's", "run again")
+    try:
+        KINDS[document["kind"]].validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{file} is no verdict: {where}: {first['msg']}", "run again") from error
     return document
 
 

@@ -17,18 +17,19 @@ grep -q '^LABEL=binaries ' /etc/fstab ||
 mountpoint -q /opt/binaries || mount /opt/binaries
 
 install -d /etc/systemd/scripts /etc/kubernetes/manifests "$lab/save"
-# Drop-ins and masks may be left of an exploration that was cut off.
-if [ -d "$lab/units" ]; then
-	rm -rf /etc/systemd/system
-	cp -a "$lab/units" /etc/systemd/system
-fi
+install -m 755 "$here/units-back.sh" "$lab/"
+# Masks and drop-ins may be left of an exploration that was cut off.
+[ ! -d "$lab/units" ] || "$lab/units-back.sh"
 
 # The image's own kubelet steps aside for the lab's, or the lab's stays on its disk.
 kubelet=/usr/local/bin/kubelet
-[ -L "$kubelet" ] || [ ! -e "$kubelet" ] || mv "$kubelet" "$kubelet.image"
+case $(readlink -f "$kubelet") in
+/opt/binaries/*) ;;
+*) [ ! -e "$kubelet" ] || [ -e "$kubelet.image" ] || mv "$kubelet" "$kubelet.image" ;;
+esac
 find /opt/binaries -maxdepth 1 -type f -exec ln -sfn -t /usr/local/bin {} +
 if [ "${OWN_KUBELET:-false}" = true ]; then
-	for own in "$kubelet.image" /usr/bin/kubelet; do
+	for own in "$kubelet.image" /usr/bin/kubelet /opt/bin/kubelet; do
 		[ ! -x "$own" ] || { ln -sfn "$own" "$kubelet" && break; }
 	done
 fi
@@ -48,11 +49,17 @@ install -m 600 "$here/kubelet.yaml" "$here/azure-npm.kubeconfig" /etc/kubernetes
 install -m 755 "$here"/save/*.sh "$lab/save/"
 
 # The rules files are the node's own state once it runs: the image's stand beside
-# them as *.image, and only a node that has none yet gets them from there.
+# them as *.image (or *.absent), and only a node that has none yet gets them from there.
 for family in ip4save ip6save; do
 	file=/etc/systemd/scripts/$family
 	if [ "$own_image" = true ]; then
-		[ -e "$file.image" ] || [ ! -e "$file" ] || cp -p "$file" "$file.image"
+		if [ -e "$file.image" ] || [ -e "$file.absent" ]; then
+			:
+		elif [ -e "$file" ]; then
+			cp -p "$file" "$file.image"
+		else
+			: >"$file.absent"
+		fi
 	else
 		install -m 600 "$here/scripts/$family" "$file.image"
 		[ -e "$file" ] || install -m 600 "$here/scripts/$family" "$file"
@@ -77,4 +84,13 @@ fi
 
 systemctl daemon-reload
 [ "$own_image" = true ] || systemctl --quiet enable --now iptables.service
-[ -d "$lab/units" ] || cp -a /etc/systemd/system "$lab/units"
+# When the boot started the service, 0 for never: a trial begins as a boot leaves the node.
+if [ ! -e "$lab/service" ]; then
+	systemctl show -P ExecMainStartTimestampMonotonic iptables.service >"$lab/service.partial"
+	mv "$lab/service.partial" "$lab/service"
+fi
+if [ ! -d "$lab/units" ]; then
+	rm -rf "$lab/units.partial"
+	cp -a /etc/systemd/system "$lab/units.partial"
+	mv "$lab/units.partial" "$lab/units"
+fi

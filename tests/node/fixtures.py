@@ -24,6 +24,7 @@ from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun, Script, bring_script
 from chainrace.force.views import Reference
+from chainrace.host.keys import ROOT
 from chainrace.keeping import Keeping
 from chainrace.node.node import Node
 from chainrace.paths import Paths
@@ -123,7 +124,9 @@ def lab_node(
 def host(lab_node: Node, paths: Paths) -> TestinfraHost:
     """The same node as testinfra sees it, over paramiko."""
     seen = testinfra.get_host(
-        f"paramiko://{lab_node.machine.name}", ssh_config=str(paths.ssh_config)
+        f"paramiko://{lab_node.machine.name}",
+        ssh_config=str(paths.ssh_config),
+        sudo=lab_node.connection.user != ROOT,
     )
     # testinfra's own client would only warn of a host key it does not know.
     seen.backend.client = lab_node.connection.client

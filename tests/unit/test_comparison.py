@@ -15,16 +15,19 @@ def run(
 ) -> dict[str, Any]:
     npm = {"tried": trials, "failed": 0}
     outcomes = {"init_failed": failed, "healthy": trials - failed}
-    arm = {"trials": trials, "outcomes": outcomes, "azure_npm": npm}
-    clean = {"trials": trials, "outcomes": {"healthy": trials}, "azure_npm": npm}
+    rates = {"rate": 0.5, "rate_low": 0.1, "rate_high": 0.9}
+    arm = {"trials": trials, "outcomes": outcomes, "azure_npm": npm, **rates}
+    clean = {"trials": trials, "outcomes": {"healthy": trials}, "azure_npm": npm, **rates}
     graphs = [{"family": "ipv4", "classes": {"healthy": 9}}]
     return {
         "kind": "run",
         "verdict": verdict,
+        "reason": "for the test",
+        "complaints": [],
         "interrupted": False,
-        "scenario": {"name": "outage", "script": "fixed"},
+        "scenario": {"name": "outage", "script": "fixed", "evidence": ["chance"]},
         "scripts": {"original": arm, "fixed": clean},
-        "force": {"word": "harmless", "graphs": graphs},
+        "force": {"word": "harmless", "reason": "none", "graphs": graphs, "findings": []},
         "reboot": None,
         "node": {"kernel": "6.12.1", "seed": "7", **node},
     }
@@ -115,7 +118,8 @@ def test_the_last_good_run_is_the_newest_of_the_same_that_was_confirmed(tmp_path
     store(tmp_path, "2026-01-01", run())
     store(tmp_path, "2026-01-03", run("refuted"))
     store(tmp_path, "2026-01-04", {**run(), "interrupted": True})
-    store(tmp_path, "2026-01-05", {**run(), "scenario": {"name": "other", "script": "fixed"}})
+    other = {"name": "other", "script": "fixed", "evidence": ["chance"]}
+    store(tmp_path, "2026-01-05", {**run(), "scenario": other})
     store(tmp_path, "2026-01-06", {"kind": "of old"})
     (tmp_path / "2026-01-07").mkdir()
     mine = store(tmp_path, "2026-01-08", run())

@@ -69,7 +69,9 @@ def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_pat
     folder = ResultsFolder(
         tmp_path, Asked(evidence=("force", "chance"), options=("--image", "a b"))
     )
-    folder.image(replace(AZURE_LINUX, service="masked"))
+    masked = replace(AZURE_LINUX, service="masked")
+    folder.image(masked)
+    folder.not_exposed(why_not_exposed(masked))
     verdict = judge_again(folder.path)
     assert verdict.word == "not exposed"
     assert "masked" in verdict.reason
@@ -82,6 +84,15 @@ def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_pat
     assert replay_of(document, "original", "s* k*") == replay
     assert "iptables.service masked" in page.draw(folder.path)
     assert "<failure" not in junit.write(folder.path, document).read_text()
+
+
+def test_a_script_of_ones_own_is_judged_by_its_evidence_where_the_unit_is_masked(
+    tmp_path: Path,
+) -> None:
+    """It may flush rules by itself."""
+    folder = ResultsFolder(tmp_path, Asked(script="mine.sh", evidence=("force",)))
+    folder.image(replace(AZURE_LINUX, service="masked"))
+    assert judge_again(folder.path).word == "unfinished"
 
 
 def test_a_run_on_an_exposed_image_is_judged_by_its_evidence(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_an_image_that_leads_to_another_file_is_refused(paths: Paths, disk: Path
     for file in (over, beside):
         with pytest.raises(UsageError, match="lies over another file"):
             own_image.ensure(paths, ImageConfig(path=str(file)))
-    assert not list(paths.store.glob("own-*"))
+    assert not list(paths.store.glob("*own-*"))
 
 
 def differing_vhd() -> bytes:
@@ -148,7 +148,7 @@ def differing_vhd() -> bytes:
         (b"#!/bin/sh\n", "neither qcow2"),
         (bytes(4096), "neither qcow2"),
         (differing_vhd(), "lies over another"),
-        (None, "No such file"),
+        (None, "is no file"),
     ],
 )
 def test_what_is_no_image_is_wrong_usage(paths: Paths, content: bytes | None, told: str) -> None:
@@ -166,7 +166,17 @@ def test_an_image_that_is_cut_off_is_wrong_usage(paths: Paths, head: bytes) -> N
     file.write_bytes(head + bytes(100))
     with pytest.raises(UsageError, match="image: "):
         own_image.ensure(paths, ImageConfig(path=str(file)))
-    assert not list(paths.store.glob("own-*"))
+    assert not list(paths.store.glob("*own-*"))
+
+
+@needs_qemu_img
+def test_a_disk_on_which_nothing_boots_is_refused_before_it_is_copied(paths: Paths) -> None:
+    bare = paths.root / "bare.raw"
+    bare.write_bytes(bytes(4 * MIB))
+    image = ImageConfig(path=str(convert(bare, "bare.qcow2", "-O", "qcow2")))
+    with pytest.raises(UsageError, match="no partition table"):
+        own_image.ensure(paths, image)
+    assert not list(paths.store.glob("*own-*"))
 
 
 def test_a_key_that_is_not_there_is_wrong_usage(paths: Paths, disk: Path) -> None:
@@ -192,7 +202,7 @@ def copied(paths: Paths) -> Image:
 
 
 def test_the_seed_lets_the_labs_key_in_and_brings_a_host_key_that_it_knows(
-    paths: Paths, copied: Image, monkeypatch: pytest.MonkeyPatch
+    copied: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, str]] = []
 
@@ -204,24 +214,24 @@ def test_the_seed_lets_the_labs_key_in_and_brings_a_host_key_that_it_knows(
         return ""
 
     monkeypatch.setattr(seed, "run", made)
-    inside = seed.ensure(paths, copied, "ssh-ed25519 MINE")
-    assert seed.ensure(paths, copied, "ssh-ed25519 MINE") == inside
+    inside = seed.ensure(copied, "ssh-ed25519 MINE")
+    assert seed.ensure(copied, "ssh-ed25519 MINE") == inside
     assert len(seen) == 1
     assert seen[0]["user-data"].startswith("#cloud-config\n")
     for said in ("ssh-ed25519 MINE", "PRIVATE", "ssh-ed25519 PUBLIC"):
         assert said in seen[0]["user-data"]
 
 
-def boot_of(paths: Paths, copied: Image, image: ImageConfig | None) -> dict[str, str]:
-    return setup._boot(paths, LabConfig(image=image), copied, "ssh-ed25519 MINE", kvm=True)  # noqa: SLF001
+def boot_of(copied: Image, image: ImageConfig | None) -> dict[str, str]:
+    return setup._boot(LabConfig(image=image), copied, "ssh-ed25519 MINE", kvm=True)  # noqa: SLF001
 
 
 def test_the_labs_image_boots_by_its_kernel_and_another_by_itself(
-    paths: Paths, copied: Image, monkeypatch: pytest.MonkeyPatch
+    copied: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seed, "ensure", lambda *_: "seed.iso")
-    assert boot_of(paths, copied, None).keys() == {"kernel", "initrd", "cmd_line"}
-    own = boot_of(paths, copied, ImageConfig(path="a"))
+    assert boot_of(copied, None).keys() == {"kernel", "initrd", "cmd_line"}
+    own = boot_of(copied, ImageConfig(path="a"))
     assert own == {"bus": "virtio", "loader": own_image.UEFI, "seed": "seed.iso"}
-    by_key = boot_of(paths, copied, ImageConfig(path="a", user="me", key="id", bus="sata"))
+    by_key = boot_of(copied, ImageConfig(path="a", user="me", key="id", bus="sata"))
     assert by_key == {"bus": "sata", "loader": own_image.UEFI}
