@@ -22,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="trials of each script in the race suites (five of five give p < 0.01)",
     )
     parser.addoption("--reboots", type=int, default=1, help="real boots in the boot suite")
+    parser.addoption("--kills", type=int, default=20, help="ends of a run, in test_interrupted")
+    parser.addoption("--kills-seed", type=int, help="the same moments again [drawn, and told]")
     parser.addoption(
         "--nightly", action="store_true", help="also what takes minutes a test (half an hour more)"
     )

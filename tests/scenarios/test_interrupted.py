@@ -1,0 +1,110 @@
+"""`./lab run`, ended at random moments: the next call works without a hand, nothing is left.
+
+`--kills 20` is what docs/reliability.md tells of; the seed is printed, and `--kills-seed` takes it.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from chainrace.paths import Paths
+from chainrace.report.terminal import Terminal
+
+pytestmark = pytest.mark.nightly
+
+RUN = ("./lab", "run", "--trials", "1", "--evidence", "chance")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+# Whom the signal is for: the lab's own process, or the Vagrant that it has called.
+TARGETS = ("lab", "vagrant")
+# Confirmed, refuted and inconclusive are outcomes; 4 would be a broken environment.
+OUTCOMES = (0, 1, 3)
+END_SECONDS = 300.0
+
+
+def processes(clone: Path) -> dict[int, str]:
+    """The processes of a clone's lab, each with its command line."""
+    prefix = Paths(clone).prefix
+    mark = f"CHAINRACE_CLONE={prefix}".encode()
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            mine = mark in (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # gone meanwhile
+            continue
+        if mine or prefix in words or str(clone) in words:
+            found[int(process.name)] = words
+    return found
+
+
+def left_behind(clone: Path) -> list[str]:
+    """What is there of a clone's lab: processes, namespace, mounts, boxes."""
+    prefix = Paths(clone).prefix
+    found = [f"process {pid}: {words[:120]}" for pid, words in processes(clone).items()]
+    if Path("/run/netns", prefix).exists():
+        found.append(f"network namespace {prefix}")
+    found += [line for line in Path("/proc/mounts").read_text().splitlines() if str(clone) in line]
+    home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
+    found += [str(box) for box in (home / "boxes").glob(f"{prefix}-*")]
+    return found
+
+
+def vagrants(clone: Path) -> list[int]:
+    """The processes of the Vagrant that the lab called in a clone."""
+    return [pid for pid, words in processes(clone).items() if "/vagrant" in words.split(" -")[0]]
+
+
+def run_and_end(clone: Path, log: Path, after: float, number: signal.Signals, target: str) -> str:
+    """Start a run and end it after so many seconds; what was done, as a line."""
+    with log.open("w") as sink:
+        process = subprocess.Popen(RUN, cwd=clone, stdout=sink, stderr=subprocess.STDOUT)
+        try:
+            code = process.wait(after)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            assert code in OUTCOMES, f"ended by itself with {code}:\n{log.read_text()}"
+            return f"had ended by itself with {code}"
+        victims = vagrants(clone) if target == "vagrant" else []
+        for pid in victims or [process.pid]:
+            os.kill(pid, number)
+        code = process.wait(END_SECONDS)
+    assert "Traceback" not in log.read_text(), log.read_text()
+    whom = "vagrant" if victims else "./lab"
+    last = log.read_text().splitlines()[-1:]
+    return f"{number.name} to {whom} after {after:.0f} s, ended with {code}: {''.join(last)}"
+
+
+def test_whatever_ends_a_run_the_next_one_works(
+    clone: Path, terminal: Terminal, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    kills = request.config.getoption("--kills")
+    seed = request.config.getoption("--kills-seed") or random.SystemRandom().getrandbits(32)
+    terminal.say(f"{kills} ends, --kills-seed {seed}")
+    source = random.Random(seed)
+    begun = time.monotonic()
+    done = subprocess.run(RUN, cwd=clone, capture_output=True, text=True, check=False)
+    whole = time.monotonic() - begun
+    assert done.returncode in OUTCOMES, done.stdout + done.stderr
+    for kill in range(1, kills + 1):
+        moment = source.uniform(0, whole)
+        number, target = source.choice(SIGNALS), source.choice(TARGETS)
+        said = run_and_end(clone, tmp_path / f"{kill}.log", moment, number, target)
+        terminal.say(f"{kill} of {kills}: {said}")
+        if source.random() < 1 / 3:
+            subprocess.run(["./lab", "down"], cwd=clone, check=True, capture_output=True)
+            assert left_behind(clone) == []
+    done = subprocess.run(RUN, cwd=clone, capture_output=True, text=True, check=False)
+    assert done.returncode in OUTCOMES, done.stdout + done.stderr
+    subprocess.run(["./lab", "down"], cwd=clone, check=True, capture_output=True)
+    assert left_behind(clone) == []
+    # Every folder with trials can be judged, however its run ended.
+    for folder in (clone / "results").glob("*Z*"):
+        if (folder / "trials.jsonl").exists():
+            judged = subprocess.run(["./lab", "judge", folder], cwd=clone, check=False)
+            assert judged.returncode in OUTCOMES
