@@ -36,14 +36,23 @@ ENVIRONMENT_RETRIES = 2
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How long to sample: pairs of trials, or seconds for all trials, or both.
+class Amount:
+    """How long to sample: pairs of trials, or seconds for all of a run, or both.
 
-    At least one of them must be given; `trial_seconds` is when a trial counts as broken.
+    At least one of them must be given. Seconds end nothing before `least` pairs are made:
+    on a slow host they would end every run before it can say anything.
     """
 
-    pairs: int | None
-    budget: float | None
+    pairs: int | None = None
+    budget: float | None = None
+    least: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to sample, and the seconds after which a trial counts as broken."""
+
+    amount: Amount
     trial_seconds: float
 
 
@@ -156,15 +165,16 @@ class ChanceRun:
         search.learn(sighting(seen, failed=record.outcome == outcomes.INIT_FAILED))
 
     def _search_spent(self) -> bool:
-        budget = self.limits.budget
+        budget = self.limits.amount.budget
         return budget is not None and self._elapsed() > SEARCH_SHARE * budget
 
     def _spent(self, pairs: int, longest: float) -> bool:
         """Whether the next pair would be one too many, or would end past the budget."""
-        if self.limits.pairs is not None and pairs >= self.limits.pairs:
+        amount = self.limits.amount
+        if amount.pairs is not None and pairs >= amount.pairs:
             return True
-        budget = self.limits.budget
-        return budget is not None and self._elapsed() + longest > budget
+        late = amount.budget is not None and self._elapsed() + longest > amount.budget
+        return late and pairs >= amount.least
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._begun
@@ -173,13 +183,15 @@ class ChanceRun:
         """How far the run is, and the seconds left where a budget says so."""
         shares = [0.0]
         left = None
-        if self.limits.pairs:
-            sampled = sum(record.phase == SAMPLE for record in self.records)
-            shares.append(sampled / (2 * self.limits.pairs))
-        if self.limits.budget:
-            shares.append(self._elapsed() / self.limits.budget)
-            left = max(0.0, self.limits.budget - self._elapsed())
-        return min(1.0, max(shares)), left
+        amount = self.limits.amount
+        sampled = sum(record.phase == SAMPLE for record in self.records)
+        if amount.pairs:
+            shares.append(sampled / (2 * amount.pairs))
+        if amount.budget:
+            shares.append(self._elapsed() / amount.budget)
+            left = max(0.0, amount.budget - self._elapsed())
+        done = min(1.0, max(shares))
+        return min(done, sampled / (2 * amount.least)) if amount.least else done, left
 
     def _trial(self, script: Script, phase: Phase, moment: float) -> tuple[trial.Seen, Record]:
         """One trial that counts. A broken environment is recorded, and tried again."""

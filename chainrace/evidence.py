@@ -4,11 +4,12 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chainrace import session
-from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits
+from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
 from chainrace.config import LimitsConfig
 from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayer
@@ -38,13 +39,12 @@ def run(
     chosen: Chosen,
     kept: Keeping,
     *,
-    pairs: int | None,
-    budget: float | None,
+    amount: Amount,
     terminal: Terminal,
 ) -> tuple[Verdict, Path]:
     """A scenario on a node of its own: the verdict, and the folder that all of it lies in.
 
-    `pairs` of trials by chance, or as many as fit into `budget` seconds. Raises LabError.
+    `amount` is that of force and of trials by chance together. Raises LabError.
     """
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
         if up.found:
@@ -57,7 +57,7 @@ def run(
         else:
             with session.provisioned(paths, chosen.config, terminal.step, up) as node:
                 folder = _folder(paths, chosen, terminal)
-                take(paths, chosen, node, folder, pairs=pairs, budget=budget, terminal=terminal)
+                take(paths, chosen, node, folder, amount=amount, terminal=terminal)
         verdict = judge_again(folder.path)
         if EXIT_OF[verdict.word] != 0:
             kept.failure = f"{verdict.word}: {verdict.reason}"
@@ -91,15 +91,14 @@ def take(
     node: Node,
     folder: ResultsFolder,
     *,
-    pairs: int | None,
-    budget: float | None,
+    amount: Amount,
     terminal: Terminal,
 ) -> None:
     """All that a scenario asks for; verdict.json is written whatever ends it.
 
-    `budget` in seconds for force and chance; force takes what it needs, up to its share.
+    Of the amount's budget force takes what it needs, up to its share.
     """
-    begun = time.monotonic()
+    begun, budget = time.monotonic(), amount.budget
     if node.found:
         folder.image(node.found)
     fixed = (
@@ -114,7 +113,8 @@ def take(
             evidence.force(fixed, Options(None if budget is None else share * budget))
         if CHANCE in chosen.evidence:
             left = None if budget is None else budget - (time.monotonic() - begun)
-            evidence.chance({**SCRIPTS_ON_NODE, FIXED: fixed.path}, pairs=pairs, budget=left)
+            scripts = {**SCRIPTS_ON_NODE, FIXED: fixed.path}
+            evidence.chance(scripts, replace(amount, budget=left))
         if REBOOT in chosen.evidence:
             evidence.reboot(fixed)
 
@@ -160,15 +160,13 @@ class Evidence:
             )
             views.draw_after(self._folder.path, self._terminal.say)
 
-    def chance(
-        self, scripts: Mapping[str, str], *, pairs: int | None, budget: float | None
-    ) -> None:
-        """Trials of both scripts, so many pairs, or for so many seconds. Raises LabError."""
+    def chance(self, scripts: Mapping[str, str], amount: Amount) -> None:
+        """Trials of both scripts. Raises LabError."""
         run = ChanceRun(
             agent=self._node.agent,
             folder=self._folder,
             console=self._paths.console(self._node.machine.name),
-            limits=Limits(pairs, budget, self._limits.trial),
+            limits=Limits(amount, self._limits.trial),
             tell=self._terminal.trial,
             seed=random.SystemRandom().getrandbits(32),
             scripts=scripts,

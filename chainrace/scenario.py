@@ -6,6 +6,7 @@ from pathlib import Path
 
 from _pytest.mark.expression import Expression
 
+from chainrace.chance import Amount
 from chainrace.config import (
     ImageConfig,
     LabConfig,
@@ -19,6 +20,10 @@ from chainrace.errors import UsageError
 from chainrace.gate.backends import Backend
 from chainrace.paths import REPOSITORY
 from chainrace.race.conclusion import Evidence
+
+DEFAULT_BUDGET = "5m"
+# Five failures of five against none of five: p < 0.01 by Fisher's exact test.
+LEAST_PAIRS = 5
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,17 @@ class Chosen:
     script: Path | None
     evidence: tuple[Evidence, ...]
     budget: float | None
+
+    def amount(self, pairs: int | None, budget: float | None) -> Amount:
+        """How much to see: what the call says, what lab.toml says, or the default.
+
+        `pairs` of trials and `budget` in seconds; a call that says nothing gets at least what
+        can tell the scripts apart.
+        """
+        seen = budget or self.budget
+        if pairs or seen:
+            return Amount(pairs, seen)
+        return Amount(budget=seconds(DEFAULT_BUDGET), least=LEAST_PAIRS)
 
     @property
     def label(self) -> str:

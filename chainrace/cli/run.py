@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace import config as configuration
 from chainrace import evidence as taking
+from chainrace.chance import Amount
 from chainrace.cli.app import (
     AsJson,
     BackendName,
@@ -38,9 +39,8 @@ from chainrace.report import verdict as stored
 from chainrace.report import views
 from chainrace.report.results import judge_again
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import Changes, Chosen, choose
+from chainrace.scenario import DEFAULT_BUDGET, Changes, Chosen, choose
 
-DEFAULT_BUDGET = "5m"
 # Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
 GRAVEST_FIRST = (LabError.exit_code, 1, 3, 0)
 
@@ -102,11 +102,9 @@ def run(
     refuse_install(no_install=no_install)
     codes = []
     for one in chosen:
-        time = limit or one.budget or (None if trials else seconds(DEFAULT_BUDGET))
+        amount = one.amount(trials, limit)
         try:
-            codes.append(
-                _run(one, trials, time, terminal, keeping(keep, shell=shell), as_json=as_json)
-            )
+            codes.append(_run(one, amount, terminal, keeping(keep, shell=shell), as_json=as_json))
         except LabError as error:
             if len(chosen) == 1 or error.exit_code != LabError.exit_code:
                 raise
@@ -117,17 +115,11 @@ def run(
 
 
 def _run(
-    chosen: Chosen,
-    pairs: int | None,
-    budget: float | None,
-    terminal: Terminal,
-    kept: Keeping,
-    *,
-    as_json: bool,
+    chosen: Chosen, amount: Amount, terminal: Terminal, kept: Keeping, *, as_json: bool
 ) -> int:
     """One scenario on a node of its own; its exit code."""
     paths = Paths()
-    verdict, folder = taking.run(paths, chosen, kept, pairs=pairs, budget=budget, terminal=terminal)
+    verdict, folder = taking.run(paths, chosen, kept, amount=amount, terminal=terminal)
     lines = stored.read(folder)["lines"]
     terminal.verdict(verdict, lines, str(folder.relative_to(paths.root)))
     tell_rest(terminal, folder, as_json=as_json)

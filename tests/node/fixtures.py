@@ -17,7 +17,7 @@ from testinfra.host import Host as TestinfraHost
 from chainrace import config as configuration
 from chainrace import reboot as rebooting
 from chainrace import session
-from chainrace.chance import SCRIPTS_ON_NODE
+from chainrace.chance import SCRIPTS_ON_NODE, Amount
 from chainrace.config import LabConfig
 from chainrace.evidence import Evidence
 from chainrace.force.exploration import Options
@@ -141,7 +141,7 @@ def racer(lab_node: Node, paths: Paths, config: LabConfig, terminal: Terminal) -
         folder = ResultsFolder(paths.results)
         evidence = Evidence(paths, lab_node, config.limits, folder, terminal)
         with evidence.concluded():
-            evidence.chance(scripts, pairs=pairs, budget=None)
+            evidence.chance(scripts, Amount(pairs))
         return Race(judge_again(folder.path), read_trials(folder.path), folder.path)
 
     return run

@@ -8,7 +8,6 @@ import pytest
 
 from chainrace import config as configuration
 from chainrace import evidence
-from chainrace.cli.run import DEFAULT_BUDGET
 from chainrace.errors import UsageError
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
@@ -24,8 +23,6 @@ except UsageError as error:
 
 @pytest.mark.parametrize("chosen", SCENARIOS, ids=lambda chosen: chosen.name)
 def test_it_holds(chosen: Chosen, paths: Paths, terminal: Terminal) -> None:
-    budget = chosen.budget or configuration.seconds(DEFAULT_BUDGET)
-    verdict, folder = evidence.run(
-        paths, chosen, Keeping(), pairs=None, budget=budget, terminal=terminal
-    )
+    amount = chosen.amount(None, None)
+    verdict, folder = evidence.run(paths, chosen, Keeping(), amount=amount, terminal=terminal)
     assert EXIT_OF[verdict.word] == 0, f"{verdict.reason}; see {folder}"

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace.chance import SCRIPTS_ON_NODE, ChanceRun, Limits, Progress
+from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits, Progress
 from chainrace.errors import LabError
 from chainrace.gate.words import CANARY
 from chainrace.node.agent import Agent
@@ -104,7 +104,7 @@ def make_run(tmp_path: Path, agent: FakeAgent, pairs: int) -> ChanceRun:
         agent=cast("Agent", agent),
         folder=ResultsFolder(tmp_path),
         console=tmp_path / "console.log",
-        limits=Limits(pairs=pairs, budget=None, trial_seconds=10),
+        limits=Limits(Amount(pairs), trial_seconds=10),
         tell=lambda _: None,
         seed=1,
         scripts=SCRIPTS_ON_NODE,
@@ -114,6 +114,16 @@ def make_run(tmp_path: Path, agent: FakeAgent, pairs: int) -> ChanceRun:
 def outage(answers: dict[str, Answer]) -> Callable[[str | None], Answer]:
     """A node on which the original always breaks kubelet, and nothing else does."""
     return lambda script: answers["failed" if script and "original" in script else "healthy"]
+
+
+def test_a_host_too_slow_for_its_budget_makes_the_least_that_tells_anything(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=0)
+    run.limits = Limits(Amount(budget=1e-9, least=5), trial_seconds=10)
+    run.run(run.take_reference())
+    assert sum(record.phase == "sample" for record in run.records) == 10
+    assert decide(record.judged() for record in run.records).word == CONFIRMED
 
 
 def test_both_scripts_run_equally_often_at_the_same_moments(

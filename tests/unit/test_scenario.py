@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chainrace.chance import Amount
 from chainrace.config import ImageConfig, LabConfig, Scenario
 from chainrace.errors import UsageError
 from chainrace.paths import REPOSITORY
@@ -57,6 +58,14 @@ def test_a_scenario_stands_for_the_other_parts_of_lab_toml_and_its_own_changes()
     assert (legacy.config.backend, legacy.budget, legacy.label) == ("legacy", 600.0, "fixed")
     assert (old.config.kubelet.name, old.evidence) == ("1.30.14", ("force",))
     assert (old.script, old.label) == (REPOSITORY / "mine.sh", "mine.sh")
+
+
+def test_a_call_that_says_nothing_sees_what_can_tell_the_scripts_apart() -> None:
+    outage, legacy, _ = choose(CONFIG, [])
+    assert outage.amount(None, None) == Amount(budget=300.0, least=5)
+    assert legacy.amount(None, None) == Amount(budget=600.0)
+    assert legacy.amount(3, None) == Amount(3, 600.0)
+    assert outage.amount(3, 60.0) == Amount(3, 60.0)
 
 
 def test_what_the_call_says_goes_before_the_file() -> None:
