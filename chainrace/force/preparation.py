@@ -9,7 +9,8 @@ from chainrace.errors import LabError
 from chainrace.force.run import read_script
 from chainrace.node.node import Node
 
-PATH = "/run/chainrace/prepare"
+# Not in /run, where some images let nothing be run.
+PATH = "/usr/local/lib/chainrace/prepare"
 UNDO = "/usr/local/lib/chainrace/units-back.sh"
 
 

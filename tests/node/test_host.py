@@ -2,6 +2,8 @@
 
 import subprocess
 
+from testinfra.host import Host
+
 from chainrace.host import libvirt
 from chainrace.node.node import Node
 from chainrace.paths import Paths
@@ -28,3 +30,36 @@ def test_nothing_of_the_lab_listens_on_the_hosts_tcp(lab_node: Node) -> None:
     assert lab_node.machine.is_up()
     listening = subprocess.run(["ss", "-Htlnp"], capture_output=True, text=True, check=True).stdout
     assert not [line for line in listening.splitlines() if "qemu" in line or "libvirt" in line]
+
+
+def test_the_node_knows_no_way_out_of_the_labs_own_network(host: Host) -> None:
+    assert host.check_output("ip -4 route show default") == ""
+    assert host.check_output("ip -6 route show default") == ""
+
+
+def test_nothing_answers_the_node_but_dhcp(lab_node: Node, paths: Paths) -> None:
+    assert lab_node.machine.is_up()
+    said = subprocess.run(
+        ["ip", "netns", "exec", paths.prefix, "ss", "-Htuln"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    # udp UNCONN 0 0 0.0.0.0%virbr-lab:67 0.0.0.0:*
+    listening = {(line.split()[0], line.split()[4].rsplit(":", 1)[1]) for line in said.splitlines()}
+    assert listening <= {("udp", "67")}
+
+
+def test_no_screen_is_offered(lab_node: Node, paths: Paths) -> None:
+    described = libvirt.virsh(paths, "dumpxml", lab_node.machine.domain)
+    assert "<graphics" not in described
+    assert "<video" not in described
+
+
+def test_no_secret_stands_in_a_log(lab_node: Node, paths: Paths) -> None:
+    assert lab_node.machine.is_up()
+    secret = (paths.ssh / "id_ed25519").read_bytes().splitlines()[1]
+    written = [*paths.logs.rglob("*"), *paths.results.glob("latest/*"), paths.vagrant_settings]
+    for file in written:
+        assert not file.is_file() or secret not in file.read_bytes(), file
+    assert (paths.ssh / "id_ed25519").stat().st_mode & 0o077 == 0
