@@ -17,10 +17,11 @@ from chainrace.node.agent import Agent
 from chainrace.node.machine import console_since, console_size
 from chainrace.race import outcome as outcomes
 from chainrace.race import trial
-from chainrace.race.coverage import unmade, unseen
+from chainrace.race.coverage import unmade
 from chainrace.race.moments import MomentSearch, sample
 from chainrace.race.rules import RuleSet
 from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.race.void import why_void
 from chainrace.race.window import sighting
 from chainrace.report.results import ResultsFolder
 from chainrace.report.trials import SAMPLE, SEARCH, Phase, Record, Script, record_of, write_evidence
@@ -214,17 +215,13 @@ class ChanceRun:
         answer = self._ask(self.scripts[script], moment)
         code = answer["watch"]["script_code"]
         seen = None
-        if answer["error"] is None and script == FIXED and code != 0:
-            # A fix that does nothing would look harmless.
-            answer["error"] = f"the fixed script itself failed with code {code}"
         if answer["error"] is None:
             seen = trial.from_answer(answer)
             judged = outcomes.judge(self._reference, seen.ending)
             record = record_of(number, script, phase, moment, seen=seen, outcome=judged)
-            missed = unseen(self._kubelets, seen.commands)
-            if judged.name == outcomes.HEALTHY and missed:
-                answer["error"], seen = f"kubelet was not seen to run {', '.join(missed)}", None
+            answer["error"] = why_void(script, self._kubelets, seen, judged) or None
         if answer["error"] is not None:
+            seen = None
             record = Record(
                 number=number,
                 script=script,

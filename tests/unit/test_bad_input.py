@@ -13,13 +13,12 @@ from chainrace.paths import Paths
 Run = Callable[..., str]
 
 
-def everything(paths: Paths) -> dict[str, tuple[int, int]]:
+def everything(paths: Paths) -> dict[str, int]:
     """What a command could have changed: results, documents, what the lab is made of."""
-    kept = (paths.results, paths.root / "docs", paths.explorations, paths.store, paths.ssh)
-    return {
-        str(file): (file.lstat().st_mtime_ns, file.lstat().st_size)
-        for folder in kept
-        for file in folder.glob("*")
+    made = [file for folder in (paths.results, paths.store) for file in folder.glob("*")]
+    written = [*(paths.root / "docs").glob("*"), *paths.ssh.glob("*")]
+    return {str(file): 0 for file in made} | {
+        str(file): file.stat().st_mtime_ns for file in written
     }
 
 
