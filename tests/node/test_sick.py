@@ -1,0 +1,132 @@
+"""A node that falls sick between the reference and the trials: never health, never the bug."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
+from chainrace.errors import LabError
+from chainrace.node.node import Node
+from chainrace.paths import Paths
+from chainrace.race.outcome import ENVIRONMENT
+from chainrace.race.verdict import INCONCLUSIVE
+from chainrace.report.results import ResultsFolder, judge_again
+from chainrace.report.terminal import Terminal
+from chainrace.report.trials import read_trials
+
+pytestmark = pytest.mark.nightly
+
+SECONDS = 60.0
+DROP_IN = "/run/systemd/system/kubelet.service.d"
+WELL = f"rm -rf {DROP_IN}; systemctl daemon-reload"
+
+FILL = """
+free=$(($(stat -f -c %f /) * $(stat -f -c %S /)))
+fallocate -l $((free - 1048576)) /full
+dd if=/dev/zero of=/fuller bs=4k 2>/dev/null || true
+"""
+HANG = """
+mv /usr/sbin/iptables-save /usr/sbin/iptables-save.well
+printf '#!/bin/sh\\nexec sleep 900\\n' >/usr/sbin/iptables-save
+chmod +x /usr/sbin/iptables-save
+"""
+
+
+def kubelet(*lines: str) -> str:
+    """A command that changes kubelet's unit until the next boot."""
+    text = "\\n".join(("[Service]", *lines, ""))
+    return f"mkdir -p {DROP_IN}; printf '{text}' >{DROP_IN}/sick.conf; systemctl daemon-reload"
+
+
+# What is done to the node, what undoes it, and what the lab says of it.
+SICK = {
+    "a kubelet that logs nothing": (
+        kubelet("StandardOutput=null", "StandardError=null"),
+        WELL,
+        "kubelet has not gone beyond its iptables initialisation",
+    ),
+    "a kubelet without memory": (
+        kubelet("MemoryMax=16M", "MemorySwapMax=0"),
+        WELL,
+        "kubelet ended with",
+    ),
+    "a unit that only loops": (
+        kubelet("ExecStart=", "ExecStart=/bin/false", "Restart=always", "RestartSec=100ms"),
+        WELL,
+        "kubelet",
+    ),
+    "no containerd": (
+        "systemctl mask --runtime containerd; systemctl stop containerd",
+        "systemctl unmask --runtime containerd; systemctl start containerd",
+        "kubelet",
+    ),
+    "a full disk": (FILL, "rm -f /full /fuller", "No space left"),
+    "iptables that hangs, as behind a lock held for ever": (
+        HANG,
+        "rm /usr/sbin/iptables-save; mv /usr/sbin/iptables-save.well /usr/sbin/iptables-save",
+        "iptables-save",
+    ),
+}
+
+
+@contextmanager
+def sick(node: Node, begin: str, end: str) -> Iterator[None]:
+    node.connection.run(begin, timeout=120)
+    try:
+        yield
+    finally:
+        node.connection.run(end, timeout=120)
+
+
+@pytest.fixture
+def race(lab_node: Node, paths: Paths, terminal: Terminal) -> Callable[[], ChanceRun]:
+    """A run with little patience."""
+
+    def make() -> ChanceRun:
+        return ChanceRun(
+            agent=lab_node.agent,
+            folder=ResultsFolder(paths.results),
+            console=paths.console(lab_node.machine.name),
+            limits=Limits(Amount(1), SECONDS),
+            tell=terminal.trial,
+            seed=1,
+            scripts=SCRIPTS_ON_NODE,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(("begin", "end", "told"), SICK.values(), ids=SICK.keys())
+def test_a_sick_node_ends_as_a_broken_environment(
+    lab_node: Node, race: Callable[[], ChanceRun], begin: str, end: str, told: str
+) -> None:
+    run = race()
+    reference = run.take_reference()
+    with sick(lab_node, begin, end), pytest.raises(LabError, match="in a row broke") as caught:
+        run.run(reference)
+    assert re.search(told, str(caught.value)), caught.value
+    stored = read_trials(run.folder.path)
+    # Tried again as often as is configured, and no more.
+    assert [record.outcome for record in stored] == [ENVIRONMENT] * 3
+    assert all(record.error for record in stored)
+    assert len(list((run.folder.path / "trials").iterdir())) == len(stored)
+    assert judge_again(run.folder.path).word == INCONCLUSIVE
+
+
+def test_a_node_that_is_well_again_is_raced_as_before(race: Callable[[], ChanceRun]) -> None:
+    run = race()
+    run.run(run.take_reference())
+    assert ENVIRONMENT not in {record.outcome for record in run.records}
+
+
+def test_a_clock_that_jumps_by_hours_changes_no_outcome(
+    lab_node: Node, race: Callable[[], ChanceRun]
+) -> None:
+    run = race()
+    reference = run.take_reference()
+    with sick(lab_node, "date -s '+3 hours'", "date -s '-3 hours'"):
+        run.run(reference)
+    fixed = {record.outcome for record in run.records if record.script == "fixed"}
+    assert fixed == {"healthy"}
