@@ -9,6 +9,8 @@ from chainrace.gate.rules import RESTORE, SAVED_FILE, plain, read
 from chainrace.gate.shell import NodeError, run
 
 SERVICE = "iptables.service"
+# With less the journal drops lines and a script saves halves: no trial could be trusted.
+ROOM_BYTES = 16 << 20
 # When the node's first boot started it, 0 for never (provision/node/install.sh).
 STARTED_BY_BOOT = "/usr/local/lib/chainrace/service"
 
@@ -68,6 +70,7 @@ class CleanState:
 
     def restore(self) -> None:
         """Bring the node back. Raises NodeError when it is not the same afterwards."""
+        _check_room()
         self._stop_and_empty()
         for family, path in SAVED_FILE.items():
             if family in self._saved:
@@ -92,3 +95,11 @@ class CleanState:
         self.restore()
         run(["systemctl", "stop", SERVICE])
         backends.empty()
+
+
+def _check_room() -> None:
+    for path in ("/etc/systemd/scripts", "/var/log"):
+        space = os.statvfs(path)
+        free = space.f_bfree * space.f_frsize
+        if free < ROOM_BYTES:
+            raise NodeError(f"the node's disk is full: {free} bytes are free in {path}")

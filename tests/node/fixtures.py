@@ -1,6 +1,7 @@
 """The node for the suites, and what they share. One node, one race a session."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +50,9 @@ class Race:
         return dict(json.loads((self.folder / "verdict.json").read_text()))
 
 
+# a line: net.netfilter.nf_conntrack_count = 17
+COUNTED = re.compile(r"^net\.netfilter\.nf_conntrack_(count|buckets) = .*$", re.MULTILINE)
+
 Racer = Callable[..., Race]
 Replay = Callable[..., Replayed]
 Bring = Callable[[str], Script]
@@ -85,24 +89,29 @@ def paths() -> Paths:
     return Paths()
 
 
-def host_network() -> dict[str, str]:
-    """The host's own interfaces and packet filters, as far as it has tools to tell."""
+def host_state() -> dict[str, str]:
+    """The host's own interfaces, packet filters and settings, as far as its tools tell.
+
+    Without counters: of connections, and of memory that is free.
+    """
     looks = {
         "interfaces": ["ip", "-o", "link"],
         "nft": ["nft", "--stateless", "list", "ruleset"],
         "iptables": ["iptables-save"],
         "ip6tables": ["ip6tables-save"],
+        "settings": ["sysctl", "--all", "--pattern", "^(net|vm)[.]"],
     }
-    return {
+    said = {
         name: subprocess.run(command, capture_output=True, text=True, check=False).stdout
         for name, command in looks.items()
         if shutil.which(command[0])
     }
+    return {name: COUNTED.sub("", text) for name, text in said.items()}
 
 
 @pytest.fixture(scope="session")
 def host_before() -> dict[str, str]:
-    return host_network()
+    return host_state()
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,14 @@ from testinfra.host import Host
 from chainrace.host import libvirt
 from chainrace.node.node import Node
 from chainrace.paths import Paths
-from tests.node.fixtures import host_network
+from tests.node.fixtures import host_state
 
 
-def test_the_hosts_interfaces_and_packet_filters_are_as_before(
+def test_the_hosts_interfaces_packet_filters_and_settings_are_as_before(
     lab_node: Node, host_before: dict[str, str]
 ) -> None:
     assert lab_node.machine.is_up()
-    assert host_network() == host_before
+    assert host_state() == host_before
 
 
 def test_the_nodes_bridge_is_in_the_labs_namespace_only(lab_node: Node, paths: Paths) -> None:
@@ -23,7 +23,7 @@ def test_the_nodes_bridge_is_in_the_labs_namespace_only(lab_node: Node, paths: P
         ["ip", "-n", paths.prefix, "-o", "link"], capture_output=True, text=True, check=True
     ).stdout
     assert libvirt.BRIDGE in inside
-    assert libvirt.BRIDGE not in host_network()["interfaces"]
+    assert libvirt.BRIDGE not in host_state()["interfaces"]
 
 
 def test_nothing_of_the_lab_listens_on_the_hosts_tcp(lab_node: Node) -> None:

@@ -62,7 +62,7 @@ SICK = {
         "systemctl unmask --runtime containerd; systemctl start containerd",
         "kubelet",
     ),
-    "a full disk": (FILL, "rm -f /full /fuller", "No space left"),
+    "a full disk": (FILL, "rm -f /full /fuller", "the node's disk is full"),
     "iptables that hangs, as behind a lock held for ever": (
         HANG,
         "rm /usr/sbin/iptables-save; mv /usr/sbin/iptables-save.well /usr/sbin/iptables-save",

@@ -2,10 +2,15 @@
 
 import os
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from chainrace.gate import journal, monitor, nftables, process, rules, words
+from chainrace.gate import backends, clean, journal, monitor, nftables, process, rules, words
+from chainrace.gate.clean import CleanState
+from chainrace.gate.shell import NodeError
 
 
 def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
@@ -126,3 +131,81 @@ def test_a_look_is_over_when_it_found_the_canary_or_made_it_again() -> None:
     assert not monitor.look_over([under_way], "ipv4")
     assert monitor.look_over([missed, *MADE, LAST], "ipv4")
     assert not monitor.look_over([found], "ipv6")
+
+
+class MadeUpNode:
+    """Answers what CleanState asks of a node; `started` is when its boot started the service."""
+
+    def __init__(self, folder: Path, started: str) -> None:
+        self.asked: list[str] = []
+        self.state = "active" if started != "0" else "inactive"
+        (folder / "service").write_text(started)
+
+    def run(self, command: list[str], text: str = "") -> str:
+        del text
+        self.asked.append(" ".join(command))
+        if command[:2] == ["systemctl", "restart"]:
+            self.state = "active"
+        if command[:2] == ["systemctl", "stop"] and clean.SERVICE in command:
+            self.state = "inactive"
+        return {"ActiveState": self.state}.get(command[3], "") if "show" in command else ""
+
+
+@pytest.fixture
+def node_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], MadeUpNode]:
+    """A node whose service its boot started then, or never: 0."""
+
+    def made(started: str) -> MadeUpNode:
+        node = MadeUpNode(tmp_path, started)
+        saved = {"ipv4": str(tmp_path / "ip4save"), "ipv6": str(tmp_path / "ip6save")}
+        monkeypatch.setattr(clean, "SAVED_FILE", saved)
+        monkeypatch.setattr(clean, "STARTED_BY_BOOT", str(tmp_path / "service"))
+        monkeypatch.setattr(clean, "run", node.run)
+        monkeypatch.setattr(clean, "read", lambda: {"ipv4": "", "ipv6": ""})
+        monkeypatch.setattr(clean, "_check_room", lambda: None)
+        monkeypatch.setattr(backends, "empty", lambda: None)
+        monkeypatch.setattr(backends, "in_use", lambda: "nft")
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
+        return node
+
+    return made
+
+
+def test_a_service_that_no_boot_starts_is_never_started_for_a_trial(
+    node_with: Callable[[str], MadeUpNode],
+) -> None:
+    node = node_with("0")
+    state = CleanState()
+    node.state = "active"  # a script's restart started it
+    state.restore()
+    assert node.state == "inactive"
+    assert not [line for line in node.asked if "restart" in line]
+
+
+def test_a_service_that_the_boot_started_is_there_again_before_each_trial(
+    node_with: Callable[[str], MadeUpNode],
+) -> None:
+    node = node_with("7000123")
+    state = CleanState()
+    node.state = "inactive"
+    state.restore()
+    assert node.state == "active"
+
+
+def test_saved_files_that_an_image_has_not_are_gone_before_each_trial(
+    node_with: Callable[[str], MadeUpNode], tmp_path: Path
+) -> None:
+    node_with("0")
+    (tmp_path / "ip4save").write_text("of an earlier trial")
+    (tmp_path / "ip4save.absent").touch()
+    state = CleanState()
+    assert not (tmp_path / "ip4save").exists()
+    (tmp_path / "ip6save").write_text("of this one")
+    state.restore()
+    assert not (tmp_path / "ip6save").exists()
+
+
+def test_a_full_disk_is_told_before_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bfree=1, f_frsize=4096))
+    with pytest.raises(NodeError, match="disk is full: 4096 bytes are free"):
+        clean._check_room()  # noqa: SLF001
