@@ -57,7 +57,7 @@ ImageUser = Annotated[
 ]
 ImageKey = Annotated[Path | None, typer.Option("--key", help="And the private key of that user.")]
 ImageBus = Annotated[
-    Bus | None, typer.Option("--bus", help="What the image's disk hangs on [virtio].")
+    Bus | None, typer.Option("--bus", help="What the disk of the image hangs on (virtio).")
 ]
 
 
