@@ -55,6 +55,10 @@ def run(
             folder.not_exposed(reason)
             _conclude_unexposed(paths, up, up.found, folder, terminal)
         else:
+            if up.found and why_not_exposed(up.found) and CHANCE in chosen.evidence:
+                terminal.say("no trials by chance: the original cannot restart what is not there")
+                left = tuple(kind for kind in chosen.evidence if kind != CHANCE)
+                chosen = replace(chosen, evidence=left or (FORCE,))
             with session.provisioned(paths, chosen.config, terminal.step, up) as node:
                 folder = _folder(paths, chosen, terminal)
                 take(paths, chosen, node, folder, amount=amount, terminal=terminal)

@@ -9,7 +9,12 @@
 # options are those of the Image Customizer's documentation (docs/imagecustomizer of
 # microsoft/azure-linux-image-tools) in August 2026.
 #
-# An image of the marketplace needs no building, but `--bus sata`: its initrd knows no virtio.
+# FILE's folder must be there. It has no kubelet: the lab's is used. Then, from the clone:
+#
+#   ./lab run --image FILE.qcow2 --evidence force
+#
+# An image of the marketplace needs no building, but `--bus sata`, for its initrd knows no virtio,
+# and containerd, nft and ipset installed; `--user` and `--key` where it takes no cloud-init seed.
 set -euo pipefail
 
 [ $# -eq 1 ] || {
