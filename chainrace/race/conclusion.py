@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, Verdict
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, THE_FIX, Verdict
 
 Evidence = Literal["force", "chance", "reboot"]
 FORCE: Evidence = "force"
@@ -23,14 +23,18 @@ class Said:
 
 
 def conclude(
-    wanted: Collection[Evidence], chance: Verdict, force: Said | None, reboot: Said | None
+    wanted: Collection[Evidence],
+    chance: Verdict,
+    force: Said | None,
+    reboot: Said | None,
+    script: str = THE_FIX,
 ) -> Verdict:
     """The verdict on a run, from what was wanted of it and what came.
 
     Chance proves a bug, force a fix: with chance among the wanted the word is confirmed,
     refuted or inconclusive, and confirmed needs all that was wanted. Without it the word is
     on the one script alone: harmless, harmful or unfinished. What was wanted and did not
-    come is unfinished.
+    come is unfinished. `script` is what the one in the fix's place is called.
     """
     parts = {
         how: said or Said(UNFINISHED, "it was not come to")
@@ -38,12 +42,12 @@ def conclude(
         if how in wanted
     }
     by_chance = CHANCE in wanted
-    if bad := _first(parts, HARMFUL):
+    if bad := _first(parts, HARMFUL, script):
         return replace(chance, word=REFUTED if by_chance else HARMFUL, reason=bad)
     if by_chance and chance.word != CONFIRMED:
         return chance
     before = f"{chance.reason}; " if by_chance else ""
-    if left := _first(parts, UNFINISHED):
+    if left := _first(parts, UNFINISHED, script):
         word = INCONCLUSIVE if by_chance else UNFINISHED
         return replace(chance, word=word, reason=f"{before}{left}")
     after = "; ".join(f"{HOW[how]}: {said.reason}" for how, said in parts.items())
@@ -52,11 +56,9 @@ def conclude(
     return replace(chance, word=CONFIRMED if by_chance else HARMLESS, reason=f"{before}{after}")
 
 
-def _first(parts: dict[Evidence, Said], word: str) -> str:
+def _first(parts: dict[Evidence, Said], word: str, script: str) -> str:
     """The sentence of the first part with this word; empty where there is none."""
     found = (
-        f"the fixed script, {HOW[how]}: {said.reason}"
-        for how, said in parts.items()
-        if said.word == word
+        f"{script}, {HOW[how]}: {said.reason}" for how, said in parts.items() if said.word == word
     )
     return next(found, "")

@@ -16,6 +16,7 @@ EXIT_CODES = {CONFIRMED: 0, REFUTED: 1, INCONCLUSIVE: 3}
 
 ORIGINAL: Literal["original"] = "original"
 FIXED: Literal["fixed"] = "fixed"
+THE_FIX = "the fixed script"
 SIGNIFICANCE = 0.01
 
 # So many trials inside the window without one failure bound the original's rate
@@ -82,8 +83,10 @@ def _arm(trials: Iterable[Judged]) -> Arm:
     )
 
 
-def decide(trials: Iterable[Judged]) -> Verdict:
+def decide(trials: Iterable[Judged], script: str = THE_FIX) -> Verdict:
     """Judge all trials of a run. Search trials and broken ones are in no rate.
+
+    `script` is what the one in the fix's place is called.
 
     What one trial is enough for counts from the search too: a failure of the fixed
     script, and the original's failure with the outage's own message.
@@ -99,7 +102,7 @@ def decide(trials: Iterable[Judged]) -> Verdict:
 
     if fixed_failed:
         word = REFUTED
-        reason = f"the fixed script failed too: {fixed_failed[0].outcome}"
+        reason = f"{script} failed too: {fixed_failed[0].outcome}"
     elif not original.trials or not fixed.trials:
         word, reason = INCONCLUSIVE, "no trials of both scripts were completed"
     elif not signed and original.failures == 0 and original.hits >= HELD_HITS:
@@ -116,6 +119,6 @@ def decide(trials: Iterable[Judged]) -> Verdict:
         reason = (
             f"the original harmed kubelet in {original.failures} of {original.trials} trials "
             f"and broke its start with the outage's own message, "
-            f"the fixed script did in none of {fixed.trials} (p = {p:.2g})"
+            f"{script} did in none of {fixed.trials} (p = {p:.2g})"
         )
     return Verdict(word, reason, original, fixed, p, len(every) - len(valid))

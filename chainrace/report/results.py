@@ -28,7 +28,7 @@ from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.conclusion import FORCE as FORCED
 from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, Arm, Verdict, decide
+from chainrace.race.verdict import CONFIRMED, FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json
 from chainrace.report.lines import lines
@@ -175,7 +175,8 @@ def judge_again(folder: Path) -> Verdict:
     if asked is None:
         # A run of an older version: it had force where its file lies.
         asked = Asked(evidence=(FORCED, CHANCE) if (folder / FORCE).exists() else (CHANCE,))
-    by_chance = decide(record.judged() for record in records)
+    script = THE_FIX if asked.script == FIXED else asked.script
+    by_chance = decide((record.judged() for record in records), script)
     cut = _cut_off(folder, records)
     if by_chance.word == CONFIRMED and cut:
         # Who may stop when they like what they see proves nothing.
@@ -185,6 +186,7 @@ def judge_again(folder: Path) -> Verdict:
         by_chance,
         _read(folder / FORCE, TypeAdapter(Said)),
         _read(folder / REBOOT, TypeAdapter(Said)),
+        script,
     )
 
 

@@ -109,6 +109,12 @@ def test_a_stored_run_is_judged_again_with_what_force_said(tmp_path: Path) -> No
     assert judge_again(folder.path).word == REFUTED
 
 
+def test_a_script_of_ones_own_is_called_by_its_name(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path, Asked(script="save.sh", evidence=("force",)))
+    folder.force(replace(BROKEN, script="save.sh"))
+    assert judge_again(folder.path).reason.startswith("save.sh, by force: ")
+
+
 def test_nothing_that_a_node_says_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     Terminal().complaints(
         [{"node": "node1", "means": "a crash", "times": 1, "first": "\x1b[2J\x1b]0;x\x07 [bold]"}]
