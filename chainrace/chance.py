@@ -167,7 +167,9 @@ class ChanceRun:
 
     def _search_spent(self) -> bool:
         budget = self.limits.amount.budget
-        return budget is not None and self._elapsed() > SEARCH_SHARE * budget
+        if budget is None or self.limits.amount.least:
+            return False  # pairs that are not aimed tell nothing
+        return self._elapsed() > SEARCH_SHARE * budget
 
     def _spent(self, pairs: int, longest: float) -> bool:
         """Whether the next pair would be one too many, or would end past the budget."""

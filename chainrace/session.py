@@ -53,7 +53,8 @@ def booted(
         stack.enter_context(libvirt_as_found(paths, keeping))
         stack.enter_context(_removed_afterwards(paths, machine, step, keeping, was_up=was_up))
         host = setup.prepare(paths, config, step)
-        said_before = console_size(paths.console(name))
+        # QEMU begins its file anew.
+        said_before = console_size(paths.console(name)) if was_up else 0
         with step(
             f"vagrant up {machine.name} ({host.acceleration.name}: {host.acceleration.reason})"
         ):

@@ -13,7 +13,7 @@ from chainrace import session
 from chainrace.cli.app import NoInstall, app, refuse_install
 from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
-from chainrace.host.holding import end_holder, held
+from chainrace.host.holding import held, taken_over
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
 from chainrace.report.terminal import Terminal
@@ -51,11 +51,10 @@ def setup_command(
 def test() -> None:
     """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
     paths = Paths()
-    with session.libvirt_as_found(paths):
+    with held(paths), session.libvirt_as_found(paths):
         terminal = Terminal()
-        with held(paths):
-            setup.prepare(paths, configuration.load(), terminal.step)
-            setup.install(paths, terminal.step, packages.TESTS)
+        setup.prepare(paths, configuration.load(), terminal.step)
+        setup.install(paths, terminal.step, packages.TESTS)
         # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
         env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}
         done = subprocess.run(
@@ -109,7 +108,8 @@ def console(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> 
 def down() -> None:
     """End everything of this clone that runs: a command, nodes, libvirt, network, namespace."""
     paths = Paths()
-    if holder := end_holder(paths):
-        Terminal().say(f"ended: {holder}")
-    libvirt.stop(paths)
-    box.forget(paths)
+    with taken_over(paths) as holder:
+        if holder:
+            Terminal().say(f"ended: {holder}")
+        libvirt.stop(paths)
+        box.forget(paths)

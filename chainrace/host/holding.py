@@ -22,6 +22,7 @@ MARK = "CHAINRACE_CLONE"
 # An interrupted command first judges what it has, and removes its node.
 PATIENCE_SECONDS = 120.0
 ORPHAN_SECONDS = 10.0
+LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,61 +44,98 @@ def held(paths: Paths) -> Iterator[None]:
     The lock is the kernel's (flock(2)): it goes with its process, however that ends. Whatever
     the last holder had called and left running is ended.
     """
-    if os.environ.get(MARK) == paths.prefix:
+    if _is_ours(paths):
         yield
         return
-    paths.state.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get(MARK)
-    with _file(paths).open("a+") as file:
+    with _opened(paths) as file:
         if not _locked(file):
             raise LabError(
-                f"this clone is in use by {_holder(file)}",
+                f"this clone is in use by {_holder(file) or 'another command'}",
                 "wait for its end, or work in another clone",
             )
-        end_orphans(paths)
-        me = Holder(os.getpid(), _command(), f"{datetime.now(UTC):%H:%M:%S}")
-        file.truncate(0)
-        file.write(json.dumps(asdict(me)))
-        file.flush()
-        os.environ[MARK] = paths.prefix
-        try:
+        with _marked_as_ours(paths, file):
             yield
-        finally:
-            file.truncate(0)
-            if before is None:
-                del os.environ[MARK]
-            else:
-                os.environ[MARK] = before
 
 
-def end_holder(paths: Paths) -> Holder | None:
-    """End whoever holds the clone, as Ctrl-C would, and what it called. Returns who it was."""
-    if not _file(paths).exists() or os.environ.get(MARK) == paths.prefix:
-        return None
-    with _file(paths).open("a+") as file:
-        holder = None if _locked(file) else _holder(file)
-        if isinstance(holder, Holder):
-            for number, patience in ((signal.SIGTERM, PATIENCE_SECONDS), (signal.SIGKILL, 5.0)):
-                with suppress(ProcessLookupError):
-                    os.kill(holder.pid, number)
-                deadline = time.monotonic() + patience
-                while not (free := _locked(file)) and time.monotonic() < deadline:
-                    time.sleep(0.1)
-                if free:
-                    break
-        end_orphans(paths)
-    return holder if isinstance(holder, Holder) else None
+@contextmanager
+def taken_over(paths: Paths) -> Iterator[Holder | None]:
+    """The same, but whoever holds the clone is ended first, as by Ctrl-C: yields who that was.
+
+    Raises LabError where it does not end.
+    """
+    if _is_ours(paths):
+        yield None
+        return
+    with _opened(paths) as file:
+        ended = None
+        begun = time.monotonic()
+        while not _locked(file):
+            holder, waited = _holder(file), time.monotonic() - begun
+            if waited > PATIENCE_SECONDS + ORPHAN_SECONDS:
+                raise LabError(f"{holder or 'another command'} does not end", "end it by hand")
+            # One that has just come has not written yet who it is.
+            if holder and (holder != ended or waited > PATIENCE_SECONDS):
+                gently = waited <= PATIENCE_SECONDS
+                _send(holder.pid, signal.SIGTERM if gently else signal.SIGKILL)
+                ended = holder
+            time.sleep(LOOK_SECONDS)
+        with _marked_as_ours(paths, file):
+            yield ended
 
 
-def end_orphans(paths: Paths) -> None:
-    """End what a holder called and did not live to see the end of."""
-    deadline = time.monotonic() + ORPHAN_SECONDS
+@contextmanager
+def _opened(paths: Paths) -> Iterator[TextIO]:
+    paths.state.mkdir(parents=True, exist_ok=True)
+    with (paths.state / "lock").open("a+") as file:
+        yield file
+
+
+@contextmanager
+def _marked_as_ours(paths: Paths, file: TextIO) -> Iterator[None]:
+    """Say who we are, end what the last holder left, and mark what we shall call."""
+    file.truncate(0)
+    me = Holder(os.getpid(), _command(), f"{datetime.now(UTC):%H:%M:%S}")
+    file.write(json.dumps(asdict(me)))
+    file.flush()
+    before = os.environ.get(MARK)
+    try:
+        _end_orphans(paths)
+        os.environ[MARK] = paths.prefix
+        yield
+    finally:
+        file.truncate(0)
+        if before is None:
+            os.environ.pop(MARK, None)
+        else:
+            os.environ[MARK] = before
+
+
+def _is_ours(paths: Paths) -> bool:
+    return os.environ.get(MARK) == paths.prefix
+
+
+def _end_orphans(paths: Paths) -> None:
+    """End what a holder called and did not live to see the end of. Raises LabError."""
+    told: set[int] = set()
+    begun = time.monotonic()
     while orphans := _marked(paths.prefix):
-        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
+        waited = time.monotonic() - begun
+        if waited > 2 * ORPHAN_SECONDS:
+            raise LabError(
+                f"processes {orphans} of an earlier command do not end", "end them by hand"
+            )
         for pid in orphans:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        time.sleep(0.2)
+            if waited > ORPHAN_SECONDS:
+                _send(pid, signal.SIGKILL)
+            elif pid not in told:
+                _send(pid, signal.SIGTERM)
+                told.add(pid)
+        time.sleep(LOOK_SECONDS)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _marked(prefix: str) -> list[int]:
@@ -112,10 +150,6 @@ def _marked(prefix: str) -> list[int]:
     return found
 
 
-def _file(paths: Paths) -> Path:
-    return paths.state / "lock"
-
-
 def _locked(file: TextIO) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,14 +158,17 @@ def _locked(file: TextIO) -> bool:
     return True
 
 
-def _holder(file: TextIO) -> Holder | str:
-    """Who wrote into the file; they may be about to."""
+def _holder(file: TextIO) -> Holder | None:
+    """Who wrote into the file; None where they are about to."""
     file.seek(0)
     try:
         return Holder(**json.loads(file.read()))
     except ValueError:
-        return "another command"
+        return None
 
 
 def _command() -> str:
-    return " ".join((Path(sys.argv[0]).name.replace("chainrace", "./lab"), *sys.argv[1:]))
+    program = Path(sys.argv[0])
+    # python -m pytest
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return " ".join(("./lab" if name == "chainrace" else name, *sys.argv[1:]))

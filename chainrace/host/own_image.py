@@ -82,12 +82,17 @@ def ensure(paths: Paths, config: ImageConfig) -> Image:
 
 
 def _forget_older(paths: Paths, newest: Path) -> None:
-    """Remove earlier copies of the same file: a night's image is a new one each night."""
+    """Remove earlier copies of the same file: a night's image is a new one each night.
+
+    And what is left of copies that were cut off.
+    """
     source = (newest / SOURCE).read_text()
     for one in paths.store.glob("own-*"):
         if one != newest and (one / SOURCE).read_text() == source:
             shutil.rmtree(box.folder(paths, Image(one)), ignore_errors=True)
-            shutil.rmtree(one)
+            one.rename(one.with_name(f".{one.name}.partial"))
+    for one in paths.store.glob(".own-*.partial"):
+        shutil.rmtree(one)
 
 
 def firmware(image: Image) -> Firmware:
@@ -170,7 +175,7 @@ def _copy(file: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     _check_loader(file, disk, folder)
     space = shutil.disk_usage(folder).free
-    needed = min(disk.size, 2 * file.stat().st_size) + SPARE_BYTES
+    needed = min(disk.size, 2 * 512 * file.stat().st_blocks) + SPARE_BYTES
     if space < needed:
         raise LabError(
             f"a copy of {file} may take {needed / 2**30:.0f} GiB; {space / 2**30:.0f} GiB are free",

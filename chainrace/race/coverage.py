@@ -5,18 +5,19 @@ from collections.abc import Iterable, Mapping
 from chainrace.race.rules import FAMILIES, parse
 from chainrace.race.trial import Call
 
-# iptables(8): what makes chains and rules. (-C and -S only look.)
-MAKES = frozenset({"-N", "-I", "-A"})
+# What kubelet runs at each start, whatever is there: it makes each chain, and looks for each
+# rule before it makes that (EnsureChain and EnsureRule in pkg/util/iptables/iptables.go).
+ALWAYS = frozenset({"-N", "-C"})
 
 
 def unseen(reference: Iterable[Call], seen: Iterable[Call]) -> tuple[str, ...]:
-    """What kubelet makes in its clean start, and was not seen to make here.
+    """What kubelet runs in its clean start, and was not seen to run here.
 
-    A kubelet that stayed healthy has made all of it: then the gate was blind, or nothing
+    A kubelet that stayed healthy has run all of it: then the gate was blind, or nothing
     was raced. Which order, and how often, is a matter of the interleaving.
     """
     done = {str(call) for call in seen if call.actor == "kubelet"}
-    return tuple(dict.fromkeys(str(call) for call in _makes(reference) if str(call) not in done))
+    return tuple(dict.fromkeys(str(call) for call in _always(reference) if str(call) not in done))
 
 
 def unmade(
@@ -28,7 +29,7 @@ def unmade(
     """
     made = {
         f"{call.family} {call.table} :{call.arguments[call.arguments.index('-N') + 1]}"
-        for call in _makes(calls)
+        for call in _always(calls)
         if "-N" in call.arguments
     }
     return tuple(
@@ -39,5 +40,5 @@ def unmade(
     )
 
 
-def _makes(calls: Iterable[Call]) -> Iterable[Call]:
-    return (call for call in calls if call.actor == "kubelet" and MAKES & set(call.arguments))
+def _always(calls: Iterable[Call]) -> Iterable[Call]:
+    return (call for call in calls if call.actor == "kubelet" and ALWAYS & set(call.arguments))

@@ -28,7 +28,8 @@ from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.conclusion import FORCE as FORCED
 from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
-from chainrace.race.verdict import CONFIRMED, FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
+from chainrace.race.outcome import ENVIRONMENT, HEALTHY
+from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json
 from chainrace.report.lines import lines
@@ -178,8 +179,11 @@ def judge_again(folder: Path) -> Verdict:
     script = THE_FIX if asked.script == FIXED else asked.script
     by_chance = decide((record.judged() for record in records), script)
     cut = _cut_off(folder, records)
-    if by_chance.word == CONFIRMED and cut:
-        # Who may stop when they like what they see proves nothing.
+    harmed = any(
+        one.script == FIXED and one.outcome not in (HEALTHY, ENVIRONMENT) for one in records
+    )
+    if cut and not harmed and by_chance.word != INCONCLUSIVE:
+        # Who may stop when they like what they see proves nothing. One harm by the fix does.
         by_chance = replace(by_chance, word=INCONCLUSIVE, reason=f"{cut}; {by_chance.reason}")
     return conclude(
         asked.evidence,
@@ -196,7 +200,7 @@ def _cut_off(folder: Path, records: Sequence[Record]) -> str:
         return "trials are missing among those that are kept"
     end = _read(folder / CHANCE_END, TypeAdapter(dict[str, int]))
     if end != {"trials": len(records)}:
-        return "the run was cut off before its last trial"
+        return "the run was cut off before its last trial, or is of an older version"
     return ""
 
 

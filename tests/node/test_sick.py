@@ -55,12 +55,12 @@ SICK = {
     "a unit that only loops": (
         kubelet("ExecStart=", "ExecStart=/bin/false", "Restart=always", "RestartSec=100ms"),
         WELL,
-        "kubelet",
+        "kubelet ended with|kubelet has not gone beyond",
     ),
     "no containerd": (
         "systemctl mask --runtime containerd; systemctl stop containerd",
         "systemctl unmask --runtime containerd; systemctl start containerd",
-        "kubelet",
+        "kubelet ended with",
     ),
     "a full disk": (FILL, "rm -f /full /fuller", "the node's disk is full"),
     "iptables that hangs, as behind a lock held for ever": (

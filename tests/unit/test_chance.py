@@ -280,6 +280,31 @@ def test_a_run_that_was_stopped_when_it_looked_good_is_never_confirmed(confirmed
     assert "cut off" in judge_again(confirmed).reason
 
 
+def test_a_run_that_was_stopped_when_it_looked_bad_refutes_nothing(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    """The original held, so far: five hits are soon waited for."""
+    held = json.loads(json.dumps(answers["healthy"]))
+    held["watch"]["commands"].append(
+        {
+            **held["watch"]["commands"][0],
+            "actor": "service stop",
+            "arguments": ["-X"],
+            "started": 1.2,
+        }
+    )
+    agent = FakeAgent(
+        lambda script: held if script and "original" in script else answers["healthy"]
+    )
+    run = make_run(tmp_path, agent, pairs=6)
+    run.run(run.take_reference())
+    run.folder.all_trials(len(run.records))
+    whole = judge_again(run.folder.path).word
+    (run.folder.path / "chance.json").unlink()
+    assert judge_again(run.folder.path).word == INCONCLUSIVE
+    assert whole == REFUTED
+
+
 def test_a_fix_that_harmed_once_is_refuted_however_the_run_ended(confirmed: Path) -> None:
     file = confirmed / "trials.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]

@@ -12,7 +12,7 @@ import pytest
 
 from chainrace.errors import LabError
 from chainrace.host import holding
-from chainrace.host.holding import MARK, end_holder, held
+from chainrace.host.holding import MARK, held, taken_over
 from chainrace.paths import REPOSITORY, Paths
 
 # Holds a clone, calls something that takes long, and says so.
@@ -26,6 +26,12 @@ with held(Paths(Path(sys.argv[1]))):
     print(called.pid, flush=True)
     called.wait()
 """
+
+
+@pytest.fixture(autouse=True)
+def _as_a_command_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`./lab test` calls these tests, too."""
+    monkeypatch.delenv(MARK, raising=False)
 
 
 @pytest.fixture
@@ -125,17 +131,35 @@ def test_the_end_of_the_lab_ends_whoever_holds_it(
 ) -> None:
     pid = called_by(other)
     begun = time.monotonic()
-    assert (ended := end_holder(paths))
-    assert ended.pid == other.pid
-    assert time.monotonic() - begun < 30
-    assert other.wait(5) == -signal.SIGTERM
-    wait_for_end(pid)
+    with taken_over(paths) as ended:
+        assert ended
+        assert ended.pid == other.pid
+        assert time.monotonic() - begun < 30
+        assert other.wait(5) == -signal.SIGTERM
+        wait_for_end(pid)
+        with held(paths):
+            pass
     with held(paths):
         pass
 
 
 def test_where_nobody_holds_the_clone_nobody_is_ended(paths: Paths) -> None:
-    assert end_holder(paths) is None
-    with held(paths):
-        pass
-    assert end_holder(paths) is None
+    for _ in range(2):
+        with taken_over(paths) as ended:
+            assert ended is None
+
+
+def test_nobody_comes_between_the_end_of_a_holder_and_what_is_done_then(
+    paths: Paths, other: subprocess.Popen[str]
+) -> None:
+    called_by(other)
+    with taken_over(paths):
+        third = subprocess.run(
+            [sys.executable, "-c", HOLDS, str(paths.root)],
+            env={name: value for name, value in os.environ.items() if name != MARK},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=REPOSITORY,
+        )
+        assert "is in use by" in third.stderr

@@ -6,19 +6,13 @@ from dataclasses import replace
 import pytest
 
 from chainrace.race import outcome
-from chainrace.race.trial import Seen
+from chainrace.race.trial import Command, Seen
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.race.void import why_void
 from tests.unit.conftest import command
 
 Build = Callable[..., Seen]
 HINT = command("kubelet", "iptables -N KUBE-IPTABLES-HINT -t mangle", 0.1)
-LOCK = (
-    'E1 kubelet_network_linux.go:80] "Failed to ensure that filter table exists" err=<',
-    "\terror creating chain: exit status 4: Another app is currently holding the xtables lock.",
-    " >",
-    'I1 "Failed to initialize iptables rules; some functionality is missing." protocol="IPv4"',
-)
 
 
 def why(build: Build, script: str, seen: Seen) -> str:
@@ -40,20 +34,38 @@ def test_a_script_that_failed_left_nothing_to_be_healthy_after(
     assert f"the {script} script itself failed with code {code}" in why(seen, script, failed)
 
 
-def test_an_original_that_harmed_kubelet_has_done_so_whatever_its_code(
+def test_a_fix_that_harmed_kubelet_counts_whatever_its_code(
     seen: Build, clean_rules: dict[str, str]
 ) -> None:
     harmed = replace(seen(commands=(HINT,), after=clean_rules), script_code=1)
-    assert why(seen, ORIGINAL, harmed) == ""
+    assert why(seen, FIXED, harmed) == ""
+    assert "original script itself failed" in why(seen, ORIGINAL, harmed)
 
 
-def test_a_lock_that_never_came_free_is_not_the_bug(
-    seen: Build, clean_rules: dict[str, str]
+LOCKED = replace(HINT, code=4, started=1.0, ended=6.0)
+
+
+@pytest.mark.parametrize(
+    ("script", "others", "void"),
+    [
+        (ORIGINAL, (), True),
+        (ORIGINAL, (command("script", "iptables-save", 0.2),), True),
+        (ORIGINAL, (command("service stop", "iptables -F", 2.0),), False),
+        (FIXED, (), False),
+    ],
+)
+def test_a_lock_that_nobody_of_ours_holds_is_not_the_bug(
+    seen: Build,
+    clean_rules: dict[str, str],
+    script: str,
+    others: tuple[Command, ...],
+    void: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     words = {"ipv4": "failed", "ipv6": "initialised"}
-    broken = seen(words=words, journal=LOCK, commands=(HINT,), after=clean_rules)
-    assert "held the lock" in why(seen, ORIGINAL, broken)
+    broken = seen(words=words, commands=(LOCKED, *others), after=clean_rules)
+    assert ("held the lock" in why(seen, script, broken)) == void
 
 
-def test_a_healthy_kubelet_whose_steps_were_not_seen_proves_nothing(seen: Build) -> None:
+def test_a_healthy_kubelet_whose_steps_were_not_seen_speaks_for_no_fix(seen: Build) -> None:
     assert "was not seen to run iptables -N KUBE-IPTABLES-HINT" in why(seen, FIXED, seen())
+    assert why(seen, ORIGINAL, seen()) == ""
