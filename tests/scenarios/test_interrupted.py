@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ TARGETS = ("lab", "vagrant")
 # Confirmed, refuted and inconclusive are outcomes; 4 would be a broken environment.
 OUTCOMES = (0, 1, 3)
 END_SECONDS = 300.0
+SHARE_OF_DOWNS = 1 / 3
 
 
 def processes(clone: Path) -> dict[int, str]:
@@ -59,25 +61,27 @@ def vagrants(clone: Path) -> list[int]:
     return [pid for pid, words in processes(clone).items() if "/vagrant" in words.split(" -")[0]]
 
 
-def run_and_end(clone: Path, log: Path, after: float, number: signal.Signals, target: str) -> str:
-    """Start a run and end it after so many seconds; what was done, as a line."""
+def run_and_end(
+    clone: Path, log: Path, after: float, number: signal.Signals, target: str
+) -> str | None:
+    """Start a run and end it after so many seconds; what was done, as a line.
+
+    None where the run had come to its own end by then.
+    """
     with log.open("w") as sink:
         process = subprocess.Popen(RUN, cwd=clone, stdout=sink, stderr=subprocess.STDOUT)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             code = process.wait(after)
-        except subprocess.TimeoutExpired:
-            pass
-        else:
             assert code in OUTCOMES, f"ended by itself with {code}:\n{log.read_text()}"
-            return f"had ended by itself with {code}"
+            return None
         victims = vagrants(clone) if target == "vagrant" else []
         for pid in victims or [process.pid]:
             os.kill(pid, number)
         code = process.wait(END_SECONDS)
     assert "Traceback" not in log.read_text(), log.read_text()
+    doing = [line for line in log.read_text().splitlines() if line.startswith("…")][-1:]
     whom = "vagrant" if victims else "./lab"
-    last = log.read_text().splitlines()[-1:]
-    return f"{number.name} to {whom} after {after:.0f} s, ended with {code}: {''.join(last)}"
+    return f"{number.name} to {whom} after {after:.0f} s, ended with {code} {''.join(doing)}"
 
 
 def test_whatever_ends_a_run_the_next_one_works(
@@ -87,20 +91,21 @@ def test_whatever_ends_a_run_the_next_one_works(
     seed = request.config.getoption("--kills-seed") or random.SystemRandom().getrandbits(32)
     terminal.say(f"{kills} ends, --kills-seed {seed}")
     source = random.Random(seed)
-    begun = time.monotonic()
-    done = subprocess.run(RUN, cwd=clone, capture_output=True, text=True, check=False)
-    whole = time.monotonic() - begun
-    assert done.returncode in OUTCOMES, done.stdout + done.stderr
-    for kill in range(1, kills + 1):
-        moment = source.uniform(0, whole)
+    whole = completed(clone)
+    done = 0
+    while done < kills:
         number, target = source.choice(SIGNALS), source.choice(TARGETS)
-        said = run_and_end(clone, tmp_path / f"{kill}.log", moment, number, target)
-        terminal.say(f"{kill} of {kills}: {said}")
-        if source.random() < 1 / 3:
+        moment = source.uniform(0, whole)
+        said = run_and_end(clone, tmp_path / f"{done}.log", moment, number, target)
+        if said is None:
+            whole = moment  # a node that is up already makes it shorter
+            continue
+        done += 1
+        terminal.say(f"{done} of {kills}: {said}")
+        if source.random() < SHARE_OF_DOWNS:
             subprocess.run(["./lab", "down"], cwd=clone, check=True, capture_output=True)
             assert left_behind(clone) == []
-    done = subprocess.run(RUN, cwd=clone, capture_output=True, text=True, check=False)
-    assert done.returncode in OUTCOMES, done.stdout + done.stderr
+    completed(clone)
     subprocess.run(["./lab", "down"], cwd=clone, check=True, capture_output=True)
     assert left_behind(clone) == []
     # Every folder with trials can be judged, however its run ended.
@@ -108,3 +113,11 @@ def test_whatever_ends_a_run_the_next_one_works(
         if (folder / "trials.jsonl").exists():
             judged = subprocess.run(["./lab", "judge", folder], cwd=clone, check=False)
             assert judged.returncode in OUTCOMES
+
+
+def completed(clone: Path) -> float:
+    """The seconds of a run that nothing disturbs."""
+    begun = time.monotonic()
+    done = subprocess.run(RUN, cwd=clone, capture_output=True, text=True, check=False)
+    assert done.returncode in OUTCOMES, done.stdout + done.stderr
+    return time.monotonic() - begun
