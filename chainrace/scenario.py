@@ -107,16 +107,9 @@ def _taken_by(expression: str) -> Callable[[str], bool]:
 
 
 def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
-    chosen = config
-    if scenario.image is not None:
-        chosen = with_image(chosen, scenario.image)
-    if scenario.backend is not None:
-        chosen = with_backend(chosen, scenario.backend)
-    if scenario.kubelet is not None:
-        chosen = with_kubelet(chosen, scenario.kubelet)
     return Chosen(
         name=scenario.name,
-        config=chosen,
+        config=_with(config, scenario.image, scenario.backend, scenario.kubelet),
         script=REPOSITORY / scenario.script if scenario.script else None,
         evidence=tuple(scenario.evidence),
         budget=seconds(scenario.budget) if scenario.budget else None,
@@ -124,16 +117,20 @@ def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
 
 
 def _changed(chosen: Chosen, changes: Changes) -> Chosen:
-    config = chosen.config
-    if changes.image is not None:
-        config = with_image(config, changes.image)
-    if changes.backend is not None:
-        config = with_backend(config, changes.backend)
-    if changes.kubelet is not None:
-        config = with_kubelet(config, changes.kubelet)
     return replace(
         chosen,
-        config=config,
+        config=_with(chosen.config, changes.image, changes.backend, changes.kubelet),
         script=changes.script or chosen.script,
         evidence=changes.evidence or chosen.evidence,
     )
+
+
+def _with(
+    config: LabConfig, image: ImageConfig | None, backend: Backend | None, kubelet: str | None
+) -> LabConfig:
+    """The same with what is named; None leaves it."""
+    if image is not None:
+        config = with_image(config, image)
+    if backend is not None:
+        config = with_backend(config, backend)
+    return config if kubelet is None else with_kubelet(config, kubelet)
