@@ -11,6 +11,8 @@ from chainrace.errors import LabError
 from chainrace.node.line import open_line
 from chainrace.node.ssh import Connection
 
+# An answer with every command, log and rule of a trial has some 100 KiB.
+MOST_BYTES = 1 << 28
 ARCHIVE = "/run/chainrace/agent.zip"
 
 
@@ -84,6 +86,11 @@ class Agent:
                     "see the node's console under .lab/log",
                 )
             self._rest += data
+            if len(self._rest) > MOST_BYTES:
+                raise AgentError(
+                    f"{self._name}: the answer to '{request}' is longer than can be true",
+                    f"look at the node: ./lab ssh {self._name}",
+                )
         line, _, self._rest = self._rest.partition(b"\n")
         reply = json.loads(line)
         if "error" in reply:

@@ -62,7 +62,7 @@ class Terminal:
             self._end_bar()
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
             with Bar(*columns, console=self._console, transient=True) as bar:
-                bar.add_task(escape(text), total=None)
+                bar.add_task(escape(clean(text)), total=None)
                 yield
         else:
             self.say(f"… {text}")

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from chainrace.errors import UsageError
 from chainrace.files import write_json
 from chainrace.race.outcome import Name, Outcome
+from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import Judged
 from chainrace.race.window import is_hit
@@ -98,8 +99,10 @@ def write_evidence(folder: Path, answer: dict[str, Any], seen: Seen | None, cons
     """Put what a trial left into its folder: also of one that broke."""
     folder.joinpath("kubelet.log").write_text("\n".join(answer["watch"]["journal"]) + "\n")
     for when in ("before", "after"):
-        for family, text in answer[when].items():
-            folder.joinpath(f"rules-{when}.{family}").write_text(text)
+        # Not whatever names the node gives: they become names of files here.
+        for family in FAMILIES:
+            if family in answer[when]:
+                folder.joinpath(f"rules-{when}.{family}").write_text(answer[when][family])
     if answer["azure_npm"] is not None:
         folder.joinpath("azure-npm.log").write_text(answer["azure_npm"]["log"])
     folder.joinpath("console.log").write_text(console)

@@ -189,6 +189,19 @@ def test_a_fix_that_does_not_run_never_counts_as_harmless(
     assert decide(record.judged() for record in run.records).word == INCONCLUSIVE
 
 
+def test_no_name_that_a_node_gives_leads_out_of_the_results(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    nasty = {**answers["healthy"], "after": {**answers["healthy"]["after"], "/../../../x": "!"}}
+    run = make_run(tmp_path, FakeAgent(lambda _: nasty), pairs=1)
+    run.take_reference()
+    assert sorted(file.name for file in (run.folder.path / "reference").glob("rules-after*")) == [
+        "rules-after.ipv4",
+        "rules-after.ipv6",
+    ]
+    assert not list(tmp_path.rglob("x"))
+
+
 def test_no_outcome_is_ever_tried_again(tmp_path: Path, answers: dict[str, Answer]) -> None:
     agent = FakeAgent(lambda script: answers["failed" if script else "healthy"])
     run = make_run(tmp_path, agent, pairs=2)
