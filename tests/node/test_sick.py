@@ -1,13 +1,20 @@
 """A node that falls sick between the reference and the trials: never health, never the bug."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
+from chainrace.config import LabConfig
 from chainrace.errors import LabError
+from chainrace.evidence import Evidence
+from chainrace.force.run import bring_script
+from chainrace.keeping import Keeping
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.outcome import ENVIRONMENT
@@ -130,3 +137,34 @@ def test_a_clock_that_jumps_by_hours_changes_no_outcome(
         run.run(reference)
     fixed = {record.outcome for record in run.records if record.script == "fixed"}
     assert fixed == {"healthy"}
+
+
+def test_a_trial_goes_on_when_ssh_is_cut(lab_node: Node, race: Callable[[], ChanceRun]) -> None:
+    """The agent is asked by the virtual machine's own port."""
+    run = race()
+    reference = run.take_reference()
+    with lab_node.connection.closed_meanwhile():
+        run.run(reference)
+    assert ENVIRONMENT not in {record.outcome for record in run.records}
+
+
+PANIC = "#!/bin/sh\necho 1 >/proc/sys/kernel/sysrq\necho c >/proc/sysrq-trigger\n"
+
+
+def test_a_kernel_that_panics_in_a_trial_ends_the_run_with_its_console(
+    paths: Paths, config: LabConfig, terminal: Terminal, tmp_path: Path
+) -> None:
+    file = tmp_path / "panic.sh"
+    file.write_text(PANIC)
+    with session.node_up(paths, config, terminal.step, Keeping(), name="node2") as node:
+        folder = ResultsFolder(paths.results)
+        limits = config.limits.model_copy(update={"trial": int(SECONDS)})
+        evidence = Evidence(paths, node, limits, folder, terminal)
+        scripts = {name: bring_script([node], file).path for name in SCRIPTS_ON_NODE}
+        with pytest.raises(LabError, match=r"no answer|the agent ended"), evidence.concluded():
+            evidence.chance(scripts, Amount(1))
+    document = json.loads((folder.path / "verdict.json").read_text())
+    assert document["verdict"] == INCONCLUSIVE
+    assert document["interrupted"]
+    assert "panic" in (folder.path / "node2.log").read_text()
+    assert [one for one in document["complaints"] if "panic" in one["means"].lower()]
