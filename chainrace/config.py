@@ -104,10 +104,14 @@ Image = Annotated[ImageConfig, BeforeValidator(_as_table)]
 
 
 class LimitsConfig(Section):
-    """Seconds after which the environment counts as broken. Never an outcome."""
+    """Seconds after which the environment counts as broken, and how often it is tried again.
+
+    An outcome never is.
+    """
 
     boot: int = Field(default=300, ge=10)
     trial: int = Field(default=180, ge=10)
+    retries: int = Field(default=2, ge=0, le=10)
 
 
 def seconds(text: str) -> float:

@@ -16,10 +16,10 @@ from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Script, bring_script, script_on
 from chainrace.keeping import Keeping
 from chainrace.node.complaints import Listening
-from chainrace.node.node import Booted, Node
+from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.conclusion import CHANCE, FORCE, REBOOT
-from chainrace.race.exposure import Found, why_not_exposed
+from chainrace.race.exposure import why_not_exposed
 from chainrace.race.force import EXIT_OF
 from chainrace.race.verdict import FIXED, Verdict
 from chainrace.reboot import save_and_reboot
@@ -47,15 +47,18 @@ def run(
     `amount` is that of force and of trials by chance together. Raises LabError.
     """
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
+        reason = None
         if up.found:
             terminal.say(f"the image is {up.found}")
-        reason = why_not_exposed(up.found) if up.found and not chosen.script else ""
-        if up.found and reason:
+            reason = why_not_exposed(up.found)
+        if up.found and reason and not chosen.script:
             folder = _folder(paths, chosen, terminal)
+            folder.image(up.found)
             folder.not_exposed(reason)
-            _conclude_unexposed(paths, up, up.found, folder, terminal)
+            about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
+            _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
         else:
-            if up.found and why_not_exposed(up.found) and CHANCE in chosen.evidence:
+            if reason and CHANCE in chosen.evidence:
                 terminal.say("no trials by chance: the original cannot restart what is not there")
                 left = tuple(kind for kind in chosen.evidence if kind != CHANCE)
                 chosen = replace(chosen, evidence=left or (FORCE,))
@@ -77,15 +80,18 @@ def _folder(paths: Paths, chosen: Chosen, terminal: Terminal) -> ResultsFolder:
     return folder
 
 
-def _conclude_unexposed(
-    paths: Paths, up: Booted, found: Found, folder: ResultsFolder, terminal: Terminal
+def _conclude(
+    folder: ResultsFolder,
+    about: dict[str, Any],
+    listening: Listening,
+    terminal: Terminal,
+    *,
+    interrupted: bool,
 ) -> None:
-    """An image on which there is nothing to race: what it is, is the whole evidence."""
-    folder.image(found)
-    complaints = Listening(paths, up).take(folder.path)
-    about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
+    """Judge what lies in the folder, write verdict.json, and draw it."""
+    complaints = listening.take(folder.path)
     verdict = judge_again(folder.path)
-    folder.conclude(verdict, about, complaints=complaints, interrupted=False)
+    folder.conclude(verdict, about, complaints=complaints, interrupted=interrupted)
     views.draw_after(folder.path, terminal.say)
 
 
@@ -157,12 +163,9 @@ class Evidence:
             yield
             finished = True
         finally:
-            complaints = listening.take(self._folder.path)
-            verdict = judge_again(self._folder.path)
-            self._folder.conclude(
-                verdict, self._about, complaints=complaints, interrupted=not finished
+            _conclude(
+                self._folder, self._about, listening, self._terminal, interrupted=not finished
             )
-            views.draw_after(self._folder.path, self._terminal.say)
 
     def chance(self, scripts: Mapping[str, str], amount: Amount) -> None:
         """Trials of both scripts. Raises LabError."""
@@ -170,7 +173,7 @@ class Evidence:
             agent=self._node.agent,
             folder=self._folder,
             console=self._paths.console(self._node.machine.name),
-            limits=Limits(amount, self._limits.trial),
+            limits=Limits(amount, self._limits.trial, self._limits.retries),
             tell=self._terminal.trial,
             seed=random.SystemRandom().getrandbits(32),
             scripts=scripts,

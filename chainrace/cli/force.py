@@ -74,11 +74,8 @@ def explore(
     _refuse_both(script, boot=boot)
     check_files(script, prepare)
     options, kept = Options(seconds(budget), preemptions), keeping(keep, shell=shell)
-    paths, config = (
-        Paths(),
-        configuration.load(backend=backend, image=image_of(image, user, key, bus)),
-    )
-    terminal = Terminal(as_json=as_json)
+    config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
+    paths, terminal = Paths(), Terminal(as_json=as_json)
     with ExitStack() as stack:
         up = [
             stack.enter_context(session.node_up(paths, config, terminal.step, kept, name=name))
@@ -131,12 +128,8 @@ def replay(
     turns_of(schedule)
     _refuse_both(script, boot=boot)
     check_files(script, prepare)
-    paths, config, terminal = (
-        Paths(),
-        configuration.load(backend=backend, image=image_of(image, user, key, bus)),
-        Terminal(),
-    )
-    kept = keeping(keep, shell=shell)
+    config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
+    paths, terminal, kept = Paths(), Terminal(), keeping(keep, shell=shell)
     with (
         session.node_up(paths, config, terminal.step, kept) as node,
         exploring.scripts([node], script, prepare, boot=boot) as chosen,

@@ -201,9 +201,10 @@ class Exploration:
 
     def _refuse_unseen(self, key: str, judged: FamilyOutcome) -> None:
         """Raise LabError for a healthy end to which kubelet came by fewer steps than it takes."""
+        if judged.outcome != HEALTHY:
+            return
         made = (one.call for one in self.known.states[key].histories[self.known.kubelet])
-        missed = unseen(calls_of(self._reference.view, self.known.kubelet), made)
-        if judged.outcome == HEALTHY and missed:
+        if missed := unseen(calls_of(self._reference.view, self.known.kubelet), made):
             raise LabError(
                 f"kubelet was not seen to run {', '.join(missed)}, and yet it is healthy",
                 "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",

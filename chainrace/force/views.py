@@ -7,7 +7,6 @@ from typing import Any
 from chainrace.errors import LabError
 from chainrace.race import outcome as outcomes
 from chainrace.race import state as states
-from chainrace.race.coverage import unmade
 from chainrace.race.rules import RuleSet
 from chainrace.race.state import State, actor_of
 from chainrace.race.trial import Call, Ending
@@ -42,18 +41,16 @@ class Reference:
 def reference_of(before: View, clean: View) -> Reference:
     """What a clean start leaves; `before` is what it began with.
 
-    Raises LabError for a start that was not clean.
+    Raises LabError for a start that was not clean, or not seen whole.
     """
-    try:
-        rules = outcomes.reference_rules(before["rules"], ending_of(clean))
-    except ValueError as error:
-        raise LabError(f"no reference can be taken: {error}", "look at kubelet's log") from error
     calls = (Call.of(one) for one in clean["commands"])
-    if missed := unmade(before["rules"], clean["rules"], calls):
+    try:
+        rules = outcomes.reference_rules(before["rules"], ending_of(clean), calls)
+    except ValueError as error:
         raise LabError(
-            f"no reference can be taken: kubelet was not seen to make {', '.join(missed)}",
-            "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
-        )
+            f"no reference can be taken: {error}",
+            "look at both logs: ./lab ssh, journalctl -u kubelet -u chainrace-gate",
+        ) from error
     return Reference(rules, clean)
 
 

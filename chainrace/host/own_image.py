@@ -25,13 +25,14 @@ SPARE_BYTES = 2**30
 # Debian's package ovmf. As ROM: a snapshot of a node has no place for pflash.
 UEFI = "/usr/share/ovmf/OVMF.fd"
 SECTOR = 512
+BLOCK = 512  # st_blocks counts these, whatever the disk's are (stat(2))
 SOURCE = "source.txt"  # of a copy: the path of the file that it was made from
 
 # Where a form is told by a word, and QEMU's name of that form. Sources: docs/interop/qcow2.txt
 # of QEMU, [MS-VHDX] 2.2.1, Microsoft's "Virtual Hard Disk Image Format Specification".
-MAGICS = {b"QFI\xfb": "qcow2", b"vhdxfile": "vhdx", b"conectix": "vpc"}
 # A VHD of fixed size has its word in the last sector alone: QEMU would take it for raw.
 FOOTER = b"conectix"
+MAGICS = {b"QFI\xfb": "qcow2", b"vhdxfile": "vhdx", FOOTER: "vpc"}
 # Source: docs/interop/qcow2.txt: big-endian numbers at these places, bit 2 an external data file.
 QCOW2_VERSION, QCOW2_BACKING, QCOW2_INCOMPATIBLE = slice(4, 8), slice(8, 16), slice(72, 80)
 QCOW2_DATA_FILE = 4
@@ -66,11 +67,10 @@ def check(paths: Paths, config: ImageConfig) -> None:
 def ensure(paths: Paths, config: ImageConfig) -> Image:
     """The copy of an image that the nodes' disks lie over, made if need be.
 
-    Raises UsageError for a file that is no image or leads to others, LabError where it cannot
-    be copied.
+    `check` comes first. Raises UsageError for a disk that QEMU cannot read or that nothing
+    boots from, LabError where it cannot be copied.
     """
     file = paths.root / config.path
-    check(paths, config)
     about = file.stat()
     name = recipe.digest(None, str(file.resolve()), str(about.st_size), str(about.st_mtime_ns))
     target = paths.store / f"own-{name}"
@@ -175,7 +175,7 @@ def _copy(file: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     _check_loader(file, disk, folder)
     space = shutil.disk_usage(folder).free
-    needed = min(disk.size, 2 * 512 * file.stat().st_blocks) + SPARE_BYTES
+    needed = min(disk.size, 2 * BLOCK * file.stat().st_blocks) + SPARE_BYTES
     if space < needed:
         raise LabError(
             f"a copy of {file} may take {needed / 2**30:.0f} GiB; {space / 2**30:.0f} GiB are free",
@@ -198,20 +198,9 @@ def _copy(file: Path, folder: Path) -> None:
 def _check_loader(file: Path, disk: Disk, folder: Path) -> None:
     """Raise UsageError for a disk on which nothing boots by itself, before it is copied."""
     head = folder / "head.raw"
+    part = [f"bs={SECTOR}", f"count={TABLE_SECTORS}", f"if=file:{file}", f"of={head}"]
     run(
-        [
-            *(
-                "qemu-img",
-                "dd",
-                "-f",
-                disk.form,
-                "-O",
-                "raw",
-                f"bs={SECTOR}",
-                f"count={TABLE_SECTORS}",
-            ),
-            *(f"if=file:{file}", f"of={head}"),
-        ],
+        ["qemu-img", "dd", "-f", disk.form, "-O", "raw", *part],
         remedy="is the file whole?",
         timeout=60,
     )

@@ -82,7 +82,6 @@ class Machine:
         try:
             self._vagrant.up(vm_name=self.name, provision=not host.own)
         except subprocess.CalledProcessError as error:
-            console = self._paths.console(self.name)
             raise LabError(
                 f"vagrant up {self.name} failed: {self._complaint()}",
                 f"see {self._errors} and {console}{IMAGE_HINT if host.own else ''}",

@@ -7,8 +7,9 @@ from typing import Literal
 
 from chainrace.gate.words import CANARY, FAILED, FAMILY_OF_PROTOCOL
 from chainrace.race import rules
+from chainrace.race.coverage import unmade
 from chainrace.race.rules import FAMILIES, RuleSet
-from chainrace.race.trial import Ending
+from chainrace.race.trial import Call, Ending
 
 Name = Literal["healthy", "init_failed", "rules_lost", "hint_lost", "canary_lost", "environment"]
 HEALTHY: Literal["healthy"] = "healthy"
@@ -73,10 +74,14 @@ def worst(classes: Iterable[Name]) -> Name:
     return min(classes, key=WORST_FIRST.index)
 
 
-def reference_rules(before: Mapping[str, str], ending: Ending) -> dict[str, RuleSet]:
-    """The rules that a clean start leaves, by family; `before` are those it began with.
+def reference_rules(
+    before: Mapping[str, str], ending: Ending, calls: Iterable[Call]
+) -> dict[str, RuleSet]:
+    """The rules that a clean start leaves, by family.
 
-    Raises ValueError when that start was not clean: then nothing can be compared.
+    `before` are those it began with, as iptables-save texts by family; `calls` are all that
+    were seen. Raises ValueError when that start was not clean, or not seen whole: then nothing
+    can be compared.
     """
     found = {}
     for family in FAMILIES:
@@ -85,6 +90,8 @@ def reference_rules(before: Mapping[str, str], ending: Ending) -> dict[str, Rule
         found[family] = rules.parse(ending.after[family])
         if not found[family].missing_from(rules.parse(before[family])):
             raise ValueError(f"kubelet's clean start added no {family} rules at all")
+    if missed := unmade(before, ending.after, calls):
+        raise ValueError(f"kubelet was not seen to make {', '.join(missed)}")
     return found
 
 

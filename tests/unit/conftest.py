@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from chainrace.gate.words import CANARY
+from chainrace.race import outcome
+from chainrace.race.outcome import HINT
+from chainrace.race.rules import RuleSet
 from chainrace.race.trial import Command, Seen
 
 # A busy machine is no wrong answer.
@@ -13,6 +17,22 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 SAMPLES = Path(__file__).parent / "samples"
+# kubelet's clean start: program, arguments, seconds after its first.
+STEPS = (
+    ("iptables", "--version", 0.0),
+    ("iptables", "-w 5 -N KUBE-FIREWALL -t filter", 1.0),
+    ("iptables", "-w 5 -I OUTPUT -t filter -j KUBE-FIREWALL", 1.5),
+    ("iptables", "-w 5 -A KUBE-FIREWALL -t filter -j DROP", 1.8),
+    ("ip6tables", "-w 5 -N KUBE-FIREWALL -t filter", 1.9),
+    *(
+        (program, f"-w 5 -N {chain} -t {table}", 1.9)
+        for program in ("iptables", "ip6tables")
+        for chain, table in (
+            (HINT, "mangle"),
+            *((CANARY, table) for table in ("mangle", "nat", "filter")),
+        )
+    ),
+)
 
 
 @pytest.fixture(scope="session")
@@ -34,17 +54,20 @@ def reference_rules(sample: Callable[[str], str]) -> dict[str, str]:
 @pytest.fixture
 def seen(clean_rules: dict[str, str], reference_rules: dict[str, str]) -> Callable[..., Seen]:
     """A healthy trial, but for what the test says is different."""
+    clean_start = tuple(
+        command("kubelet", f"{program} {words}", at) for program, words, at in STEPS
+    )
 
     def build(
         words: dict[str, str] | None = None,
         journal: tuple[str, ...] = (),
-        commands: tuple[Command, ...] = (),
+        commands: tuple[Command, ...] | None = None,
         after: dict[str, str] | None = None,
     ) -> Seen:
         return Seen(
             words={"ipv4": "initialised", "ipv6": "initialised"} if words is None else words,
             journal=journal,
-            commands=commands,
+            commands=clean_start if commands is None else commands,
             before=clean_rules,
             after=after or reference_rules,
             fired=0.3,
@@ -56,6 +79,11 @@ def seen(clean_rules: dict[str, str], reference_rules: dict[str, str]) -> Callab
         )
 
     return build
+
+
+def reference_of(clean: Seen) -> dict[str, RuleSet]:
+    """The reference from one clean start."""
+    return outcome.reference_rules(clean.before, clean.ending, clean.commands)
 
 
 def command(actor: str, line: str, started: float) -> Command:

@@ -9,29 +9,14 @@ import pytest
 
 from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits, Progress
 from chainrace.errors import LabError
-from chainrace.gate.words import CANARY
 from chainrace.node.agent import Agent
 from chainrace.race.outcome import HINT
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, decide
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import read_trials
+from tests.unit.conftest import STEPS
 
 Answer = dict[str, Any]
-STEPS = (
-    ("iptables", "--version", 0.0),
-    ("iptables", "-w 5 -N KUBE-FIREWALL -t filter", 1.0),
-    ("iptables", "-w 5 -I OUTPUT -t filter -j KUBE-FIREWALL", 1.5),
-    ("iptables", "-w 5 -A KUBE-FIREWALL -t filter -j DROP", 1.8),
-    ("ip6tables", "-w 5 -N KUBE-FIREWALL -t filter", 1.9),
-    *(
-        (program, f"-w 5 -N {chain} -t {table}", 1.9)
-        for program in ("iptables", "ip6tables")
-        for chain, table in (
-            (HINT, "mangle"),
-            *((CANARY, table) for table in ("mangle", "nat", "filter")),
-        )
-    ),
-)
 
 
 class FakeAgent:
@@ -104,7 +89,7 @@ def make_run(tmp_path: Path, agent: FakeAgent, pairs: int) -> ChanceRun:
         agent=cast("Agent", agent),
         folder=ResultsFolder(tmp_path),
         console=tmp_path / "console.log",
-        limits=Limits(Amount(pairs), trial_seconds=10),
+        limits=Limits(Amount(pairs), trial_seconds=10, retries=2),
         tell=lambda _: None,
         seed=1,
         scripts=SCRIPTS_ON_NODE,
@@ -120,7 +105,7 @@ def test_a_host_too_slow_for_its_budget_makes_the_least_that_tells_anything(
     tmp_path: Path, answers: dict[str, Answer]
 ) -> None:
     run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=0)
-    run.limits = Limits(Amount(budget=1e-9, least=5), trial_seconds=10)
+    run.limits = Limits(Amount(budget=1e-9, least=5), trial_seconds=10, retries=2)
     run.run(run.take_reference())
     assert sum(record.phase == "sample" for record in run.records) == 10
     assert decide(record.judged() for record in run.records).word == CONFIRMED

@@ -12,15 +12,14 @@ from chainrace.race.outcome import (
     judge,
 )
 from chainrace.race.trial import Seen
+from tests.unit.conftest import reference_of
 
 Build = Callable[..., Seen]
 FAILED = 'I1 "Failed to initialize iptables rules; some functionality is missing." protocol="{}"'
 
 
 def test_the_references_own_rules_are_healthy(seen: Build) -> None:
-    assert (
-        judge(outcome.reference_rules(seen().before, seen().ending), seen().ending).name == HEALTHY
-    )
+    assert judge(reference_of(seen()), seen().ending).name == HEALTHY
 
 
 def test_kubelets_failure_is_init_failed_with_its_own_cause(
@@ -31,7 +30,7 @@ def test_kubelets_failure_is_init_failed_with_its_own_cause(
         journal=tuple(sample("kubelet-failed.log").splitlines()),
         after=clean_rules,
     )
-    judged = judge(outcome.reference_rules(seen().before, seen().ending), broken.ending)
+    judged = judge(reference_of(seen()), broken.ending)
     assert judged.name == INIT_FAILED
     assert judged.signature
     assert "Chain 'KUBE-FIREWALL' does not exist" in judged.families["ipv4"].cause
@@ -73,14 +72,14 @@ def test_another_cause_does_not_bear_the_outages_signature(seen: Build) -> None:
         FAILED.format("IPv4"),
     )
     broken = seen(words={"ipv4": "failed", "ipv6": "initialised"}, journal=journal)
-    judged = judge(outcome.reference_rules(seen().before, seen().ending), broken.ending)
+    judged = judge(reference_of(seen()), broken.ending)
     assert judged.name == INIT_FAILED
     assert not judged.signature
 
 
 def test_a_family_that_kubelet_drops_without_a_word_is_not_healthy(seen: Build) -> None:
     judged = judge(
-        outcome.reference_rules(seen().before, seen().ending),
+        reference_of(seen()),
         seen(words={"ipv6": "initialised"}).ending,
     )
     assert judged.families["ipv4"].outcome == INIT_FAILED
@@ -100,7 +99,7 @@ def test_each_thing_that_is_lost_though_kubelet_says_initialised_is_seen(
 ) -> None:
     assert line in reference_rules["ipv4"]
     after = {**reference_rules, "ipv4": reference_rules["ipv4"].replace(line + "\n", "", 1)}
-    judged = judge(outcome.reference_rules(seen().before, seen().ending), seen(after=after).ending)
+    judged = judge(reference_of(seen()), seen(after=after).ending)
     assert judged.name == name
     assert len(judged.families["ipv4"].missing) == 1
     assert judged.detected_by == detected
@@ -108,21 +107,18 @@ def test_each_thing_that_is_lost_though_kubelet_says_initialised_is_seen(
 
 def test_several_classes_can_hold_at_once(seen: Build, clean_rules: dict[str, str]) -> None:
     lost = seen(after=clean_rules).ending
-    judged = judge(outcome.reference_rules(seen().before, seen().ending), lost)
+    judged = judge(reference_of(seen()), lost)
     assert judged.families["ipv4"].classes == (RULES_LOST, HINT_LOST, CANARY_LOST)
     assert judged.name == RULES_LOST
 
 
 def test_a_start_that_failed_is_no_reference(seen: Build) -> None:
     with pytest.raises(ValueError, match="did not initialise ipv4"):
-        outcome.reference_rules(
-            seen(words={"ipv4": "failed", "ipv6": "initialised"}).before,
-            seen(words={"ipv4": "failed", "ipv6": "initialised"}).ending,
-        )
+        reference_of(seen(words={"ipv4": "failed", "ipv6": "initialised"}))
 
 
 def test_a_start_that_added_nothing_is_no_reference(
     seen: Build, clean_rules: dict[str, str]
 ) -> None:
     with pytest.raises(ValueError, match="added no ipv4 rules"):
-        outcome.reference_rules(seen(after=clean_rules).before, seen(after=clean_rules).ending)
+        reference_of(seen(after=clean_rules))

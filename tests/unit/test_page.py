@@ -23,6 +23,7 @@ from chainrace.report.force import ForceFolder
 from chainrace.report.maps import grids
 from chainrace.report.results import Asked, ResultsFolder
 from chainrace.report.trials import SAMPLE, record_of
+from tests.unit.conftest import reference_of
 from tests.unit.test_exploration import HARMFUL, explore
 from tests.unit.test_force import BROKEN, SOUND, explored, finding
 from tests.unit.test_force_report import replayed
@@ -53,7 +54,7 @@ def forced(tmp_path: Path, harmful: Explored) -> Path:
 def raced(tmp_path: Path, seen: Callable[..., Seen]) -> Path:
     folder = ResultsFolder(tmp_path, Asked("outage", "mine.sh", ("force", "chance")))
     folder.force(BROKEN)
-    judged = outcome.judge(outcome.reference_rules(seen().before, seen().ending), seen().ending)
+    judged = outcome.judge(reference_of(seen()), seen().ending)
     records = [
         record_of(1, "original", SAMPLE, 0.5, seen=seen(), outcome=judged),
         record_of(2, "fixed", SAMPLE, 0.5, seen=seen(), outcome=judged),

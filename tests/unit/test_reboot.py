@@ -12,6 +12,7 @@ from chainrace.paths import Paths
 from chainrace.race import outcome
 from chainrace.race.boot import Boot
 from chainrace.race.trial import Seen
+from tests.unit.conftest import reference_of
 
 LOG = """I1 kubelet_network_linux.go:54] "Initialized iptables rules." protocol="IPv4"
 I1 kubelet_network_linux.go:54] "Initialized iptables rules." protocol="IPv6"
@@ -80,7 +81,7 @@ def reboots(
             machine=SimpleNamespace(name="node1"),
             host=SimpleNamespace(acceleration=SimpleNamespace(kvm=True)),
         )
-        reference = outcome.reference_rules(seen().before, seen().ending)
+        reference = reference_of(seen())
         boot = reboot.save_and_reboot(
             Paths(), cast("Node", node), "/save", reference, boot_limit=300, limit=180
         )

@@ -10,7 +10,7 @@ from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import SAMPLE, Script, read_trials, record_of, timeline
-from tests.unit.conftest import command
+from tests.unit.conftest import command, reference_of
 
 Build = Callable[..., Seen]
 
@@ -18,7 +18,7 @@ Build = Callable[..., Seen]
 @pytest.fixture
 def folder(tmp_path: Path, seen: Build) -> ResultsFolder:
     made = ResultsFolder(tmp_path)
-    judged = outcome.judge(outcome.reference_rules(seen().before, seen().ending), seen().ending)
+    judged = outcome.judge(reference_of(seen()), seen().ending)
     scripts: tuple[Script, Script] = ("original", "fixed")
     for number, script in enumerate(scripts, start=1):
         made.add(record_of(number, script, SAMPLE, 0.5, seen=seen(), outcome=judged))

@@ -9,14 +9,14 @@ from chainrace.race import outcome
 from chainrace.race.trial import Command, Seen
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.race.void import why_void
-from tests.unit.conftest import command
+from tests.unit.conftest import command, reference_of
 
 Build = Callable[..., Seen]
 HINT = command("kubelet", "iptables -N KUBE-IPTABLES-HINT -t mangle", 0.1)
 
 
 def why(build: Build, script: str, seen: Seen) -> str:
-    reference = outcome.reference_rules(build().before, build().ending)
+    reference = reference_of(build())
     return why_void(script, (HINT,), seen, outcome.judge(reference, seen.ending))
 
 
