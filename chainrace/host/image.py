@@ -92,6 +92,8 @@ def _build(paths: Paths, folder: Path) -> None:
     run(
         as_root(
             [
+                # What it mounts goes with it, however it ends.
+                *("unshare", "--mount"),
                 str(paths.provision / "image" / "build.sh"),
                 str(folder),
                 debian.mirror(),

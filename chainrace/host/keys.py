@@ -48,12 +48,14 @@ def write_config(paths: Paths, login: Login, nodes: list[str]) -> None:
     checking = "yes" if login.host_key else "accept-new"
     paths.ssh_config.write_text(
         "".join(
-            f"Host {name}\n"
+            # Vagrant knows a node by its address, and reads no known_hosts but the global.
+            f"Host {name} {address}\n"
             f"  HostName {address}\n"
             f"  User {login.user}\n"
             f'  IdentityFile "{login.private_key}"\n'
             f"  IdentitiesOnly yes\n"
             f"  UserKnownHostsFile {known}\n"
+            f"  GlobalKnownHostsFile {known}\n"
             f"  StrictHostKeyChecking {checking}\n"
             f"  LogLevel ERROR\n"
             f"  ProxyCommand {namespace.proxy_command(paths.prefix)}\n"

@@ -103,6 +103,8 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         "proxy_command": namespace.proxy_command(paths.prefix),
         "user": login.user,
         "private_key": str(login.private_key),
+        "ssh_config": str(paths.ssh_config),
+        "verify_host_key": "always" if login.host_key else "accept_new",
         "public_key_base64": base64.b64encode(f"{public_key}\n".encode()).decode(),
         "nodes": [
             {

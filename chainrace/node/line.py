@@ -136,7 +136,7 @@ def _open_to_this_user(paths: Paths, path: Path) -> None:
     above = [str(one) for one in path.parents if one.is_relative_to(paths.state)]
     remedy = f"see {path}"
     run(as_root(["chmod", "a+x", *above]), remedy=remedy, timeout=10)
-    run(as_root(["chmod", "a+rw", str(path)]), remedy=remedy, timeout=10)
+    run(as_root(["chown", str(os.geteuid()), str(path)]), remedy=remedy, timeout=10)
 
 
 def open_line(connection: Connection, command: str, port: Path | None) -> Line:

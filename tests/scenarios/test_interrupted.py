@@ -1,4 +1,4 @@
-"""`./lab run`, ended at random moments: the next call works without a hand, nothing is left.
+"""Commands, ended at random moments: the next call works without a hand, nothing is left.
 
 `--kills 20` is what docs/reliability.md tells of; the seed is printed, and `--kills-seed` takes it.
 """
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,35 @@ from chainrace.report.terminal import Terminal
 
 pytestmark = pytest.mark.nightly
 
-RUN = ("./lab", "run", "--trials", "1", "--evidence", "chance")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-# Whom the signal is for: the lab's own process, or the Vagrant that it has called.
-TARGETS = ("lab", "vagrant")
 # Confirmed, refuted and inconclusive are outcomes; 4 would be a broken environment.
 OUTCOMES = (0, 1, 3)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 END_SECONDS = 300.0
 SHARE_OF_DOWNS = 1 / 3
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the lab, and the exit codes of one that nothing disturbs."""
+
+    words: tuple[str, ...]
+    codes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class End:
+    """A command, the signal that ends it after some seconds, and whom that is for."""
+
+    command: Command
+    target: str
+    number: signal.Signals
+    after: float
+
+
+RUN = Command(("./lab", "run", "--trials", "1"), OUTCOMES)
+SUITE = Command((".venv/bin/python", "-m", "pytest", "-q", "tests/node/test_gate.py"), (0,))
+# Whom the signal is for: the command's own process, or the Vagrant that it has called.
+TARGETS = ((RUN, "itself"), (RUN, "vagrant"), (SUITE, "itself"))
 
 
 def processes(clone: Path) -> dict[int, str]:
@@ -61,51 +83,54 @@ def vagrants(clone: Path) -> list[int]:
     return [pid for pid, words in processes(clone).items() if "/vagrant" in words.split(" -")[0]]
 
 
-def run_and_end(
-    clone: Path, log: Path, after: float, number: signal.Signals, target: str
-) -> str | None:
-    """Start a run and end it after so many seconds; what was done, as a line.
+def make(end: End, clone: Path, log: Path) -> str | None:
+    """Start the command and end it; what was done, as a line.
 
-    None where the run had come to its own end by then.
+    None where it had come to its own end by then.
     """
     with log.open("w") as sink:
-        process = subprocess.Popen(RUN, cwd=clone, stdout=sink, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            end.command.words, cwd=clone, stdout=sink, stderr=subprocess.STDOUT
+        )
         with suppress(subprocess.TimeoutExpired):
-            code = process.wait(after)
-            assert code in OUTCOMES, f"ended by itself with {code}:\n{log.read_text()}"
+            code = process.wait(end.after)
+            assert code in end.command.codes, f"ended by itself with {code}:\n{log.read_text()}"
             return None
-        victims = vagrants(clone) if target == "vagrant" else []
+        victims = vagrants(clone) if end.target == "vagrant" else []
         for pid in victims or [process.pid]:
-            os.kill(pid, number)
+            os.kill(pid, end.number)
         code = process.wait(END_SECONDS)
-    assert "Traceback" not in log.read_text(), log.read_text()
-    doing = [line for line in log.read_text().splitlines() if line.startswith("…")][-1:]
-    whom = "vagrant" if victims else "./lab"
-    return f"{number.name} to {whom} after {after:.0f} s, ended with {code} {''.join(doing)}"
+    said = log.read_text()
+    assert "Traceback" not in said, said
+    doing = [line for line in said.splitlines() if line.startswith("…")][-1:]
+    whom = "vagrant" if victims else end.command.words[0]
+    return (
+        f"{end.number.name} to {whom} after {end.after:.0f} s, ended with {code} {''.join(doing)}"
+    )
 
 
-def test_whatever_ends_a_run_the_next_one_works(
+def test_whatever_ends_a_command_the_next_one_works(
     clone: Path, terminal: Terminal, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     kills = request.config.getoption("--kills")
     seed = request.config.getoption("--kills-seed") or random.SystemRandom().getrandbits(32)
     terminal.say(f"{kills} ends, --kills-seed {seed}")
     source = random.Random(seed)
-    whole = completed(clone)
+    whole = {command: completed(clone, command) for command in (RUN, SUITE)}
     done = 0
     while done < kills:
-        number, target = source.choice(SIGNALS), source.choice(TARGETS)
-        moment = source.uniform(0, whole)
-        said = run_and_end(clone, tmp_path / f"{done}.log", moment, number, target)
+        number, (command, target) = source.choice(SIGNALS), source.choice(TARGETS)
+        moment = source.uniform(0, whole[command])
+        said = make(End(command, target, number, moment), clone, tmp_path / f"{done}.log")
         if said is None:
-            whole = moment  # a node that is up already makes it shorter
+            whole[command] = moment  # a node that is up already makes it shorter
             continue
         done += 1
         terminal.say(f"{done} of {kills}: {said}")
         if source.random() < SHARE_OF_DOWNS:
             subprocess.run(["./lab", "down"], cwd=clone, check=True, capture_output=True)
             assert left_behind(clone) == []
-    completed(clone)
+    completed(clone, RUN)
     subprocess.run(["./lab", "down"], cwd=clone, check=True, capture_output=True)
     assert left_behind(clone) == []
     # Every folder with trials can be judged, however its run ended.
@@ -115,9 +140,9 @@ def test_whatever_ends_a_run_the_next_one_works(
             assert judged.returncode in OUTCOMES
 
 
-def completed(clone: Path) -> float:
-    """The seconds of a run that nothing disturbs."""
+def completed(clone: Path, command: Command) -> float:
+    """The seconds of a command that nothing disturbs."""
     begun = time.monotonic()
-    done = subprocess.run(RUN, cwd=clone, capture_output=True, text=True, check=False)
-    assert done.returncode in OUTCOMES, done.stdout + done.stderr
+    done = subprocess.run(command.words, cwd=clone, capture_output=True, text=True, check=False)
+    assert done.returncode in command.codes, done.stdout + done.stderr
     return time.monotonic() - begun
