@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chainrace.files import write_json
 from chainrace.host.image import Image
+from chainrace.host.libvirt import QEMU_USER
 from chainrace.host.shell import as_root
 from chainrace.paths import Paths
 
@@ -67,7 +68,7 @@ def _probe(image: Image) -> Acceleration:
     allowed = subprocess.run(
         as_root(
             [
-                *("setpriv", "--reuid", "libvirt-qemu", "--regid", "libvirt-qemu"),
+                *("setpriv", "--reuid", QEMU_USER, "--regid", QEMU_USER),
                 *("--init-groups", "test", "-w", str(DEVICE)),
             ]
         ),
@@ -77,7 +78,7 @@ def _probe(image: Image) -> Acceleration:
     if allowed.returncode != 0:
         return Acceleration(
             kvm=False,
-            reason="/dev/kvm is closed to libvirt's user (usermod -aG kvm libvirt-qemu opens it)",
+            reason=f"/dev/kvm is closed to libvirt's user (usermod -aG kvm {QEMU_USER} opens it)",
         )
     if not _boots(image):
         return Acceleration(kvm=False, reason="/dev/kvm opens, but no guest boots with it")

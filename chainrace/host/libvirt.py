@@ -22,6 +22,7 @@ from chainrace.paths import STORE_INSIDE, Paths
 NETWORK = "chainrace"
 BRIDGE = "virbr-lab"
 GATEWAY = "10.77.0.1"
+QEMU_USER = "libvirt-qemu"  # and its group; libvirtd.sh tells libvirt so
 SOCKET_PATH_LIMIT = 107  # sun_path of AF_UNIX, unix(7)
 START_SECONDS = 60.0
 

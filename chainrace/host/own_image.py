@@ -16,7 +16,7 @@ from chainrace.errors import LabError, UsageError
 from chainrace.files import write_json
 from chainrace.host import box, keys, libvirt, recipe
 from chainrace.host.image import Image
-from chainrace.host.shell import run
+from chainrace.host.shell import as_root, run
 from chainrace.paths import Paths
 
 Firmware = Literal["uefi", "bios"]
@@ -172,7 +172,9 @@ def _examine(file: Path) -> Disk:
 
 def _copy(file: Path, folder: Path) -> None:
     disk = _examine(file)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, mode=0o750)
+    # An image may hold secrets, and its seed holds the node's host key: QEMU alone may read them.
+    run(as_root(["chgrp", libvirt.QEMU_USER, str(folder)]), remedy="./lab doctor", timeout=10)
     _check_loader(file, disk, folder)
     space = shutil.disk_usage(folder).free
     needed = min(disk.size, 2 * BLOCK * file.stat().st_blocks) + SPARE_BYTES

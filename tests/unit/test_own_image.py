@@ -102,6 +102,7 @@ def test_an_image_of_each_form_is_copied_once_as_it_is(
     assert copied.identity["form"] == form
     assert copied.identity["file"] == "image.any"
     assert own_image.firmware(copied) == "uefi"
+    assert copied.folder.stat().st_mode & 0o007 == 0
     assert copied.host_key.startswith("ssh-ed25519 ")
     assert own_image.ensure(paths, image) == copied
     assert Path(image.path).read_bytes() == before
