@@ -8,6 +8,7 @@ from chainrace.node.machine import console_since
 from chainrace.node.node import Booted
 from chainrace.paths import Paths
 from chainrace.race.badlines import Complaint, complaints
+from chainrace.report.text import write
 
 # The kernel's lines, warnings and worse of all units, and all that the service and the
 # script say; kubelet's and containerd's own chatter is left out.
@@ -39,5 +40,5 @@ class Listening:
         with suppress(LabError):
             text += self._node.connection.run(JOURNAL.format(since=self._since)).stdout
         name = self._node.machine.name
-        (folder / f"{name}.log").write_text(text)
+        write(folder / f"{name}.log", text)
         return complaints(name, text)

@@ -11,6 +11,7 @@ from chainrace.race.badlines import Complaint
 from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
 from chainrace.report.folder import Folder
 from chainrace.report.sidebyside import side_by_side
+from chainrace.report.text import write
 
 SCHEMA = 1
 
@@ -136,10 +137,10 @@ def write_replay(folder: Path, replayed: Replayed) -> None:
     """The evidence of one replay: timeline, kubelet's log, the rules it left."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "schedule.txt").write_text(f"{replayed.schedule}\n")
-    (folder / "timeline.txt").write_text("\n".join(side_by_side(replayed.view)) + "\n")
-    (folder / "kubelet.log").write_text("\n".join(replayed.ending.journal) + "\n")
+    write(folder / "timeline.txt", "\n".join(side_by_side(replayed.view)) + "\n")
+    write(folder / "kubelet.log", "\n".join(replayed.ending.journal) + "\n")
     for name, text in replayed.ending.after.items():
-        (folder / f"rules-after.{name.replace('/', '-')}").write_text(text)
+        write(folder / f"rules-after.{name.replace('/', '-')}", text)
     write_json(
         folder / "outcome.json",
         {

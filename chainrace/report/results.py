@@ -33,6 +33,7 @@ from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, d
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json
 from chainrace.report.lines import lines
+from chainrace.report.text import write
 from chainrace.report.trials import TRIALS, Record, read_trials
 
 SCHEMA = 2
@@ -99,9 +100,9 @@ class ResultsFolder(Folder):
         write_json(self.path / REBOOT, boot_json(boot))
         folder = self.path / "reboot"
         folder.mkdir()
-        (folder / "kubelet.log").write_text("\n".join(boot.ending.journal) + "\n")
+        write(folder / "kubelet.log", "\n".join(boot.ending.journal) + "\n")
         for family, text in boot.ending.after.items():
-            (folder / f"rules-after.{family.replace('/', '-')}").write_text(text)
+            write(folder / f"rules-after.{family.replace('/', '-')}", text)
 
     def conclude(
         self,

@@ -1,11 +1,19 @@
 """A node's text made fit to be shown: a node's log is not to be trusted."""
 
 import re
+from pathlib import Path
 
-# \x1b[31m, and whatever else would not be printed
-UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# \x1b[31m, whatever else would not be printed, and what turns the order of letters round
+UNPRINTABLE = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def clean(text: str) -> str:
     """A text without what could steer a terminal or hide in a page."""
     return UNPRINTABLE.sub("", text)
+
+
+def write(file: Path, text: str) -> None:
+    """Keep a node's text in a file that anybody may print."""
+    file.write_text(clean(text))

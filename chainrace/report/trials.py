@@ -14,6 +14,7 @@ from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import Judged
 from chainrace.race.window import is_hit
+from chainrace.report.text import write
 
 TRIALS = "trials.jsonl"
 SEARCH: Literal["search"] = "search"
@@ -97,18 +98,18 @@ def read_trials(folder: Path) -> list[Record]:
 
 def write_evidence(folder: Path, answer: dict[str, Any], seen: Seen | None, console: str) -> None:
     """Put what a trial left into its folder: also of one that broke."""
-    folder.joinpath("kubelet.log").write_text("\n".join(answer["watch"]["journal"]) + "\n")
+    write(folder / "kubelet.log", "\n".join(answer["watch"]["journal"]) + "\n")
     for when in ("before", "after"):
         # Not whatever names the node gives: they become names of files here.
         for family in FAMILIES:
             if family in answer[when]:
-                folder.joinpath(f"rules-{when}.{family}").write_text(answer[when][family])
+                write(folder / f"rules-{when}.{family}", answer[when][family])
     if answer["azure_npm"] is not None:
-        folder.joinpath("azure-npm.log").write_text(answer["azure_npm"]["log"])
-    folder.joinpath("console.log").write_text(console)
+        write(folder / "azure-npm.log", answer["azure_npm"]["log"])
+    write(folder / "console.log", console)
     write_json(folder / "watch.json", answer["watch"])
     if seen is not None:
-        folder.joinpath("timeline.txt").write_text("\n".join(timeline(seen)) + "\n")
+        write(folder / "timeline.txt", "\n".join(timeline(seen)) + "\n")
 
 
 def timeline(seen: Seen) -> Iterator[str]:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.paths import Paths
 from chainrace.report.terminal import Terminal
+from tests.scenarios.conftest import left_behind, processes
 
 pytestmark = pytest.mark.nightly
 
@@ -48,34 +48,6 @@ RUN = Command(("./lab", "run", "--trials", "1"), OUTCOMES)
 SUITE = Command((".venv/bin/python", "-m", "pytest", "-q", "tests/node/test_gate.py"), (0,))
 # Whom the signal is for: the command's own process, or the Vagrant that it has called.
 TARGETS = ((RUN, "itself"), (RUN, "vagrant"), (SUITE, "itself"))
-
-
-def processes(clone: Path) -> dict[int, str]:
-    """The processes of a clone's lab, each with its command line."""
-    prefix = Paths(clone).prefix
-    mark = f"CHAINRACE_CLONE={prefix}".encode()
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            mine = mark in (process / "environ").read_bytes().split(b"\0")
-        except OSError:  # gone meanwhile
-            continue
-        if mine or prefix in words or str(clone) in words:
-            found[int(process.name)] = words
-    return found
-
-
-def left_behind(clone: Path) -> list[str]:
-    """What is there of a clone's lab: processes, namespace, mounts, boxes."""
-    prefix = Paths(clone).prefix
-    found = [f"process {pid}: {words[:120]}" for pid, words in processes(clone).items()]
-    if Path("/run/netns", prefix).exists():
-        found.append(f"network namespace {prefix}")
-    found += [line for line in Path("/proc/mounts").read_text().splitlines() if str(clone) in line]
-    home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
-    found += [str(box) for box in (home / "boxes").glob(f"{prefix}-*")]
-    return found
 
 
 def vagrants(clone: Path) -> list[int]:

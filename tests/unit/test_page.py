@@ -106,8 +106,19 @@ def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_t
     assert "[stop] iptables -X" in text
 
 
-def test_nothing_of_a_node_can_act_in_the_page(forced: Path) -> None:
-    text = page.draw(forced)
+def test_nothing_of_a_node_or_of_a_scripts_name_can_act_in_the_page(
+    forced: Path, tmp_path: Path, harmful: Explored
+) -> None:
+    named = ForceFolder(tmp_path / "named")
+    named.conclude({NASTY: replace(harmful, script=NASTY)}, {}, interrupted=False)
+    for folder in (forced, named.path):
+        inert(page.draw(folder))
+    kept = (next(forced.rglob("kubelet.log"))).read_text()
+    assert "red" in kept
+    assert "\x1b" not in kept
+
+
+def inert(text: str) -> None:
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
     assert "\x1b" not in text

@@ -1,0 +1,51 @@
+"""A node whose words are made to act on whoever reads them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chainrace.node.node import Node
+from chainrace.paths import Paths
+from tests.node.fixtures import Racer
+
+pytestmark = pytest.mark.nightly
+
+SAYS = "/usr/local/lib/chainrace/says"
+# A title for the terminal, colours, a turned order of letters, and what a browser would run.
+WORDS = (
+    "\\033]0;owned\\007\\033[31m\\342\\200\\256"
+    "<script>alert(1)</script><img src=x onerror=alert(2)>"
+)
+DROP_IN = "/run/systemd/system/kubelet.service.d"
+BEGIN = f"""
+printf '%s\\n' '#!/bin/sh' "printf '{WORDS}\\\\n'" >{SAYS}
+chmod 755 {SAYS}
+mkdir -p {DROP_IN}
+printf '[Service]\\nExecStartPre={SAYS}\\n' >{DROP_IN}/hostile.conf
+systemctl daemon-reload
+"""
+END = f"rm -rf {DROP_IN} {SAYS}; systemctl daemon-reload"
+
+
+@pytest.fixture
+def hostile(lab_node: Node) -> Iterator[None]:
+    lab_node.connection.succeed(BEGIN)
+    yield
+    lab_node.connection.succeed(END)
+
+
+@pytest.mark.usefixtures("hostile")
+def test_nothing_that_a_node_says_acts_on_whoever_reads_the_results(
+    racer: Racer, paths: Paths
+) -> None:
+    before = set(paths.results.iterdir())
+    folder = racer(1).folder
+    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".png"]
+    texts = {file: file.read_text() for file in files}
+    assert "<script>alert" in texts[folder / "reference" / "kubelet.log"]
+    for file, text in texts.items():
+        assert not {"\x1b", "\x07", "\u202e"} & set(text), file
+    page = texts[folder / "report.html"]
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert set(paths.results.iterdir()) - before <= {folder, paths.results / "latest"}
