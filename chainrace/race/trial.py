@@ -68,6 +68,7 @@ class Seen:
     before: Mapping[str, str]  # family -> iptables-save text
     after: Mapping[str, str]
     fired: float | None
+    script_ended: float | None
     script_code: int | None
     settled: float
     first_step: float  # seconds after `systemctl start kubelet`
@@ -105,6 +106,7 @@ def from_answer(answer: Mapping[str, Any]) -> Seen:
         before=answer["before"],
         after=answer["after"],
         fired=after_origin(watch["fired"]),
+        script_ended=after_origin(watch["script_ended"]),
         script_code=watch["script_code"],
         settled=watch["settled"] - origin,
         first_step=origin - watch["started"],

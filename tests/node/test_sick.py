@@ -14,7 +14,9 @@ from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.evidence import Evidence
 from chainrace.force.run import bring_script
+from chainrace.gate.backends import LEGACY
 from chainrace.keeping import Keeping
+from chainrace.node import backend
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.outcome import ENVIRONMENT
@@ -121,6 +123,28 @@ def test_a_sick_node_ends_as_a_broken_environment(
     assert all(record.error for record in stored)
     assert len(list((run.folder.path / "trials").iterdir())) == len(stored)
     assert judge_again(run.folder.path).word == INCONCLUSIVE
+
+
+LOCK = "systemd-run --quiet --unit=holder flock /run/xtables.lock sleep infinity"
+
+
+def test_a_lock_held_for_ever_is_a_broken_environment(
+    lab_node: Node, race: Callable[[], ChanceRun]
+) -> None:
+    """Only legacy iptables takes it (iptables(8), -w)."""
+    backend.use(lab_node.connection, LEGACY)
+    try:
+        run = race()
+        reference = run.take_reference()
+        with (
+            sick(lab_node, LOCK, "systemctl stop holder"),
+            pytest.raises(LabError, match=r"in a row broke.*lock") as caught,
+        ):
+            run.run(reference)
+    finally:
+        backend.use(lab_node.connection, lab_node.identity["backend"])
+    assert "init" not in str(caught.value)
+    assert {record.outcome for record in read_trials(run.folder.path)} == {ENVIRONMENT}
 
 
 def test_a_node_that_is_well_again_is_raced_as_before(race: Callable[[], ChanceRun]) -> None:

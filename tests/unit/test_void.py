@@ -51,7 +51,8 @@ LOCKED = replace(HINT, code=4, started=1.0, ended=6.0)
         (ORIGINAL, (), True),
         (ORIGINAL, (command("script", "iptables-save", 0.2),), True),
         (ORIGINAL, (command("service stop", "iptables -F", 2.0),), False),
-        (FIXED, (), False),
+        (FIXED, (), True),
+        (FIXED, (command("script", "iptables-restore -w", 2.0),), False),
     ],
 )
 def test_a_lock_that_nobody_of_ours_holds_is_not_the_bug(
@@ -64,6 +65,17 @@ def test_a_lock_that_nobody_of_ours_holds_is_not_the_bug(
     words = {"ipv4": "failed", "ipv6": "initialised"}
     broken = seen(words=words, commands=(LOCKED, *others), after=clean_rules)
     assert ("held the lock" in why(seen, script, broken)) == void
+
+
+@pytest.mark.parametrize("script", [ORIGINAL, FIXED])
+@pytest.mark.parametrize("ended", [1.5, None])
+def test_a_lock_that_a_script_may_hold_by_other_means_is_its_own(
+    seen: Build, clean_rules: dict[str, str], script: str, ended: float | None
+) -> None:
+    """flock(1), say: no iptables process of the script's is there to be seen."""
+    words = {"ipv4": "failed", "ipv6": "initialised"}
+    broken = seen(words=words, commands=(LOCKED,), after=clean_rules)
+    assert why(seen, script, replace(broken, script_ended=ended)) == ""
 
 
 def test_a_healthy_kubelet_whose_steps_were_not_seen_speaks_for_no_fix(seen: Build) -> None:
