@@ -175,6 +175,8 @@ class Exploration:
             path = (*before, *paths[key])
             schedule = plainest(path, self.known.trace(path, self.known.states[key]))
             ends.append(EndState(key, schedule, judged))
+        alike = {end.outcome.classes for end in ends}
+        complete = not explorer.open and self._options.preemptions is None
         costs = [walker.costs for walker in self._walkers]
         lengths = [len(self.known.plan.sequences[actor][0]) for actor in self.known.actors]
         return Graph(
@@ -196,6 +198,7 @@ class Exploration:
                 self.known,
                 self._root,
                 lambda left: judge_family(self._reference.rules, left, self.known.family),
+                only=alike.pop() if complete and len(alike) == 1 else None,
             ),
         )
 

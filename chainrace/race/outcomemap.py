@@ -5,6 +5,7 @@ more of kubelet's, then the rest of both. Nothing is walked for it: it is read f
 exploration knows. No I/O.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,8 +47,18 @@ class OutcomeMap:
     cells: tuple[Cell, ...]
 
 
-def draw(known: Knowledge, root: State, judge: Callable[[Ending], FamilyOutcome]) -> OutcomeMap:
-    """The map of one family. Cells that the exploration cannot tell are left out."""
+def draw(
+    known: Knowledge,
+    root: State,
+    judge: Callable[[Ending], FamilyOutcome],
+    only: tuple[Name, ...] | None,
+) -> OutcomeMap:
+    """The map of one family.
+
+    `only` are the classes of every end there is, where all ends are known and alike: then each
+    schedule leads to them, also one that the exploration left out as equal to another. Other
+    cells that it cannot tell are left out.
+    """
     kubelets = known.plan.sequences[known.kubelet][0]
     scripts = known.plan.sequences[SCRIPT_ACTOR][0]
     all_of_kubelets = known.plan.whole(known.kubelet)
@@ -55,14 +66,24 @@ def draw(known: Knowledge, root: State, judge: Callable[[Ending], FamilyOutcome]
     matter = [at for at, call in enumerate(scripts) if footprint(call).conflicts(all_of_kubelets)]
     stops = sorted({at for at in matter if at} | {len(scripts)})
     walk = _Walk(known)
-    cells = (
-        cell
-        for stop in stops
-        for before in range(len(root.histories[known.kubelet]), len(kubelets) + 1)
-        for until in range(before, len(kubelets) + 1)
-        if (cell := walk.cell(root, before, stop, until, judge)) is not None
-    )
+    cells = []
+    for stop in stops:
+        for before in range(len(root.histories[known.kubelet]), len(kubelets) + 1):
+            for until in range(before, len(kubelets) + 1):
+                cell = walk.cell(root, before, stop, until, judge)
+                if cell is None and only is not None:
+                    turns = (before, stop, until - before, len(scripts) - stop)
+                    path = _path(known.kubelet, (*turns, len(kubelets) - until))
+                    cell = Cell(before, stop, until, str(from_steps(path)), only)
+                if cell is not None:
+                    cells.append(cell)
     return OutcomeMap(tuple(map(str, kubelets)), tuple(map(str, scripts)), tuple(cells))
+
+
+def _path(kubelet: str, turns: tuple[int, ...]) -> Path:
+    """The single steps of turns that kubelet and the script take one after the other."""
+    actors = itertools.cycle((kubelet, SCRIPT_ACTOR))
+    return tuple(actor for steps in turns for actor in (next(actors),) * steps)
 
 
 class _Walk:

@@ -360,3 +360,11 @@ def test_the_map_has_no_holes_where_a_step_that_cannot_matter_lies_between(tmp_p
     assert {cell.script for cell in graph.map.cells} == {2, 3, 4}
     for stop in (2, 4):
         assert sum(cell.script == stop for cell in graph.map.cells) == 15
+
+
+def test_the_map_of_a_script_that_no_order_makes_harmful_is_whole(tmp_path: Path) -> None:
+    _, graph = explore(tmp_path, ("iptables-save", "ip6tables-save"))
+    assert graph.map.cells
+    assert {cell.classes for cell in graph.map.cells} == {(HEALTHY,)}
+    stops = {cell.script for cell in graph.map.cells}
+    assert len(graph.map.cells) == 15 * len(stops)
