@@ -92,7 +92,7 @@ def _forget_older_boots(paths: Paths) -> None:
     now = Path("/proc/sys/kernel/random/boot_id").read_text()
     kept = paths.state / "boot_id"
     if kept.exists() and kept.read_text() != now:
-        run(as_root(["rm", "-rf", str(paths.run)]), remedy=f"remove {paths.run}", timeout=60)
+        _remove_run(paths)
     paths.state.mkdir(parents=True, exist_ok=True)
     kept.write_text(now)
 
@@ -208,3 +208,23 @@ def stop(paths: Paths) -> None:
     # libvirtd itself, and whatever outlived a libvirtd that was killed.
     namespace.end_processes(paths.prefix)
     namespace.delete(paths.prefix)
+    _remove_rest(paths)
+
+
+def _remove_rest(paths: Paths) -> None:
+    """Remove the sockets, domains, snapshots and disks that a killed libvirtd could not."""
+    own = paths.state / "libvirt"
+    places = (own / "etc" / "qemu", own / "lib" / "qemu", own / "lib" / "qemu" / "snapshot")
+    there = [str(one) for one in (*places, paths.store / "volumes") if one.is_dir()]
+    named = ("(", "-name", f"{paths.prefix}-node*", "-o", "-name", "domain-*", ")")
+    if there:
+        run(
+            as_root(["find", *there, "-maxdepth", "1", *named, "-exec", "rm", "-rf", "{}", "+"]),
+            remedy=f"see {own}",
+            timeout=60,
+        )
+    _remove_run(paths)
+
+
+def _remove_run(paths: Paths) -> None:
+    run(as_root(["rm", "-rf", str(paths.run)]), remedy=f"remove {paths.run}", timeout=60)

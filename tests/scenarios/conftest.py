@@ -65,12 +65,18 @@ def processes(clone: Path) -> dict[int, str]:
 
 
 def left_behind(clone: Path) -> list[str]:
-    """What is there of a clone's lab: processes, namespace, mounts, boxes."""
+    """What is there of a clone's lab: processes, namespace, mounts, boxes, sockets, nodes."""
     prefix = Paths(clone).prefix
     found = [f"process {pid}: {words[:120]}" for pid, words in processes(clone).items()]
     if Path("/run/netns", prefix).exists():
         found.append(f"network namespace {prefix}")
     found += [line for line in Path("/proc/mounts").read_text().splitlines() if str(clone) in line]
+    found += [str(one) for one in (clone / ".lab").rglob("*") if one.is_socket()]
+    found += [
+        str(one)
+        for place in ("libvirt/etc/qemu", "libvirt/lib/qemu/snapshot", "store/volumes")
+        for one in (clone / ".lab" / place).glob(f"{prefix}-node*")
+    ]
     home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
     found += [str(box) for box in (home / "boxes").glob(f"{prefix}-*")]
     return found
