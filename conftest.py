@@ -1,6 +1,7 @@
 """pytest's way into the lab: plain `pytest` goes on in the lab's own .venv."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if IN_VENV:
+        # As Ctrl-C, which ends the node, too: a CI that is cancelled sends SIGTERM.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         return
     python = VENV / "bin" / "python"
     if not python.exists():

@@ -16,15 +16,10 @@ __all__ = ["compare", "force", "lab", "main", "run"]
 INTERRUPTED_EXIT = 130
 
 
-def _interrupt(signum: int, frame: object) -> None:
-    del signum, frame
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Run one command; every error is a line or two, never a traceback."""
     # SIGTERM ends a run as Ctrl-C does: what was measured is judged and kept.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except LabError as error:
