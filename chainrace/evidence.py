@@ -32,6 +32,8 @@ from chainrace.scenario import Chosen
 TABLES_SECONDS = 60
 # Of a run's budget; the rest is for the trials by chance.
 FORCE_SHARE = 0.5
+# Of a run that was given no limits, in each family: the fixed script needs fifteen.
+LEAST_STEPS = 100
 
 
 def run(
@@ -120,7 +122,11 @@ def take(
     with evidence.concluded():
         if FORCE in chosen.evidence:
             share = FORCE_SHARE if CHANCE in chosen.evidence else 1.0
-            evidence.force(fixed, Options(None if budget is None else share * budget))
+            options = Options(
+                None if budget is None else share * budget,
+                least=LEAST_STEPS if amount.least else 0,
+            )
+            evidence.force(fixed, options)
         if CHANCE in chosen.evidence:
             left = None if budget is None else budget - (time.monotonic() - begun)
             scripts = {**SCRIPTS_ON_NODE, FIXED: fixed.path}

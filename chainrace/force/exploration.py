@@ -34,11 +34,16 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Options:
-    """`budget` in seconds; `preemptions` bounds them; `reduced` leaves out equal orders."""
+    """`budget` in seconds; `preemptions` bounds them; `reduced` leaves out equal orders.
+
+    Seconds end nothing before `least` steps were walked in a family: on a slow host they
+    would end every exploration before it can say anything.
+    """
 
     budget: float | None = None
     preemptions: int | None = None
     reduced: bool = True
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -225,13 +230,12 @@ class Exploration:
 
     def _left(self) -> float | None:
         budget = self._options.budget
-        return None if budget is None else budget - (time.monotonic() - self._begun)
+        return None if budget is None else max(0.0, budget - (time.monotonic() - self._begun))
 
     def _next(self, walker: Walker) -> tuple[Explorer, Task] | None:
         """Something to do; None when all is done, or nothing more shall be."""
         while not self._stopped:
-            left = self._left()
-            if left is not None and left <= 0:
+            if self._left() == 0 and len(self._walked) >= self._options.least:
                 return None
             self._tell_all_known()
             if self._unknown:

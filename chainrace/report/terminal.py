@@ -224,7 +224,7 @@ def _time_left(progress: ForceProgress) -> str:
     if not progress.transitions:
         return ""
     known = progress.open * progress.elapsed / progress.transitions
-    budget = "" if progress.left is None else f", {max(0.0, progress.left):.0f} s of the budget"
+    budget = "" if progress.left is None else f", {progress.left:.0f} s of the budget"
     return f", at least {known:.0f} s left{budget}"
 
 

@@ -171,6 +171,11 @@ def test_ipv6_is_explored_from_where_ipv4_is_done(tmp_path: Path) -> None:
     assert {str(end.schedule) for end in lost} == {"s1 x* s*"}
 
 
+def test_a_host_too_slow_for_its_budget_walks_the_least_that_was_asked_for(tmp_path: Path) -> None:
+    _, graph = explore(tmp_path, HARMLESS, Options(budget=0.0, least=100))
+    assert graph.complete
+
+
 def test_what_was_found_is_not_walked_again(tmp_path: Path) -> None:
     _, cut = explore(tmp_path, HARMFUL, Options(budget=0.0))
     assert cut.open > 0
