@@ -38,7 +38,7 @@ def hostile(lab_node: Node) -> Iterator[None]:
 def test_nothing_that_a_node_says_acts_on_whoever_reads_the_results(
     racer: Racer, paths: Paths
 ) -> None:
-    before = set(paths.results.iterdir())
+    before = set(paths.results.glob("*"))
     folder = racer(1).folder
     files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".png"]
     texts = {file: file.read_text() for file in files}
