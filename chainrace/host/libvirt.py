@@ -216,7 +216,7 @@ def _remove_rest(paths: Paths) -> None:
     own = paths.state / "libvirt"
     places = (own / "etc" / "qemu", own / "lib" / "qemu", own / "lib" / "qemu" / "snapshot")
     there = [str(one) for one in (*places, paths.store / "volumes") if one.is_dir()]
-    named = ("(", "-name", f"{paths.prefix}-node*", "-o", "-name", "domain-*", ")")
+    named = ("(", "-name", f"{paths.prefix}-*", "-o", "-name", "domain-*", ")")
     if there:
         run(
             as_root(["find", *there, "-maxdepth", "1", *named, "-exec", "rm", "-rf", "{}", "+"]),

@@ -75,7 +75,7 @@ def left_behind(clone: Path) -> list[str]:
     found += [
         str(one)
         for place in ("libvirt/etc/qemu", "libvirt/lib/qemu/snapshot", "store/volumes")
-        for one in (clone / ".lab" / place).glob(f"{prefix}-node*")
+        for one in (clone / ".lab" / place).glob(f"{prefix}-*")
     ]
     home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
     found += [str(box) for box in (home / "boxes").glob(f"{prefix}-*")]
