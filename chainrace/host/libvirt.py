@@ -212,7 +212,7 @@ def stop(paths: Paths) -> None:
 
 
 def _remove_rest(paths: Paths) -> None:
-    """Remove the sockets, domains, snapshots and disks that a killed libvirtd could not."""
+    """Remove the boxes' volumes, and what a killed libvirtd left: sockets, domains, disks."""
     own = paths.state / "libvirt"
     places = (own / "etc" / "qemu", own / "lib" / "qemu", own / "lib" / "qemu" / "snapshot")
     there = [str(one) for one in (*places, paths.store / "volumes") if one.is_dir()]

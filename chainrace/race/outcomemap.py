@@ -66,17 +66,20 @@ def draw(
     matter = [at for at, call in enumerate(scripts) if footprint(call).conflicts(all_of_kubelets)]
     stops = sorted({at for at in matter if at} | {len(scripts)})
     walk = _Walk(known)
-    cells = []
-    for stop in stops:
-        for before in range(len(root.histories[known.kubelet]), len(kubelets) + 1):
-            for until in range(before, len(kubelets) + 1):
-                cell = walk.cell(root, before, stop, until, judge)
-                if cell is None and only is not None:
-                    turns = (before, stop, until - before, len(scripts) - stop)
-                    path = _path(known.kubelet, (*turns, len(kubelets) - until))
-                    cell = Cell(before, stop, until, str(from_steps(path)), only)
-                if cell is not None:
-                    cells.append(cell)
+
+    def as_all(before: int, stop: int, until: int) -> Cell | None:
+        if only is None:
+            return None
+        turns = (before, stop, until - before, len(scripts) - stop, len(kubelets) - until)
+        return Cell(before, stop, until, str(from_steps(_path(known.kubelet, turns))), only)
+
+    cells = (
+        cell
+        for stop in stops
+        for before in range(len(root.histories[known.kubelet]), len(kubelets) + 1)
+        for until in range(before, len(kubelets) + 1)
+        if (cell := walk.cell(root, before, stop, until, judge) or as_all(before, stop, until))
+    )
     return OutcomeMap(tuple(map(str, kubelets)), tuple(map(str, scripts)), tuple(cells))
 
 

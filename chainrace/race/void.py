@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from itertools import chain
 
 from chainrace.gate.process import KUBELET, OTHER
 from chainrace.race.coverage import unseen
@@ -40,9 +39,9 @@ def _locked_by_another(seen: Seen) -> bool:
 
     What a script leaves running ends with it: its unit is gone then (systemd.kill(5)).
     """
-    ours = ((one.started, one.ended) for one in seen.commands if one.actor not in {KUBELET, OTHER})
-    ran = [] if seen.fired is None else [(seen.fired, seen.script_ended)]
-    spans = list(chain(ours, ran))
+    spans = [(one.started, one.ended) for one in seen.commands if one.actor not in {KUBELET, OTHER}]
+    if seen.fired is not None:
+        spans.append((seen.fired, seen.script_ended))
     locked = (one for one in seen.commands if one.actor == KUBELET and one.code == LOCKED)
     return any(
         not any(_together((one.started, one.ended), span) for span in spans) for one in locked

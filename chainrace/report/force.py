@@ -9,6 +9,7 @@ from chainrace.files import write_json
 from chainrace.force.replay import Replayed
 from chainrace.race.badlines import Complaint
 from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
+from chainrace.race.trial import Ending
 from chainrace.report.folder import Folder
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.text import write
@@ -133,14 +134,19 @@ def _end_json(end: EndState) -> dict[str, Any]:
     }
 
 
+def write_ending(folder: Path, ending: Ending) -> None:
+    """What is left when all is over: kubelet's log, and the rules of each family."""
+    write(folder / "kubelet.log", "\n".join(ending.journal) + "\n")
+    for name, text in ending.after.items():
+        write(folder / f"rules-after.{name.replace('/', '-')}", text)
+
+
 def write_replay(folder: Path, replayed: Replayed) -> None:
     """The evidence of one replay: timeline, kubelet's log, the rules it left."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "schedule.txt").write_text(f"{replayed.schedule}\n")
     write(folder / "timeline.txt", "\n".join(side_by_side(replayed.view)) + "\n")
-    write(folder / "kubelet.log", "\n".join(replayed.ending.journal) + "\n")
-    for name, text in replayed.ending.after.items():
-        write(folder / f"rules-after.{name.replace('/', '-')}", text)
+    write_ending(folder, replayed.ending)
     write_json(
         folder / "outcome.json",
         {

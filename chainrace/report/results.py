@@ -31,9 +31,8 @@ from chainrace.race.force import HARMFUL, HARMLESS, Explored
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY
 from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
 from chainrace.report.folder import Folder
-from chainrace.report.force import explored_json
+from chainrace.report.force import explored_json, write_ending
 from chainrace.report.lines import lines
-from chainrace.report.text import write
 from chainrace.report.trials import TRIALS, Record, read_trials
 
 SCHEMA = 2
@@ -100,9 +99,7 @@ class ResultsFolder(Folder):
         write_json(self.path / REBOOT, boot_json(boot))
         folder = self.path / "reboot"
         folder.mkdir()
-        write(folder / "kubelet.log", "\n".join(boot.ending.journal) + "\n")
-        for family, text in boot.ending.after.items():
-            write(folder / f"rules-after.{family.replace('/', '-')}", text)
+        write_ending(folder, boot.ending)
 
     def conclude(
         self,

@@ -8,7 +8,7 @@ import pytest
 
 from chainrace.errors import ENVIRONMENT_EXIT
 from chainrace.paths import Paths
-from tests.scenarios.conftest import cloned, left_behind, run_as_it_stands
+from tests.scenarios.conftest import cloned, left_behind, processes, run_as_it_stands
 
 pytestmark = pytest.mark.nightly
 RUN = ("./lab", "run", "--evidence", "chance", "--trials", "1")
@@ -19,12 +19,7 @@ LOOK_SECONDS = 0.5
 
 def node_runs(clone: Path) -> bool:
     """Whether QEMU runs for a clone's first node."""
-    return any(f"guest={Paths(clone).prefix}-node1" in line for line in command_lines())
-
-
-def command_lines() -> list[str]:
-    said = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return said.stdout.splitlines()
+    return any(f"guest={Paths(clone).prefix}-node1" in words for words in processes(clone).values())
 
 
 def test_two_clones_work_side_by_side_and_a_second_command_is_told_who_holds_its_clone(

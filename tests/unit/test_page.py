@@ -113,7 +113,7 @@ def test_nothing_of_a_node_or_of_a_scripts_name_can_act_in_the_page(
     named.conclude({NASTY: replace(harmful, script=NASTY)}, {}, interrupted=False)
     for folder in (forced, named.path):
         inert(page.draw(folder))
-    kept = (next(forced.rglob("kubelet.log"))).read_text()
+    kept = next(forced.rglob("kubelet.log")).read_text()
     assert "red" in kept
     assert "\x1b" not in kept
 
