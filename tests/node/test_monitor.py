@@ -8,8 +8,9 @@ from testinfra.host import Host
 from chainrace.gate.words import CANARY
 from chainrace.node.node import Node
 from chainrace.race import rules
+from chainrace.race.outcome import INIT_FAILED
 from chainrace.race.verdict import FIXED
-from tests.node.fixtures import LIMIT, Replay
+from tests.node.fixtures import LIMIT, OUTAGE, Replay
 
 WATCH_SECONDS = 150.0
 HEALED, NEVER = "healed", "never"
@@ -50,6 +51,30 @@ def test_all_that_the_monitor_never_notices_may_be_lost_at_once(
     assert left == hurt
 
 
+def test_a_family_whose_initialisation_failed_has_no_monitor_and_stays_broken(
+    host: Host, lab_node: Node, replay: Replay
+) -> None:
+    """initNetworkUtil (pkg/kubelet/kubelet_network_linux.go) starts it on success alone."""
+    broken = replay(OUTAGE)
+    ipv4 = broken.outcome.families["ipv4"]
+    assert INIT_FAILED in ipv4.classes
+    assert "filter :KUBE-FIREWALL" in ipv4.missing
+    seen = watched(lab_node)
+    assert host.service("kubelet").is_running
+    lab_node.agent.ask("release", timeout=LIMIT)
+    # IPv6's, which was started later, has looked by now: IPv4's would have, too.
+    assert seen["looked"] == {"ipv6": True}
+    assert rules.parse(seen["rules"]["ipv4"]) == rules.parse(broken.ending.after["ipv4"])
+
+
+def watched(lab_node: Node) -> dict[str, Any]:
+    """What each Monitor that runs did until its next look was over, and the rules then."""
+    seen: dict[str, Any] = lab_node.agent.ask(
+        "watch", timeout=WATCH_SECONDS + LIMIT, limit=WATCH_SECONDS
+    )
+    return seen
+
+
 def looked_after(
     damage: str, host: Host, lab_node: Node, replay: Replay
 ) -> tuple[list[str], list[str]]:
@@ -59,9 +84,7 @@ def looked_after(
     host.check_output("iptables -P INPUT ACCEPT; iptables -P OUTPUT ACCEPT")
     host.check_output(damage)
     hurt = whole.missing_from(rules.parse(host.check_output("iptables-save")))
-    seen: dict[str, Any] = lab_node.agent.ask(
-        "watch", timeout=WATCH_SECONDS + LIMIT, limit=WATCH_SECONDS
-    )
+    seen = watched(lab_node)
     lab_node.agent.ask("release", timeout=LIMIT)
     assert seen["looked"] == {"ipv4": True, "ipv6": True}
     after = whole.missing_from(rules.parse(seen["rules"]["ipv4"]))

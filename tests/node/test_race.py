@@ -1,21 +1,9 @@
 """The race itself: the bug is there, the fix holds, and the suite can tell."""
 
-import time
-from typing import Any
-
-import pytest
-from testinfra.host import Host
-
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.node.node import Node
-from chainrace.race import rules
 from chainrace.race.outcome import HEALTHY, INIT_FAILED, SIGNATURE
 from chainrace.race.verdict import CONFIRMED, FIXED, ORIGINAL, REFUTED
 from tests.node.fixtures import Race, Racer
-
-# kubelet's Monitor looks once a minute: two minutes give it two looks.
-MONITOR_SECONDS = 125
-ATTEMPTS = 12
 
 
 def test_the_original_breaks_kubelets_start_with_the_outages_own_message(race: Race) -> None:
@@ -51,38 +39,6 @@ def test_the_verdict_names_what_it_judged(race: Race) -> None:
     node = race.document["node"]
     for name in ("kernel", "iptables", "systemd", "containerd", "kubelet", "image", "acceleration"):
         assert node[name]
-
-
-def test_the_fault_stays_for_kubelets_monitor_repairs_nothing(
-    lab_node: Node, host: Host, race: Race
-) -> None:
-    """A kubelet whose initialisation failed never makes its rules again."""
-    broken = break_kubelet(lab_node, race)
-    before = rules.parse(lab_node.agent.ask("rules", timeout=60)["ipv4"])
-    assert before == rules.parse(broken["after"]["ipv4"])
-    time.sleep(MONITOR_SECONDS)
-    assert host.service("kubelet").is_running
-    assert rules.parse(lab_node.agent.ask("rules", timeout=60)["ipv4"]) == before
-    reference = rules.parse((race.folder / "reference" / "rules-after.ipv4").read_text())
-    assert "filter :KUBE-FIREWALL" in reference.missing_from(before)
-
-
-def break_kubelet(lab_node: Node, race: Race) -> dict[str, Any]:
-    """Race the original in the window until kubelet's start fails, and leave it so."""
-    low, high = race.document["node"]["window"]
-    for _ in range(ATTEMPTS):
-        answer: dict[str, Any] = lab_node.agent.ask(
-            "trial",
-            timeout=400,
-            script=SCRIPTS_ON_NODE[ORIGINAL],
-            delay=(low + high) / 2,
-            limit=180,
-            azure_npm=False,
-        )
-        assert answer["error"] is None
-        if answer["watch"]["words"]["ipv4"] == "failed":
-            return answer
-    pytest.fail(f"the original did not break kubelet in {ATTEMPTS} races in the window")
 
 
 def test_an_original_in_the_fixs_place_is_refuted(racer: Racer) -> None:
