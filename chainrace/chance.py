@@ -23,7 +23,18 @@ from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.race.void import why_void
 from chainrace.race.window import sighting
 from chainrace.report.results import ResultsFolder
-from chainrace.report.trials import SAMPLE, SEARCH, Phase, Record, Script, record_of, write_evidence
+from chainrace.report.text import write
+from chainrace.report.trials import (
+    CONSOLE,
+    SAMPLE,
+    SEARCH,
+    Phase,
+    Record,
+    Script,
+    broken_record,
+    record_of,
+    write_evidence,
+)
 
 SCRIPTS_ON_NODE = {
     ORIGINAL: "/usr/local/lib/chainrace/save/original.sh",
@@ -211,7 +222,16 @@ class ChanceRun:
         self, script: Script, phase: Phase, moment: float
     ) -> tuple[trial.Seen | None, Record]:
         number = next(self._numbers)
-        answer = self._ask(self.scripts[script], moment)
+        try:
+            answer = self._ask(self.scripts[script], moment)
+        except LabError as error:
+            # The node is gone, and with it all but its last words.
+            record = broken_record(
+                number, script, phase, moment, error=error.what, script_code=None
+            )
+            self.records.append(record)
+            write(self.folder.add(record) / CONSOLE, self._console())
+            raise
         code = answer["watch"]["script_code"]
         seen = None
         if answer["error"] is None:
@@ -221,18 +241,8 @@ class ChanceRun:
             answer["error"] = why_void(script, self._kubelets, seen, judged) or None
         if answer["error"] is not None:
             seen = None
-            record = Record(
-                number=number,
-                script=script,
-                phase=phase,
-                moment=moment,
-                outcome=outcomes.ENVIRONMENT,
-                signature=False,
-                hit=False,
-                families={},
-                script_code=code,
-                seconds={},
-                error=answer["error"],
+            record = broken_record(
+                number, script, phase, moment, error=answer["error"], script_code=code
             )
         write_evidence(self.folder.add(record), answer, seen, self._console())
         return seen, record

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
 from chainrace.files import write_json
-from chainrace.race.outcome import Name, Outcome
+from chainrace.race.outcome import ENVIRONMENT, Name, Outcome
 from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import Judged
@@ -17,6 +17,7 @@ from chainrace.race.window import is_hit
 from chainrace.report.text import write
 
 TRIALS = "trials.jsonl"
+CONSOLE = "console.log"
 SEARCH: Literal["search"] = "search"
 SAMPLE: Literal["sample"] = "sample"
 
@@ -72,6 +73,25 @@ def record_of(
     )
 
 
+def broken_record(
+    number: int, script: Script, phase: Phase, moment: float, *, error: str, script_code: int | None
+) -> Record:
+    """The record of a trial that the environment broke, and how."""
+    return Record(
+        number=number,
+        script=script,
+        phase=phase,
+        moment=moment,
+        outcome=ENVIRONMENT,
+        signature=False,
+        hit=False,
+        families={},
+        script_code=script_code,
+        seconds={},
+        error=error,
+    )
+
+
 RECORD = TypeAdapter(Record)
 
 
@@ -106,7 +126,7 @@ def write_evidence(folder: Path, answer: dict[str, Any], seen: Seen | None, cons
                 write(folder / f"rules-{when}.{family}", answer[when][family])
     if answer["azure_npm"] is not None:
         write(folder / "azure-npm.log", answer["azure_npm"]["log"])
-    write(folder / "console.log", console)
+    write(folder / CONSOLE, console)
     write_json(folder / "watch.json", answer["watch"])
     if seen is not None:
         write(folder / "timeline.txt", "\n".join(timeline(seen)) + "\n")

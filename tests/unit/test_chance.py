@@ -111,6 +111,28 @@ def test_a_host_too_slow_for_its_budget_makes_the_least_that_tells_anything(
     assert decide(record.judged() for record in run.records).word == CONFIRMED
 
 
+def test_a_node_that_dies_in_a_trial_leaves_a_broken_trial_and_its_last_words(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    (tmp_path / "console.log").write_text("booted\n")
+
+    def dies(script: str | None) -> Answer:
+        if script is None:
+            return answers["healthy"]
+        (tmp_path / "console.log").write_text("booted\nKernel panic - not syncing\n")
+        raise LabError("no answer", "see the console")
+
+    run = make_run(tmp_path, FakeAgent(dies), pairs=1)
+    reference = run.take_reference()
+    with pytest.raises(LabError, match="no answer"):
+        run.run(reference)
+    (record,) = read_trials(run.folder.path)
+    assert (record.outcome, record.error) == ("environment", "no answer")
+    (trial,) = (run.folder.path / "trials").iterdir()
+    assert (trial / "console.log").read_text() == "Kernel panic - not syncing\n"
+    assert judge_again(run.folder.path).word == INCONCLUSIVE
+
+
 def test_both_scripts_run_equally_often_at_the_same_moments(
     tmp_path: Path, answers: dict[str, Answer]
 ) -> None:
