@@ -18,8 +18,10 @@ INTERRUPTED_EXIT = 130
 
 def main() -> None:
     """Run one command; every error is a line or two, never a traceback."""
-    # SIGTERM ends a run as Ctrl-C does: what was measured is judged and kept.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # These end a run as Ctrl-C does: what was measured is judged and kept.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, signal.default_int_handler)
     try:
         app()
     except LabError as error:

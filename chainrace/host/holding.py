@@ -4,24 +4,24 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 from chainrace.errors import LabError
+from chainrace.host.shell import FINISHES, MARK, as_root
 from chainrace.paths import Paths
 
-# In the environment of whoever holds a clone, and of all that they call: `vagrant up` may
-# call `./lab setup`, which is the same command's work. libvirtd and its nodes go without.
-MARK = "CHAINRACE_CLONE"
 # An interrupted command first judges what it has, and removes its node.
 PATIENCE_SECONDS = 120.0
 ORPHAN_SECONDS = 10.0
+FINISH_SECONDS = 1800.0
 LOOK_SECONDS = 0.1
 
 
@@ -76,7 +76,7 @@ def taken_over(paths: Paths) -> Iterator[Holder | None]:
             # One that has just come has not written yet who it is.
             if holder and (holder != ended or waited > PATIENCE_SECONDS):
                 gently = waited <= PATIENCE_SECONDS
-                _send(holder.pid, signal.SIGTERM if gently else signal.SIGKILL)
+                _send([str(holder.pid)], signal.SIGTERM if gently else signal.SIGKILL)
                 ended = holder
             time.sleep(LOOK_SECONDS)
         with _marked_as_ours(paths, file):
@@ -103,11 +103,12 @@ def _marked_as_ours(paths: Paths, file: TextIO) -> Iterator[None]:
         os.environ[MARK] = paths.prefix
         yield
     finally:
-        file.truncate(0)
         if before is None:
             os.environ.pop(MARK, None)
         else:
             os.environ[MARK] = before
+        _end_orphans(paths)
+        file.truncate(0)
 
 
 def _is_ours(paths: Paths) -> bool:
@@ -116,38 +117,50 @@ def _is_ours(paths: Paths) -> bool:
 
 def _end_orphans(paths: Paths) -> None:
     """End what a holder called and did not live to see the end of. Raises LabError."""
-    told: set[int] = set()
+    _await_the_unhurt(paths)
+    told: set[str] = set()
     begun = time.monotonic()
-    while orphans := _marked(paths.prefix):
+    while orphans := _with(MARK, paths.prefix):
         waited = time.monotonic() - begun
         if waited > 2 * ORPHAN_SECONDS:
             raise LabError(
-                f"processes {orphans} of an earlier command do not end", "end them by hand"
+                f"processes {' '.join(orphans)} of an earlier command do not end",
+                "end them by hand",
             )
-        for pid in orphans:
-            if waited > ORPHAN_SECONDS:
-                _send(pid, signal.SIGKILL)
-            elif pid not in told:
-                _send(pid, signal.SIGTERM)
-                told.add(pid)
+        if waited > ORPHAN_SECONDS:
+            _send(orphans, signal.SIGKILL)
+        elif new := [pid for pid in orphans if pid not in told]:
+            _send(new, signal.SIGTERM)
+            told.update(new)
         time.sleep(LOOK_SECONDS)
 
 
-def _send(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+def _await_the_unhurt(paths: Paths) -> None:
+    """Wait for the end of what must not be ended in its middle. Raises LabError."""
+    deadline = time.monotonic() + FINISH_SECONDS
+    while pids := _with(FINISHES, paths.prefix):
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"apt (processes {' '.join(pids)}) of an earlier command does not end",
+                f"see {paths.logs / 'apt.log'}",
+            )
+        time.sleep(LOOK_SECONDS)
 
 
-def _marked(prefix: str) -> list[int]:
-    """The processes that carry this clone's mark, but for this one."""
-    wanted = f"{MARK}={prefix}".encode()
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        pid = int(environment.parent.name)
-        with suppress(OSError):  # gone meanwhile, or another user's
-            if pid != os.getpid() and wanted in environment.read_bytes().split(b"\0"):
-                found.append(pid)
-    return found
+def _send(pids: Iterable[str], number: signal.Signals) -> None:
+    # One that has ended meanwhile is no failure.
+    command = ["kill", f"-{number.name.removeprefix('SIG')}", *pids]
+    subprocess.run(as_root(command), capture_output=True, check=False)
+
+
+def _with(mark: str, prefix: str) -> list[str]:
+    """The processes that carry a mark of this clone, root's too, but for this one."""
+    command = ["sh", "-c", 'exec grep -lzxF "$0" /proc/[0-9]*/environ', f"{mark}={prefix}"]
+    # Those that have ended meanwhile make it fail.
+    found = subprocess.run(as_root(command), capture_output=True, text=True, check=False).stdout
+    # a line: /proc/4711/environ
+    pids = (line.split("/")[2] for line in found.splitlines())
+    return [pid for pid in pids if pid != str(os.getpid())]
 
 
 def _locked(file: TextIO) -> bool:

@@ -14,8 +14,7 @@ from xml.sax.saxutils import escape
 
 from chainrace.errors import LabError
 from chainrace.host import namespace
-from chainrace.host.holding import MARK
-from chainrace.host.shell import as_root, run, tail
+from chainrace.host.shell import MARK, as_root, run, tail
 from chainrace.paths import STORE_INSIDE, Paths
 
 # Addresses are the same in each clone: each has a network namespace of its own.
@@ -102,6 +101,7 @@ def _launch(paths: Paths, *, kvm: bool) -> None:
     run(
         as_root(
             [
+                *("env", "-u", MARK),  # it outlives the command
                 *("ip", "netns", "exec", paths.prefix),
                 *("unshare", "--mount"),
                 str(Path(__file__).with_name("libvirtd.sh")),
@@ -113,7 +113,6 @@ def _launch(paths: Paths, *, kvm: bool) -> None:
         remedy=f"see {paths.logs / 'libvirtd-start.log'}",
         timeout=START_SECONDS,
         log=paths.logs / "libvirtd-start.log",
-        env={MARK: ""},  # it outlives the command
     )
     deadline = time.monotonic() + START_SECONDS
     while not is_running(paths):

@@ -1,10 +1,12 @@
 """Debian packages of the host: what is missing, and installing it."""
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 from chainrace.errors import LabError
-from chainrace.host.shell import as_root, run
+from chainrace.host.shell import FINISHES, MARK, as_root, run
 
 LIST = Path(__file__).with_name("packages.txt")
 TESTS = Path(__file__).with_name("packages-test.txt")
@@ -34,25 +36,37 @@ def missing(names: Path = LIST) -> list[str]:
 
 # Debian's packages start what they bring, unless a policy forbids it. The lab needs
 # libvirt's programs, not a second libvirt: it forbids it for as long as apt runs.
+# What another apt left half done is configured first; one that still runs is waited for.
 INSTALL = r"""
 set -e
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
+policy=/usr/sbin/policy-rc.d mark='# chainrace: gone when its packages are installed'
+if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
     trap 'rm -f "$policy"' EXIT
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
     chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update
-apt-get install -y --no-install-recommends "$@"
+waits="-o DPkg::Lock::Timeout=600"
+dpkg --configure -a || true
+apt-get $waits update
+apt-get $waits install -y --no-install-recommends "$@"
 """
 
 
 def install(names: list[str], log: Path) -> None:
-    """Install packages by apt, with sudo where not root. Raises LabError when apt fails."""
-    run(
-        as_root(["sh", "-c", INSTALL, "install", *names]),
-        remedy="as root: apt-get update && apt-get install " + " ".join(names),
-        timeout=1800,
-        log=log,
-    )
+    """Install packages by apt, with sudo where not root. Raises LabError when apt fails.
+
+    apt comes to its end whatever ends this command: a package database left in the middle
+    would need a hand. The next command waits for it.
+    """
+    apart = ("env", "-u", MARK, f"{FINISHES}={os.environ.get(MARK, '')}", "setsid", "--fork")
+    try:
+        run(
+            as_root([*apart, "--wait", "sh", "-c", INSTALL, "install", *names]),
+            remedy="as root: apt-get update && apt-get install " + " ".join(names),
+            timeout=1800,
+            log=log,
+        )
+    except KeyboardInterrupt:
+        print("lab: apt goes on to its end; the next command waits for it", file=sys.stderr)
+        raise

@@ -1,9 +1,12 @@
 """Things built once from a recipe: built again only when the recipe changed."""
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+from chainrace.host.shell import as_root, run
+
+REMOVE_SECONDS = 300
 
 
 def digest(folder: Path | None, *words: str) -> str:
@@ -29,12 +32,17 @@ def build_once(target: Path, build: Callable[[Path], None]) -> bool:
     if target.is_dir():
         return False
     partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    _remove(partial)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         build(partial)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         raise
     partial.rename(target)
     return True
+
+
+def _remove(folder: Path) -> None:
+    """Remove what may be root's: an image is built with root's rights."""
+    run(as_root(["rm", "-rf", str(folder)]), remedy=f"remove {folder}", timeout=REMOVE_SECONDS)

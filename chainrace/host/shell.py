@@ -9,10 +9,21 @@ from pathlib import Path
 
 from chainrace.errors import LabError
 
+# In the environment of whoever holds a clone, and of all that they call (holding.py).
+MARK = "CHAINRACE_CLONE"
+# Instead of it, in that of what must not be ended in its middle.
+FINISHES = "CHAINRACE_FINISHES"
+
 
 def as_root(command: Sequence[str]) -> list[str]:
-    """The same command with root's rights: as it is for root, else through sudo."""
-    return list(command) if os.geteuid() == 0 else ["sudo", "-n", *command]
+    """The same command with root's rights: as it is for root, else through sudo.
+
+    sudo would drop the clone's mark.
+    """
+    if os.geteuid() == 0:
+        return list(command)
+    mark = [f"{MARK}={os.environ[MARK]}"] if MARK in os.environ else []
+    return ["sudo", "-n", "env", *mark, *command]
 
 
 def run(

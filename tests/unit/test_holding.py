@@ -12,7 +12,8 @@ import pytest
 
 from chainrace.errors import LabError
 from chainrace.host import holding
-from chainrace.host.holding import MARK, held, taken_over
+from chainrace.host.holding import held, taken_over
+from chainrace.host.shell import FINISHES, MARK
 from chainrace.paths import REPOSITORY, Paths
 
 # Holds a clone, calls something that takes long, and says so.
@@ -109,6 +110,19 @@ def test_what_ignores_the_signal_is_killed(paths: Paths, monkeypatch: pytest.Mon
     stubborn.stdout.readline()
     with held(paths):
         assert stubborn.wait(5) == -signal.SIGKILL
+
+
+def test_what_a_command_called_ends_with_it(paths: Paths) -> None:
+    with held(paths):
+        called = subprocess.Popen(["sleep", "600"])
+    assert called.wait(5) == -signal.SIGTERM
+
+
+def test_what_must_not_be_ended_in_its_middle_is_waited_for(paths: Paths) -> None:
+    """apt, of a command that was killed meanwhile."""
+    apt = subprocess.Popen(["sleep", "0.5"], env={**os.environ, FINISHES: paths.prefix})
+    with held(paths):
+        assert apt.wait(5) == 0
 
 
 def test_what_a_command_calls_may_use_the_clone_too(paths: Paths) -> None:
