@@ -5,6 +5,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -23,17 +24,20 @@ pytestmark = pytest.mark.nightly
 OUTCOMES = (0, 1, 3)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 END_SECONDS = 300.0
-# How long a command takes: without KVM. One that ends by itself corrects it.
-GUESS_SECONDS = 400.0
 SHARE_OF_DOWNS = 1 / 3
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the lab, and the exit codes of one that nothing disturbs."""
+    """A command of the lab, the exit codes of one that nothing disturbs, and what it builds anew.
+
+    `seconds` it takes without KVM, at a guess: one that ends by itself corrects it.
+    """
 
     words: tuple[str, ...]
     codes: tuple[int, ...]
+    seconds: float
+    builds: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,11 @@ class End:
     after: float
 
 
-RUN = Command(("./lab", "run", "--trials", "1"), OUTCOMES)
-SUITE = Command((".venv/bin/python", "-m", "pytest", "-q", "tests/node/test_gate.py"), (0,))
+RUN = Command(("./lab", "run", "--trials", "1"), OUTCOMES, 400.0)
+SUITE = Command((".venv/bin/python", "-m", "pytest", "-q", "tests/node/test_gate.py"), (0,), 400.0)
+BUILD = Command(("./lab", "setup"), (0,), 100.0, builds="image-*")
 # Whom the signal is for: the command's own process, or the Vagrant that it has called.
-TARGETS = ((RUN, "itself"), (RUN, "vagrant"), (SUITE, "itself"))
+TARGETS = ((RUN, "itself"), (RUN, "vagrant"), (SUITE, "itself"), (BUILD, "itself"))
 
 
 def vagrants(clone: Path) -> list[int]:
@@ -57,11 +62,20 @@ def vagrants(clone: Path) -> list[int]:
     return [pid for pid, words in processes(clone).items() if "/vagrant" in words.split(" -")[0]]
 
 
+def forget(clone: Path, built: str) -> None:
+    """Have something built anew. No node may be up that was made from it."""
+    subprocess.run(["./lab", "down"], cwd=clone, check=True, capture_output=True)
+    for folder in (clone / ".lab" / "store").glob(built):
+        shutil.rmtree(folder)
+
+
 def make(end: End, clone: Path, log: Path) -> str | None:
     """Start the command and end it; what was done, as a line.
 
     None where it had come to its own end by then.
     """
+    if end.command.builds:
+        forget(clone, end.command.builds)
     with log.open("w") as sink:
         process = subprocess.Popen(
             end.command.words, cwd=clone, stdout=sink, stderr=subprocess.STDOUT
@@ -92,7 +106,7 @@ def test_whatever_ends_a_command_the_next_one_works(
     source = random.Random(seed)
     # Whoever started pytest in the background had it ignore SIGINT, and all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    whole = {RUN: GUESS_SECONDS, SUITE: GUESS_SECONDS}
+    whole = {command: command.seconds for command, _ in TARGETS}
     done = 0
     while done < kills:
         number, (command, target) = source.choice(SIGNALS), source.choice(TARGETS)
