@@ -1,7 +1,6 @@
 """pytest's way into the lab: plain `pytest` goes on in the lab's own .venv."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -38,8 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if IN_VENV:
-        # As Ctrl-C, which ends the node, too: a CI that is cancelled sends SIGTERM.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Of the lab itself only now: another Python's pytest has none of what it needs.
+        from chainrace.interruption import end_as_by_ctrl_c  # noqa: PLC0415
+
+        # It ends the node, too: a CI that is cancelled sends SIGTERM.
+        end_as_by_ctrl_c()
         return
     python = VENV / "bin" / "python"
     if not python.exists():

@@ -1,6 +1,5 @@
 """The commands of ./lab. Exit codes: 0 confirmed, 1 refuted, 3 inconclusive, 2, 4."""
 
-import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -8,20 +7,16 @@ from contextlib import suppress
 from chainrace.cli import compare, force, lab, run
 from chainrace.cli.app import app
 from chainrace.errors import LabError
+from chainrace.interruption import INTERRUPTED_EXIT, end_as_by_ctrl_c
 from chainrace.paths import Paths
 from chainrace.report.text import clean
 
 __all__ = ["compare", "force", "lab", "main", "run"]
 
-INTERRUPTED_EXIT = 130
-
 
 def main() -> None:
     """Run one command; every error is a line or two, never a traceback."""
-    # These end a run as Ctrl-C does: what was measured is judged and kept.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1)
-            signal.signal(number, signal.default_int_handler)
+    end_as_by_ctrl_c()
     try:
         app()
     except LabError as error:

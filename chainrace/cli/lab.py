@@ -51,9 +51,11 @@ def setup_command(
 def test() -> None:
     """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
     paths = Paths()
-    with held(paths), session.libvirt_as_found(paths):
+    with held(paths):
         terminal = Terminal()
-        setup.prepare(paths, configuration.load(), terminal.step)
+        # Not up while the suites begin: they look at the host before anything of the lab is.
+        with session.libvirt_as_found(paths):
+            setup.prepare(paths, configuration.load(), terminal.step)
         setup.install(paths, terminal.step, packages.TESTS)
         # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
         env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}

@@ -25,6 +25,7 @@ from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun, Script, bring_script
 from chainrace.force.views import Reference
+from chainrace.host import libvirt
 from chainrace.host.keys import ROOT
 from chainrace.keeping import Keeping
 from chainrace.node.node import Node
@@ -110,8 +111,9 @@ def host_state() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def host_before() -> dict[str, str]:
-    return host_state()
+def host_before(paths: Paths) -> dict[str, str] | None:
+    """The host before anything of the lab is up; None where something already is."""
+    return None if libvirt.is_running(paths) else host_state()
 
 
 @pytest.fixture(scope="session")
@@ -121,10 +123,10 @@ def config(request: pytest.FixtureRequest) -> LabConfig:
 
 @pytest.fixture(scope="session")
 def lab_node(
-    paths: Paths, config: LabConfig, terminal: Terminal, host_before: dict[str, str]
+    paths: Paths, config: LabConfig, terminal: Terminal, host_before: dict[str, str] | None
 ) -> Iterator[Node]:
     """The node: the one that `vagrant up` brought, or one of this session's own."""
-    assert host_before  # taken before anything of the lab is up
+    del host_before  # asked for so that it is taken first
     with session.node_up(paths, config, terminal.step, Keeping()) as node:
         yield node
 
