@@ -114,7 +114,7 @@ def test_every_cell_has_a_name_for_a_screen_reader(opened: webdriver.Chrome) -> 
         assert one.accessible_name.startswith("begins after kubelet's step ")
         assert one.aria_role == "button"
     headings = [one.text for one in opened.find_elements(By.CSS_SELECTOR, "h1, h2")]
-    assert headings == ["confirmed", "Outcome map", "Failures", "The node"]
+    assert headings == ["confirmed", "The node", "Outcome map", "Failures"]
 
 
 def test_the_other_places_where_the_script_stops_can_be_chosen(opened: webdriver.Chrome) -> None:
