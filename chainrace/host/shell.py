@@ -54,11 +54,14 @@ def run(
                 text=True,
                 timeout=timeout,
                 cwd=cwd,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, "PATH": _path(), **(env or {})},
                 check=False,
             )
     except FileNotFoundError as error:
-        raise LabError(f"{command[0]} is not on this machine ({shown})", remedy) from error
+        raise LabError(
+            f"{command[0]} is not on this machine ({shown})",
+            "./lab doctor says what is missing, ./lab setup installs it",
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{shown} did not end within {timeout:.0f} s", remedy) from error
     if done.returncode != 0:
@@ -67,6 +70,11 @@ def run(
         last = said.splitlines()[-1] if said else "it said nothing"
         raise LabError(f"{shown} failed with {done.returncode}: {last}{where}", remedy)
     return done.stdout or ""
+
+
+def _path() -> str:
+    """Where programs are looked for: Debian leaves mkfs out of the path of who is not root."""
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
 def tail(path: Path, lines: int = 8) -> str:
