@@ -25,7 +25,8 @@ from chainrace.race.verdict import FIXED, Verdict
 from chainrace.reboot import save_and_reboot
 from chainrace.report import views
 from chainrace.report.force import write_replay
-from chainrace.report.results import Asked, ResultsFolder, judge_again
+from chainrace.report.killed import conclude_killed
+from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Chosen
 
@@ -49,6 +50,7 @@ def run(
     `amount` is that of force and of trials by chance together. Raises LabError.
     """
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
+        conclude_killed(paths.results, terminal.say)
         reason = None
         if up.found:
             terminal.say(f"the image is {up.found}")
@@ -93,7 +95,7 @@ def _conclude(
     """Judge what lies in the folder, write verdict.json, and draw it."""
     complaints = listening.take(folder.path)
     verdict = judge_again(folder.path)
-    folder.conclude(verdict, about, complaints=complaints, interrupted=interrupted)
+    write_verdict(folder.path, verdict, about, complaints=complaints, interrupted=interrupted)
     views.draw_after(folder.path, terminal.say)
 
 
@@ -163,6 +165,7 @@ class Evidence:
             **self._node.identity,
             "tables": self._node.agent.ask("tables", timeout=TABLES_SECONDS),
         }
+        self._folder.node(self._about)
         listening = Listening(self._paths, self._node)
         finished = False
         try:

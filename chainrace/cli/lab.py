@@ -16,6 +16,7 @@ from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import held, taken_over
 from chainrace.node.machine import NODE
 from chainrace.paths import Paths
+from chainrace.report.killed import conclude_killed
 from chainrace.report.terminal import Terminal
 
 
@@ -115,3 +116,4 @@ def down() -> None:
             Terminal().say(f"ended: {holder}")
         libvirt.stop(paths)
         box.forget(paths)
+        conclude_killed(paths.results, Terminal().say)

@@ -2,6 +2,7 @@
 
 results/<UTC time>/verdict.json      the one truth
                    scenario.json     what the run was to show
+                   node.json         what was on the node
                    trials.jsonl      a line a trial, enough to judge again
                    chance.json       how many trials there are: written when all are done
                    reference/        kubelet's clean start
@@ -13,7 +14,7 @@ results/<UTC time>/verdict.json      the one truth
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json, write_ending
 from chainrace.report.lines import lines
 from chainrace.report.trials import TRIALS, Record, read_trials
+from chainrace.report.verdict import NAME
 
 SCHEMA = 2
 SCENARIO = "scenario.json"
@@ -42,6 +44,7 @@ REBOOT = "reboot.json"
 IMAGE = "image.json"
 EXPOSURE = "exposure.json"
 CHANCE_END = "chance.json"
+NODE = "node.json"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,10 @@ class ResultsFolder(Folder):
         folder.mkdir(exist_ok=True)
         return folder
 
+    def node(self, about: Mapping[str, Any]) -> None:
+        """Keep what the node is, for the verdict on a run that is killed before its own."""
+        write_json(self.path / NODE, about)
+
     def image(self, found: Found) -> None:
         """Keep what an image of the user's own says it is."""
         write_json(self.path / IMAGE, asdict(found))
@@ -101,37 +108,38 @@ class ResultsFolder(Folder):
         folder.mkdir()
         write_ending(folder, boot.ending)
 
-    def conclude(
-        self,
-        verdict: Verdict,
-        node: dict[str, Any],
-        *,
-        complaints: Sequence[Complaint] = (),
-        interrupted: bool,
-    ) -> None:
-        """Write verdict.json, whole or not at all."""
-        scenario = json.loads((self.path / SCENARIO).read_text())
-        document = {
-            "schema": SCHEMA,
-            "kind": "run",
-            "options": scenario.pop("options"),
-            "scenario": scenario,
-            "verdict": verdict.word,
-            "reason": verdict.reason,
-            "interrupted": interrupted,
-            "p": verdict.p,
-            "environment": verdict.environment,
-            "scripts": {
-                "original": arm_json(verdict.original),
-                "fixed": arm_json(verdict.fixed),
-            },
-            "force": _stored(self.path / FORCE),
-            "reboot": _stored(self.path / REBOOT),
-            "image": _stored(self.path / IMAGE),
-            "node": node,
-            "complaints": [asdict(one) for one in complaints],
-        }
-        write_json(self.path / "verdict.json", {**document, "lines": lines(document)})
+
+def write_verdict(
+    folder: Path,
+    verdict: Verdict,
+    node: Mapping[str, Any],
+    *,
+    complaints: Sequence[Complaint] = (),
+    interrupted: bool,
+) -> None:
+    """Write verdict.json of a run into its folder, whole or not at all."""
+    scenario = json.loads((folder / SCENARIO).read_text())
+    document = {
+        "schema": SCHEMA,
+        "kind": "run",
+        "options": scenario.pop("options"),
+        "scenario": scenario,
+        "verdict": verdict.word,
+        "reason": verdict.reason,
+        "interrupted": interrupted,
+        "p": verdict.p,
+        "environment": verdict.environment,
+        "scripts": {
+            "original": arm_json(verdict.original),
+            "fixed": arm_json(verdict.fixed),
+        },
+        "force": _stored(folder / FORCE),
+        "reboot": _stored(folder / REBOOT),
+        "image": _stored(folder / IMAGE),
+        "node": node,
+        "complaints": [asdict(one) for one in complaints],
+    }
+    write_json(folder / NAME, {**document, "lines": lines(document)})
 
 
 def _stored(file: Path) -> Any:

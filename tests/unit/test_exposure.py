@@ -13,7 +13,7 @@ from chainrace.node.ssh import Connection
 from chainrace.race.exposure import Found, why_not_exposed
 from chainrace.race.force import EXIT_OF
 from chainrace.report import junit, page
-from chainrace.report.results import Asked, ResultsFolder, judge_again
+from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.verdict import replay_of
 
 ANSWER = """distribution=Microsoft Azure Linux 3.0
@@ -76,7 +76,7 @@ def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_pat
     assert verdict.word == "not exposed"
     assert "masked" in verdict.reason
     assert EXIT_OF[verdict.word] == 0
-    folder.conclude(verdict, {"acceleration": "tcg"}, interrupted=False)
+    write_verdict(folder.path, verdict, {"acceleration": "tcg"}, interrupted=False)
     document = json.loads((folder.path / "verdict.json").read_text())
     assert document["image"] == json.loads(json.dumps(asdict(AZURE_LINUX))) | {"service": "masked"}
     assert "iptables.service masked" in document["lines"]["image"]

@@ -21,7 +21,7 @@ from chainrace.race.verdict import decide
 from chainrace.report import page, picture, verdict
 from chainrace.report.force import ForceFolder
 from chainrace.report.maps import grids
-from chainrace.report.results import Asked, ResultsFolder
+from chainrace.report.results import Asked, ResultsFolder, write_verdict
 from chainrace.report.trials import SAMPLE, record_of
 from tests.unit.conftest import reference_of
 from tests.unit.test_exploration import HARMFUL, explore
@@ -63,7 +63,7 @@ def raced(tmp_path: Path, seen: Callable[..., Seen]) -> Path:
     for record in (*records, failed):
         folder.add(record)
     decided = decide(record.judged() for record in records)
-    folder.conclude(decided, {"kernel": "6.12", "backend": "nft"}, interrupted=True)
+    write_verdict(folder.path, decided, {"kernel": "6.12", "backend": "nft"}, interrupted=True)
     return folder.path
 
 

@@ -7,8 +7,9 @@ import pytest
 from chainrace.errors import UsageError
 from chainrace.race import outcome
 from chainrace.race.trial import Seen
-from chainrace.race.verdict import decide
-from chainrace.report.results import ResultsFolder, judge_again
+from chainrace.race.verdict import INCONCLUSIVE, decide
+from chainrace.report.killed import conclude_killed
+from chainrace.report.results import ResultsFolder, judge_again, write_verdict
 from chainrace.report.trials import SAMPLE, Script, read_trials, record_of, timeline
 from tests.unit.conftest import command, reference_of
 
@@ -45,7 +46,7 @@ def test_latest_leads_to_the_newest_run(tmp_path: Path, folder: ResultsFolder) -
 
 def test_a_verdict_says_what_the_issue_asks_for(folder: ResultsFolder) -> None:
     verdict = decide(record.judged() for record in read_trials(folder.path))
-    folder.conclude(verdict, {"kernel": "6.12"}, interrupted=False)
+    write_verdict(folder.path, verdict, {"kernel": "6.12"}, interrupted=False)
     document = json.loads((folder.path / "verdict.json").read_text())
     assert document["schema"] == 2
     assert document["verdict"] == "inconclusive"
@@ -59,8 +60,39 @@ def test_a_verdict_says_what_the_issue_asks_for(folder: ResultsFolder) -> None:
 
 def test_a_stored_run_is_judged_again_to_the_same_word(folder: ResultsFolder) -> None:
     verdict = decide(record.judged() for record in read_trials(folder.path))
-    folder.conclude(verdict, {}, interrupted=False)
+    write_verdict(folder.path, verdict, {}, interrupted=False)
     assert judge_again(folder.path) == verdict
+
+
+def test_a_run_that_was_killed_is_judged_by_the_next_command_as_far_as_it_went(
+    tmp_path: Path, folder: ResultsFolder
+) -> None:
+    folder.node({"kernel": "6.12", "backend": "nft"})
+    said: list[str] = []
+    conclude_killed(tmp_path, said.append)
+    document = json.loads((folder.path / "verdict.json").read_text())
+    assert document["interrupted"]
+    assert document["verdict"] == INCONCLUSIVE
+    assert document["node"]["kernel"] == "6.12"
+    assert "interrupted" in (folder.path / "report.html").read_text()
+    assert "had been killed" in said[0]
+    conclude_killed(tmp_path, said.append)
+    assert len(said) == 1
+
+
+def test_a_killed_run_that_cannot_be_judged_keeps_no_other_from_it(
+    tmp_path: Path, folder: ResultsFolder
+) -> None:
+    folder.node({})
+    with (folder.path / "trials.jsonl").open("a") as file:
+        file.write('{"number": 3, "scri')
+    newer = ResultsFolder(tmp_path)
+    newer.node({"kernel": "6.12"})
+    said: list[str] = []
+    conclude_killed(tmp_path, said.append)
+    assert "cannot be judged" in said[0]
+    assert not (folder.path / "verdict.json").exists()
+    assert (newer.path / "verdict.json").exists()
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"number": 1}', '{"strange": 1}', "3"])

@@ -1,0 +1,29 @@
+"""The verdict on a run that was killed before it could write its own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from chainrace.errors import UsageError
+from chainrace.report import views
+from chainrace.report.results import NODE, judge_again, write_verdict
+from chainrace.report.verdict import NAME
+
+
+def conclude_killed(results: Path, say: Callable[[str], None]) -> None:
+    """Judge every killed run in a results folder as far as it went, draw it, and say so.
+
+    Nobody may be at work in the clone. One that cannot be judged is told of, and stays as it is.
+    """
+    for kept in sorted(results.glob(f"2*/{NODE}")):
+        folder = kept.parent
+        if (folder / NAME).exists():
+            continue
+        try:
+            verdict = judge_again(folder)
+        except UsageError as error:
+            say(f"results/{folder.name} had been killed, and cannot be judged: {error.what}")
+            continue
+        write_verdict(folder, verdict, json.loads(kept.read_text()), interrupted=True)
+        views.draw_after(folder, say)
+        say(f"results/{folder.name} had been killed; {verdict.word}: {verdict.reason}")
