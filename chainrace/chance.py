@@ -227,7 +227,7 @@ class ChanceRun:
         except LabError as error:
             # The node is gone, and with it all but its last words.
             record = broken_record(
-                number, script, phase, moment, error=error.what, script_code=None
+                number, script, phase, moment, error=error.what, script_code=None, fired=True
             )
             self.records.append(record)
             write(self.folder.add(record) / CONSOLE, self._console())
@@ -242,7 +242,13 @@ class ChanceRun:
         if answer["error"] is not None:
             seen = None
             record = broken_record(
-                number, script, phase, moment, error=answer["error"], script_code=code
+                number,
+                script,
+                phase,
+                moment,
+                error=answer["error"],
+                script_code=code,
+                fired=answer["watch"]["fired"] is not None,
             )
         write_evidence(self.folder.add(record), answer, seen, self._console())
         return seen, record

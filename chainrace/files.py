@@ -1,17 +1,62 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and files of whoever wrote them, read with care."""
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
+from chainrace.errors import UsageError
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that no reader ever sees half of it."""
+# No file that a user or a run writes is larger: 64 MiB.
+MOST_BYTES = 64 * 2**20
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file so that no reader ever sees half of it. A link is replaced, not followed."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
+    partial.unlink(missing_ok=True)
+    try:
+        with partial.open("xb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file so that no reader ever sees half of it."""
     write_whole(path, json.dumps(data, indent=2) + "\n")
+
+
+def read_input(path: Path, remedy: str) -> bytes:
+    """The bytes of a file that is not the lab's own making.
+
+    Raises UsageError for what is no regular file, cannot be read, or has no end (a pipe, a
+    device); with `remedy`, what to do then.
+    """
+    try:
+        # Opening a pipe that nobody writes to must not wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UsageError(f"{path} is no regular file", remedy)
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # a name with NUL
+        raise UsageError(f"{path} cannot be read: {_why(error)}", remedy) from error
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{path} is larger than {MOST_BYTES // 2**20} MiB", remedy)
+    return data
+
+
+def read_text_input(path: Path, remedy: str) -> str:
+    """The same as text. Raises UsageError for what is no UTF-8."""
+    try:
+        return read_input(path, remedy).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text: {error.reason}", remedy) from error
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

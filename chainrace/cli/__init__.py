@@ -7,7 +7,7 @@ from contextlib import suppress
 from chainrace.cli import compare, force, lab, run
 from chainrace.cli.app import app
 from chainrace.errors import LabError
-from chainrace.interruption import INTERRUPTED_EXIT, end_as_by_ctrl_c
+from chainrace.interruption import INTERRUPTED_EXIT
 from chainrace.paths import Paths
 from chainrace.report.text import clean
 
@@ -16,7 +16,6 @@ __all__ = ["compare", "force", "lab", "main", "run"]
 
 def main() -> None:
     """Run one command; every error is a line or two, never a traceback."""
-    end_as_by_ctrl_c()
     try:
         app()
     except LabError as error:

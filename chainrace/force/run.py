@@ -19,7 +19,7 @@ from chainrace.force.walker import Walker
 from chainrace.host.recipe import digest
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
-from chainrace.paths import Paths
+from chainrace.paths import REPOSITORY, Paths
 from chainrace.race.force import Explored, Finding, Graph
 from chainrace.race.rules import FAMILIES
 
@@ -204,9 +204,19 @@ def _closed_afterwards(walker: Walker) -> Iterator[None]:
 
 def _identity(node: Node, script: Script) -> str:
     """What an exploration's states depend on: another script or node is another graph."""
-    gate = digest(Path(__file__).parent.parent / "gate")
+    gate = digest(REPOSITORY / "chainrace" / "gate")
+    node_parts = digest(REPOSITORY / "provision" / "node")
     about = (str(node.identity[name]) for name in sorted(node.identity))
-    return digest(None, script.digest, script.prepared, str(script.boot), gate, *about)
+    return digest(
+        None,
+        script.digest,
+        script.prepared,
+        str(script.boot),
+        gate,
+        node_parts,
+        node.host.disk,
+        *about,
+    )
 
 
 def _refuse(alone: ScriptAlone, script: Script) -> None:

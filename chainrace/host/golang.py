@@ -46,6 +46,9 @@ def build(
 
     `settings` are the linker's (`-X name=value`). Raises LabError; `log` has the rest.
     """
+    # Its own goes with the half-made folder; in /tmp an interrupted build would leave it.
+    temporary = output.parent / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
     run(
         [
             *(toolchain(paths), "build", "-trimpath", "-ldflags", f"-s -w {settings}"),
@@ -59,8 +62,10 @@ def build(
         # that was found; and nothing that go.sum does not name.
         env={
             "CGO_ENABLED": "0",
+            "GOTMPDIR": str(temporary),
             "GOTOOLCHAIN": "local",
             "GOFLAGS": "-mod=readonly",
             **(env or {}),
         },
     )
+    shutil.rmtree(temporary)

@@ -3,11 +3,10 @@
 import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from chainrace.errors import LabError
-from chainrace.host.shell import FINISHES, MARK, as_root
+from chainrace.host.shell import FINISHES, MARK, as_root, send
 from chainrace.paths import Paths
 
 # An interrupted command first judges what it has, and removes its node.
@@ -76,7 +75,7 @@ def taken_over(paths: Paths) -> Iterator[Holder | None]:
             # One that has just come has not written yet who it is.
             if holder and (holder != ended or waited > PATIENCE_SECONDS):
                 gently = waited <= PATIENCE_SECONDS
-                _send([str(holder.pid)], signal.SIGTERM if gently else signal.SIGKILL)
+                send([str(holder.pid)], "TERM" if gently else "KILL")
                 ended = holder
             time.sleep(LOOK_SECONDS)
         with _marked_as_ours(paths, file):
@@ -99,6 +98,7 @@ def _marked_as_ours(paths: Paths, file: TextIO) -> Iterator[None]:
     file.flush()
     before = os.environ.get(MARK)
     try:
+        _await_the_unhurt(paths)
         _end_orphans(paths)
         os.environ[MARK] = paths.prefix
         yield
@@ -117,7 +117,6 @@ def _is_ours(paths: Paths) -> bool:
 
 def _end_orphans(paths: Paths) -> None:
     """End what a holder called and did not live to see the end of. Raises LabError."""
-    _await_the_unhurt(paths)
     told: set[str] = set()
     begun = time.monotonic()
     while orphans := _with(MARK, paths.prefix):
@@ -128,9 +127,9 @@ def _end_orphans(paths: Paths) -> None:
                 "end them by hand",
             )
         if waited > ORPHAN_SECONDS:
-            _send(orphans, signal.SIGKILL)
+            send(orphans, "KILL")
         elif new := [pid for pid in orphans if pid not in told]:
-            _send(new, signal.SIGTERM)
+            send(new, "TERM")
             told.update(new)
         time.sleep(LOOK_SECONDS)
 
@@ -145,12 +144,6 @@ def _await_the_unhurt(paths: Paths) -> None:
                 f"see {paths.logs / 'apt.log'}",
             )
         time.sleep(LOOK_SECONDS)
-
-
-def _send(pids: Iterable[str], number: signal.Signals) -> None:
-    # One that has ended meanwhile is no failure.
-    command = ["kill", f"-{number.name.removeprefix('SIG')}", *pids]
-    subprocess.run(as_root(command), capture_output=True, check=False)
 
 
 def _with(mark: str, prefix: str) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -198,12 +199,13 @@ def remove_volume(paths: Paths, volume: str) -> None:
 
 def stop(paths: Paths) -> None:
     """End every node, the network, the daemon and the namespace of this clone."""
-    if is_running(paths):
-        for domain in domains(paths):
-            remove_domain(paths, domain)
-            remove_volume(paths, f"{domain}.img")
-        if NETWORK in virsh(paths, "net-list", "--name").split():
-            virsh(paths, "net-destroy", NETWORK)
+    # One that does not answer is ended all the same, and the rest below.
+    with suppress(LabError):
+        if is_running(paths):
+            for domain in domains(paths):
+                remove_domain(paths, domain)
+            if NETWORK in virsh(paths, "net-list", "--name").split():
+                virsh(paths, "net-destroy", NETWORK)
     # libvirtd itself, and whatever outlived a libvirtd that was killed.
     namespace.end_processes(paths.prefix)
     namespace.delete(paths.prefix)
@@ -213,7 +215,8 @@ def stop(paths: Paths) -> None:
 def _remove_rest(paths: Paths) -> None:
     """Remove the boxes' volumes, and what a killed libvirtd left: sockets, domains, disks."""
     own = paths.state / "libvirt"
-    places = (own / "etc" / "qemu", own / "lib" / "qemu", own / "lib" / "qemu" / "snapshot")
+    of_qemu = own / "lib" / "qemu"
+    places = (own / "etc" / "qemu", of_qemu, of_qemu / "snapshot", of_qemu / "channel" / "target")
     there = [str(one) for one in (*places, paths.store / "volumes") if one.is_dir()]
     named = ("(", "-name", f"{paths.prefix}-*", "-o", "-name", "domain-*", ")")
     if there:

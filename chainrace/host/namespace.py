@@ -1,11 +1,10 @@
 """The network namespace of one clone: its nodes live there, and nothing leads out."""
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
-from chainrace.host.shell import as_root, run
+from chainrace.host.shell import as_root, run, send
 
 REMEDY = "check that this user may create network namespaces (root, or sudo without a password)"
 
@@ -37,9 +36,7 @@ def end_processes(name: str) -> None:
             if time.monotonic() > deadline:
                 break
             # One of them may end by itself meanwhile: that is no failure.
-            subprocess.run(
-                as_root(["kill", f"-{signal_name}", *pids]), capture_output=True, check=False
-            )
+            send(pids, signal_name)
             time.sleep(0.1)
 
 

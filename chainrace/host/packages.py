@@ -36,20 +36,31 @@ def missing(names: Path = LIST) -> list[str]:
 
 # Debian's packages start what they bring, unless a policy forbids it. The lab needs
 # libvirt's programs, not a second libvirt: it forbids it for as long as apt runs.
-# What another apt left half done is configured first; one that still runs is waited for.
+# libvirt's units are not to start at the host's next boot either. What another apt left half
+# done is configured first. Another lab's installation is waited for, by a lock of all labs,
+# and any other apt: its lock on the lists is none that DPkg::Lock::Timeout knows.
 INSTALL = r"""
 set -e
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+exec 9</var/lib/apt/lists
+flock 9
 policy=/usr/sbin/policy-rc.d mark='# chainrace: gone when its packages are installed'
 if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
     trap 'rm -f "$policy"' EXIT
     printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
     chmod 755 "$policy"
 fi
-export DEBIAN_FRONTEND=noninteractive
-waits="-o DPkg::Lock::Timeout=600"
 dpkg --configure -a || true
-apt-get $waits update
-apt-get $waits install -y --no-install-recommends "$@"
+until said=$(apt-get update 2>&1); do
+    echo "$said"
+    case $said in *'Could not get lock'*) sleep 2 ;; *) exit 1 ;; esac
+done
+apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "$@"
+case " $* " in *' libvirt-daemon-system '*)
+    systemctl --quiet disable libvirtd.service libvirt-guests.service \
+        libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket \
+        virtlogd.socket virtlogd-admin.socket virtlockd.socket virtlockd-admin.socket || true ;;
+esac
 """
 
 

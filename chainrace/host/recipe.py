@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from chainrace.errors import LabError
 from chainrace.host.shell import as_root, run
 
 REMOVE_SECONDS = 300
@@ -37,7 +39,9 @@ def build_once(target: Path, build: Callable[[Path], None]) -> bool:
     try:
         build(partial)
     except BaseException:
-        _remove(partial)
+        # Whoever fills it may not have ended yet; the next call removes the rest.
+        with suppress(LabError):
+            _remove(partial)
         raise
     partial.rename(target)
     return True

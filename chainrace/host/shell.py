@@ -72,6 +72,13 @@ def run(
     return done.stdout or ""
 
 
+def send(pids: Sequence[str], signal_name: str) -> None:
+    """Send a signal (`TERM`) to processes, root's too. One that has ended is no failure."""
+    # The shell's own kill: a minimal Debian has no program of this name.
+    command = ["sh", "-c", 'kill "$@"', "kill", f"-{signal_name}", *pids]
+    subprocess.run(as_root(command), capture_output=True, check=False)
+
+
 def _path() -> str:
     """Where programs are looked for: Debian leaves mkfs out of the path of who is not root."""
     return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -34,6 +34,7 @@ class Judged:
     hit: bool  # its interleaving was one in which the outage can happen
     sampled: bool  # drawn from the window; the search's own trials are biased
     azure_npm: bool | None = None  # whether it started afterwards, where that was tried
+    fired: bool = True  # whether the script had begun when a broken trial broke
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,10 @@ def decide(trials: Iterable[Judged], script: str = THE_FIX) -> Verdict:
     original = _arm(one for one in sampled if one.script == ORIGINAL)
     fixed = _arm(one for one in sampled if one.script == FIXED)
     p = statistics.fisher(original.failures, original.trials, fixed.failures, fixed.trials)
+    # What broke once the fixed script had begun may be its doing: a kubelet that ended, say.
+    suspect = [
+        one for one in every if one.script == FIXED and one.outcome == ENVIRONMENT and one.fired
+    ]
     fixed_failed = [one for one in valid if one.script == FIXED and one.outcome != HEALTHY]
     signed = [one for one in valid if one.script == ORIGINAL and one.signature]
 
@@ -114,6 +119,9 @@ def decide(trials: Iterable[Judged], script: str = THE_FIX) -> Verdict:
     elif p >= SIGNIFICANCE:
         word = INCONCLUSIVE
         reason = f"too few trials to tell the scripts apart (p = {p:.2g})"
+    elif suspect:
+        word = INCONCLUSIVE
+        reason = f"{len(suspect)} trials broke after {script} had begun: it may be its doing"
     else:
         word = CONFIRMED
         reason = (

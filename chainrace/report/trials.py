@@ -41,6 +41,7 @@ class Record:
     seconds: dict[str, float]
     error: str | None
     azure_npm: bool | None = None  # whether it started afterwards; None: not tried
+    fired: bool = True  # whether the script had begun; a broken trial may end before
 
     def judged(self) -> Judged:
         return Judged(
@@ -50,6 +51,7 @@ class Record:
             self.hit,
             self.phase == SAMPLE,
             self.azure_npm,
+            self.fired,
         )
 
 
@@ -74,9 +76,16 @@ def record_of(
 
 
 def broken_record(
-    number: int, script: Script, phase: Phase, moment: float, *, error: str, script_code: int | None
+    number: int,
+    script: Script,
+    phase: Phase,
+    moment: float,
+    *,
+    error: str,
+    script_code: int | None,
+    fired: bool,
 ) -> Record:
-    """The record of a trial that the environment broke, and how."""
+    """The record of a trial that the environment broke, how, and whether the script had begun."""
     return Record(
         number=number,
         script=script,
@@ -89,6 +98,7 @@ def broken_record(
         script_code=script_code,
         seconds={},
         error=error,
+        fired=fired,
     )
 
 

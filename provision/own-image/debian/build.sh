@@ -13,6 +13,9 @@
 set -euo pipefail
 umask 022
 
+# In a mount namespace of its own: what it mounts goes with it, however it ends.
+[ -n "${APART-}" ] || APART=1 exec unshare --mount "$0" "$@"
+
 [ $# -ge 1 ] || {
 	echo "usage: $0 OUT [MIRROR [KUBELET]]" >&2
 	exit 2
