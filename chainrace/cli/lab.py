@@ -1,6 +1,7 @@
 """Commands on the lab itself: what it needs, its checks, its end."""
 
 import os
+import signal
 import subprocess
 import sys
 from typing import Annotated
@@ -14,7 +15,7 @@ from chainrace.cli.app import NoInstall, app, refuse_install
 from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import held, taken_over
-from chainrace.node.machine import NODE
+from chainrace.node.machine import NODE, Machine
 from chainrace.paths import Paths
 from chainrace.report.killed import conclude_killed
 from chainrace.report.terminal import Terminal
@@ -44,6 +45,9 @@ def setup_command(
     paths = Paths()
     with held(paths):
         host = setup.prepare(paths, configuration.load(), terminal.step)
+        # A `vagrant up` that was killed would be in the way of the next.
+        for name in setup.NODES:
+            Machine(paths, name).remove_leftovers()
     terminal.say(f"acceleration: {host.acceleration.name} ({host.acceleration.reason})")
     terminal.say("ready: vagrant up && pytest")
 
@@ -60,13 +64,21 @@ def test() -> None:
         setup.install(paths, terminal.step, packages.TESTS)
         # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
         env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}
-        done = subprocess.run(
+        # Apart from the terminal, whose Ctrl-C would come beside the one that tox hands on:
+        # a suite that is interrupted twice leaves its node.
+        process = subprocess.Popen(
             [sys.executable, "-m", "tox", "run", "-e", "lint,types,unit,browser,node"],
             cwd=paths.root,
             env=env,
-            check=False,
+            start_new_session=True,
         )
-    raise typer.Exit(done.returncode)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    raise typer.Exit(code)
 
 
 @app.command()

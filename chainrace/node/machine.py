@@ -74,7 +74,7 @@ class Machine:
                         f"{self.name} is there, but was made from another image or kubelet",
                         "vagrant destroy -f, then run again",
                     )
-        self._remove_leftovers()
+        self.remove_leftovers()
         # QEMU would make its log readable for root alone, and this user may be another.
         console = self._paths.console(self.name)
         if not console.exists():
@@ -96,15 +96,16 @@ class Machine:
                 f"vagrant provision {self.name} failed: {self._complaint()}", f"see {self._errors}"
             ) from error
 
-    def _remove_leftovers(self) -> None:
-        """Remove a domain or volume that an interruption hid from Vagrant.
+    def remove_leftovers(self) -> None:
+        """Remove a domain or volume that an interruption hid from Vagrant, or it from them.
 
         vagrant-libvirt would only say that the name is already taken.
         """
         known = self._paths.root / ".vagrant" / "machines" / self.name / "libvirt" / "id"
-        if known.exists():
+        there = self.domain in libvirt.domains(self._paths)
+        if known.exists() and there:
             return
-        if self.domain in libvirt.domains(self._paths):
+        if there:
             libvirt.remove_domain(self._paths, self.domain)
         libvirt.remove_volume(self._paths, f"{self.domain}.img")
 

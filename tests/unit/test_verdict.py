@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +72,15 @@ def test_the_searchs_own_trials_are_in_no_rate() -> None:
     verdict = decide([failed(sampled=False)] * 20 + [clean()] * 20)
     assert verdict.original.trials == 0
     assert verdict.word == INCONCLUSIVE
+
+
+def test_a_fix_in_whose_middle_a_trial_broke_is_not_confirmed() -> None:
+    """kubelet may have ended, or not come to its initialisation, by its doing."""
+    broken = Judged(FIXED, ENVIRONMENT, signature=False, hit=False, sampled=True)
+    every = [failed()] * 8 + [clean()] * 8
+    assert decide([*every, broken]).word == INCONCLUSIVE
+    assert decide([*every, replace(broken, fired=False)]).word == CONFIRMED
+    assert decide([*every, replace(broken, script=ORIGINAL)]).word == CONFIRMED
 
 
 def test_broken_trials_count_nowhere() -> None:
