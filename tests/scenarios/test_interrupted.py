@@ -53,8 +53,15 @@ class End:
 RUN = Command(("./lab", "run", "--trials", "1"), OUTCOMES, 400.0)
 SUITE = Command((".venv/bin/python", "-m", "pytest", "-q", "tests/node/test_gate.py"), (0,), 400.0)
 BUILD = Command(("./lab", "setup"), (0,), 100.0, builds="image-*")
+UP = Command(("vagrant", "up"), (0,), 60.0)
 # Whom the signal is for: the command's own process, or the Vagrant that it has called.
-TARGETS = ((RUN, "itself"), (RUN, "vagrant"), (SUITE, "itself"), (BUILD, "itself"))
+TARGETS = (
+    (RUN, "itself"),
+    (RUN, "vagrant"),
+    (SUITE, "itself"),
+    (BUILD, "itself"),
+    (UP, "itself"),
+)
 
 
 def vagrants(clone: Path) -> list[int]:

@@ -38,6 +38,9 @@ def test_two_clones_work_side_by_side_and_a_second_command_is_told_who_holds_its
         code, said = run_as_it_stands("./lab explore", one)
         assert code == ENVIRONMENT_EXIT
         assert "in use by ./lab run --evidence chance --trials 1 (process" in said
+        code, said = run_as_it_stands("vagrant destroy -f", one)
+        assert code != 0
+        assert "in use by ./lab run --evidence chance --trials 1 (process" in said
         for run in runs:
             said, _ = run.communicate()
             assert run.returncode == INCONCLUSIVE, said
