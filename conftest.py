@@ -1,5 +1,6 @@
 """pytest's way into the lab: plain `pytest` goes on in the lab's own .venv."""
 
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -42,6 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         # It ends the node, too: a CI that is cancelled sends SIGTERM.
         end_as_by_ctrl_c()
+        # As ./lab does: nobody makes .venv anew under this session.
+        lock = (ROOT / ".venv.lock").open("a")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        config.add_cleanup(lock.close)
         return
     python = VENV / "bin" / "python"
     if not python.exists():

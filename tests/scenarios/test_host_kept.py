@@ -12,7 +12,7 @@ from tests.scenarios.conftest import cloned, run_as_it_stands
 pytestmark = pytest.mark.nightly
 
 # What the README says that a lab leaves: caches of Python and Go, and Vagrant's own folder.
-LISTED = (Path.home() / ".cache", Path.home() / "go", Path.home() / ".vagrant.d")
+LISTED = tuple(Path.home() / name for name in (".cache", "go", ".config/go", ".vagrant.d"))
 # The kernel's own, and what every program of a host writes to.
 OTHERS = tuple(map(Path, ("/proc", "/sys", "/dev", "/var/log")))
 
