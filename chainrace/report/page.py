@@ -11,7 +11,6 @@ from typing import Any
 
 import jinja2
 
-from chainrace.files import write_whole
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report import verdict
@@ -42,15 +41,8 @@ class Failure:
     where: str
 
 
-def write(folder: Path) -> Path:
-    """Draw a folder's page into it. Raises UsageError for a folder without a verdict."""
-    file = folder / NAME
-    write_whole(file, draw(folder))
-    return file
-
-
 def draw(folder: Path) -> str:
-    """The page, as HTML."""
+    """A folder's page, as HTML. Raises UsageError for a folder without a verdict."""
     document = verdict.read(folder)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("chainrace.report", "templates"),

@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
-# \x1b[31m, whatever else would not be printed, and what turns the order of letters round
+# \x1b[31m, whatever else would not be printed, what turns the order of letters round, and what
+# no XML may have (halves of a letter, U+FFFE, U+FFFF)
 UNPRINTABLE = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\ud800-\udfff\ufffe\uffff]"
 )
 
 
