@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.files import write_json
+from chainrace.files import read_if_there, write_json
 from chainrace.race.badlines import Complaint
 from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
@@ -31,6 +31,7 @@ from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY
 from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
+from chainrace.report.document import fault
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json, write_ending
 from chainrace.report.lines import lines
@@ -212,11 +213,10 @@ def _cut_off(folder: Path, records: Sequence[Record]) -> str:
 
 def _read(file: Path, kind: TypeAdapter[Kept]) -> Kept | None:
     """A part that a run left; None where it left none. Raises UsageError."""
-    if not file.exists():
+    data = read_if_there(file, "name another folder, or run again")
+    if data is None:
         return None
     try:
-        return kind.validate_json(file.read_bytes())
+        return kind.validate_json(data)
     except ValidationError as error:
-        raise UsageError(
-            f"{file} is not what a run leaves: {error.errors()[0]['msg']}", "run again"
-        ) from error
+        raise UsageError(f"{file} is not what a run leaves: {fault(error)}", "run again") from error
