@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from chainrace.race.conclusion import Evidence
+
 # No kubelet makes half as many steps in a family (docs/kubelets.md: 28).
 MOST_STEPS = 64
 # That kubelet with a script of a hundred stops.
@@ -142,12 +144,19 @@ class Reboot(TypedDict):
     kubelet: dict[Family, Classes]
 
 
+def _once(evidence: list[Evidence]) -> list[Evidence]:
+    if len(set(evidence)) < len(evidence):
+        raise ValueError("the same evidence is named twice")
+    return evidence
+
+
 class Scenario(TypedDict):
-    """What a run was to show."""
+    """What a run was to show; `options` in scenario.json alone."""
 
     name: str
     script: str
-    evidence: list[str]
+    evidence: Annotated[list[Evidence], Field(min_length=1), AfterValidator(_once)]
+    options: NotRequired[list[str]]
 
 
 class Node(TypedDict):

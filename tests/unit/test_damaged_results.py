@@ -12,9 +12,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from chainrace.errors import LabError, UsageError
+from chainrace.race.conclusion import conclude
+from chainrace.race.verdict import decide
 from chainrace.report import junit, page, picture, verdict, views
 from chainrace.report.comparison import last_good
-from chainrace.report.results import judge_again
+from chainrace.report.killed import conclude_killed
+from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import read_trials
 
 CELL = {"before": 0, "script": 1, "until": 1, "schedule": "s1 k1 s* k*", "classes": ["healthy"]}
@@ -173,6 +176,30 @@ def test_a_part_of_a_run_that_is_no_plain_file_is_not_judged(
     make(tmp_path / name)
     with pytest.raises(UsageError, match=name):
         judge_again(tmp_path)
+
+
+@pytest.mark.parametrize("evidence", [[], ["force", "force"], ["banana"], "force", None])
+def test_evidence_that_nobody_can_ask_for_is_not_judged(tmp_path: Path, evidence: object) -> None:
+    asked = {"name": "a", "script": "b", "evidence": evidence}
+    (tmp_path / "scenario.json").write_text(json.dumps(asked))
+    with pytest.raises(UsageError, match=r"scenario\.json is not what a run leaves: evidence"):
+        judge_again(tmp_path)
+
+
+def test_nothing_is_harmless_for_want_of_evidence() -> None:
+    assert conclude([], decide([]), None, None).word == "unfinished"
+
+
+@pytest.mark.parametrize("name", ["scenario.json", "force.json", "reboot.json", "node.json"])
+def test_a_killed_run_with_a_damaged_part_is_told_of_and_stays(tmp_path: Path, name: str) -> None:
+    killed = ResultsFolder(tmp_path)
+    killed.node({"kernel": "6.12"})
+    (killed.path / name).write_text('{"word": "harmful", "reason": "so", "backend": 3}')
+    said: list[str] = []
+    conclude_killed(tmp_path, said.append)
+    assert "cannot be judged" in said[0]
+    assert name in said[0]
+    assert not (killed.path / "verdict.json").exists()
 
 
 @pytest.mark.parametrize("read", [verdict.read, judge_again, views.draw, last_good])
