@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from chainrace.race.outcome import WORST_FIRST
 from chainrace.report.maps import LETTERS, Grid
-from chainrace.report.text import clean
+from chainrace.report.text import line
 
 NAME = "map.png"
 CELL = 44
@@ -39,9 +39,9 @@ def draw(grid: Grid, title: str) -> Image.Image:
     image = Image.new("RGB", (width, TOP + CELL * len(grid.rows) + BOTTOM), BACK)
     pen = ImageDraw.Draw(image)
     big, small = ImageFont.load_default(22), ImageFont.load_default(15)
-    pen.text((16, 12), _line(title), TEXT, big)
+    pen.text((16, 12), line(title)[:MOST_LETTERS], TEXT, big)
     about = f"{grid.script}, {grid.family}: stopped after its step {grid.stop} ({grid.last})"
-    pen.text((16, 44), _line(about), SOFT, small)
+    pen.text((16, 44), line(about)[:MOST_LETTERS], SOFT, small)
     pen.text((16, 66), "down: kubelet's steps when it begins; across: when it goes on", SOFT, small)
     for at, column in enumerate(grid.columns):
         pen.text((LEFT + CELL * (at + 0.5), TOP - 12), str(column), SOFT, small, anchor="mm")
@@ -63,8 +63,3 @@ def draw(grid: Grid, title: str) -> Image.Image:
         pen.text((left + 26, top + 1), said, TEXT, small)
         left += 40 + pen.textlength(said, small)
     return image
-
-
-def _line(text: str) -> str:
-    """A text that a picture has room for."""
-    return " ".join(clean(text).split())[:MOST_LETTERS]

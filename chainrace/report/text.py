@@ -17,6 +17,16 @@ def clean(text: str) -> str:
     return UNPRINTABLE.sub("", text)
 
 
+def line(text: str) -> str:
+    """A text as one line."""
+    return " ".join(clean(text).split())
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a Markdown table, which a | or a new line would end."""
+    return line(text).replace("|", "\\|")
+
+
 def write(file: Path, text: str) -> None:
     """Keep a node's text in a file that anybody may print."""
     file.write_text(clean(text))
