@@ -50,8 +50,18 @@ def read_input(path: Path, remedy: str) -> bytes:
     return data
 
 
+def read_if_there(path: Path, remedy: str) -> bytes | None:
+    """The same; None where there is no such file."""
+    try:
+        return read_input(path, remedy)
+    except UsageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
 def read_text_input(path: Path, remedy: str) -> str:
-    """The same as text. Raises UsageError for what is no UTF-8."""
+    """A file's text, read with the same care. Raises UsageError for what is no UTF-8."""
     try:
         return read_input(path, remedy).decode()
     except UnicodeDecodeError as error:

@@ -34,7 +34,8 @@ def conclude(
     Chance proves a bug, force a fix: with chance among the wanted the word is confirmed,
     refuted or inconclusive, and confirmed needs all that was wanted. Without it the word is
     on the one script alone: harmless, harmful or unfinished. What was wanted and did not
-    come is unfinished. `script` is what the one in the fix's place is called.
+    come is unfinished, and so is a run of which nothing was wanted. `script` is what the one
+    in the fix's place is called.
     """
     parts = {
         how: said or Said(UNFINISHED, "it was not come to")
@@ -42,6 +43,8 @@ def conclude(
         if how in wanted
     }
     by_chance = CHANCE in wanted
+    if not by_chance and not parts:
+        return replace(chance, word=UNFINISHED, reason="no evidence was asked for")
     if bad := _first(parts, HARMFUL, script):
         return replace(chance, word=REFUTED if by_chance else HARMFUL, reason=bad)
     if by_chance and chance.word != CONFIRMED:

@@ -11,6 +11,7 @@ from chainrace.race.force import EXIT_OF
 from chainrace.race.rules import FAMILIES
 from chainrace.race.verdict import SIGNIFICANCE
 from chainrace.report import verdict
+from chainrace.report.document import FORCE
 from chainrace.report.verdict import Document, explored_in
 
 # What differs from run to run without anything being different.
@@ -53,12 +54,12 @@ def last_good(folder: Path) -> Path:
     here = folder.resolve()
     # Their names are their times.
     for other in sorted(here.parent.iterdir(), reverse=True):
-        if other.is_symlink() or other.name >= here.name or not (other / verdict.NAME).exists():
+        if other.is_symlink() or other.name >= here.name:
             continue
         try:
             document = verdict.read(other)
         except UsageError:
-            continue  # of an older version, or of something else
+            continue  # of an older version, of something else, or damaged
         good = EXIT_OF[document["verdict"]] == 0 and not document["interrupted"]
         if good and _about(document) == _about(mine):
             return other
@@ -68,7 +69,7 @@ def last_good(folder: Path) -> Path:
 def _about(document: Document) -> str:
     """What a run is of: only runs of the same can be compared."""
     backend = document["node"].get("backend", "nft")
-    if document["kind"] == verdict.FORCE:
+    if document["kind"] == FORCE:
         return f"explore {', '.join(sorted(document['scripts']))} with {backend}"
     scenario = document["scenario"]
     image = "an image of one's own" if document.get("options") else "the lab's image"
@@ -100,7 +101,7 @@ def _classes(explored: Mapping[str, Any], family: str) -> str:
 
 def _by_chance(before: Document, after: Document) -> Iterator[Change]:
     """Each outcome's rate, and azure-npm's, where Fisher's exact test tells the runs apart."""
-    if before["kind"] == verdict.FORCE:
+    if before["kind"] == FORCE:
         return
     for script, old in before["scripts"].items():
         new = after["scripts"][script]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -24,9 +23,9 @@ class Case:
     skipped: str = ""
 
 
-def write(folder: Path, document: Mapping[str, Any]) -> Path:
-    """Write a verdict's junit.xml. Source of the format: pytest's own junitxml.py."""
-    name = _name(document)
+def render(document: Mapping[str, Any]) -> bytes:
+    """A verdict's junit.xml. Source of the format: pytest's own junitxml.py."""
+    name = clean(_name(document))
     cases = list(_cases(document))
     suite = ET.Element(
         "testsuite",
@@ -40,7 +39,9 @@ def write(folder: Path, document: Mapping[str, Any]) -> Path:
         element = ET.SubElement(suite, "testcase", classname=f"chainrace.{name}", name="run")
         ET.SubElement(element, "error", message="the run was cut off before its end")
     for case in cases:
-        element = ET.SubElement(suite, "testcase", classname=f"chainrace.{name}", name=case.name)
+        element = ET.SubElement(
+            suite, "testcase", classname=f"chainrace.{name}", name=clean(case.name)
+        )
         if case.failed:
             ET.SubElement(element, "failure", message=clean(case.failed))
         if case.skipped:
@@ -48,9 +49,8 @@ def write(folder: Path, document: Mapping[str, Any]) -> Path:
         ET.SubElement(element, "system-out").text = clean(case.said)
     whole = ET.Element("testsuites")
     whole.append(suite)
-    file = folder / NAME
-    ET.ElementTree(whole).write(file, encoding="utf-8", xml_declaration=True)
-    return file
+    data: bytes = ET.tostring(whole, encoding="utf-8", xml_declaration=True)
+    return data
 
 
 def _name(document: Mapping[str, Any]) -> str:

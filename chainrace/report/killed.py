@@ -1,12 +1,11 @@
 """The verdict on a run that was killed before it could write its own."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from chainrace.errors import UsageError
 from chainrace.report import views
-from chainrace.report.results import NODE, judge_again, write_verdict
+from chainrace.report.results import NODE, judge_again, read_node, write_verdict
 from chainrace.report.verdict import NAME
 
 
@@ -21,9 +20,9 @@ def conclude_killed(results: Path, say: Callable[[str], None]) -> None:
             continue
         try:
             verdict = judge_again(folder)
+            write_verdict(folder, verdict, read_node(folder), interrupted=True)
         except UsageError as error:
             say(f"results/{folder.name} had been killed, and cannot be judged: {error.what}")
             continue
-        write_verdict(folder, verdict, json.loads(kept.read_text()), interrupted=True)
         views.draw_after(folder, say)
         say(f"results/{folder.name} had been killed; {verdict.word}: {verdict.reason}")

@@ -1,6 +1,9 @@
 """docs/kubelets.md, drawn from what `./lab kubelets` found."""
 
+from chainrace.errors import UsageError
 from chainrace.kubelets import Generation
+from chainrace.race.rules import FAMILIES
+from chainrace.report.text import cell, line
 
 NAME = "kubelets.json"
 HEAD = """# kubelet's generations
@@ -13,20 +16,25 @@ kubelet begins and restarts iptables.service after n of its steps.
 
 
 def draw(found: list[Generation]) -> str:
-    """The page, as Markdown."""
+    """The page, as Markdown. Raises UsageError for a kubelet without its steps."""
     rows = [
         "| kubelet | backend | IPv4 steps | IPv6 steps | init_failed, n | rules_lost, n | bug |"
     ]
     rows.append("| --- | --- | --- | --- | --- | --- | --- |")
     for one in found:
+        name = f"{cell(one.version)} | {cell(one.backend)}"
         if one.refused:
-            rows.append(f"| {one.version} | {one.backend} | did not start | | | | |")
+            rows.append(f"| {name} | did not start | | | | |")
             continue
+        if not one.steps.keys() >= set(FAMILIES):
+            raise UsageError(
+                f"the steps of kubelet {line(one.version)} are missing", "run ./lab kubelets again"
+            )
         counts = f"{len(one.steps['ipv4'])} | {len(one.steps['ipv6'])}"
         failed = _ranges(one, "init_failed")
         lost = _ranges(one, "rules_lost")
         there = "**yes**" if one.broken else "no"
-        rows.append(f"| {one.version} | {one.backend} | {counts} | {failed} | {lost} | {there} |")
+        rows.append(f"| {name} | {counts} | {failed} | {lost} | {there} |")
     parts = [_part(one) for one in found]
     return HEAD + "\n".join(rows) + "\n\n" + "\n".join(parts)
 
@@ -44,23 +52,30 @@ def _ranges(one: Generation, name: str) -> str:
 
 
 def _part(one: Generation) -> str:
-    lines = [f"## {one.version} ({one.backend}; {_short(one.containerd)})"]
+    lines = [f"## {line(one.version)} ({line(one.backend)}; {_short(one.containerd)})"]
     if one.refused:
-        return "\n".join([*lines, f"It did not come through a clean start: {one.refused}", ""])
+        return "\n".join(
+            [*lines, f"It did not come through a clean start: {line(one.refused)}", ""]
+        )
     for family, chains in one.chains.items():
-        lines.append(f"- {family} makes, in this order: {', '.join(chains) or 'nothing'}")
+        made = line(", ".join(chains)) or "nothing"
+        lines.append(f"- {line(family)} makes, in this order: {made}")
     messages = sorted({_message(cut.cause) for cut in one.cuts if cut.cause})
     lines += [f"- `{message}`" for message in messages]
-    lines += ["", "    " + "\n    ".join(f"{n:2} {s}" for n, s in enumerate(one.steps["ipv4"], 1))]
+    lines += [
+        "",
+        "    " + "\n    ".join(f"{n:2} {line(s)}" for n, s in enumerate(one.steps["ipv4"], 1)),
+    ]
     return "\n".join([*lines, ""])
 
 
 def _short(containerd: str) -> str:
     """`containerd 1.7.24~ds1-6+deb13u1` of what it says of itself."""
     # containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6+deb13u1
-    return f"containerd {containerd.rsplit(maxsplit=1)[-1]}"
+    *_, version = line(containerd).split() or ["of an unknown version"]
+    return f"containerd {version}"
 
 
 def _message(cause: str) -> str:
     """Klog's line without time and process: it differs from run to run."""
-    return cause.partition("] ")[2].replace("`", "'")
+    return line(cause).partition("] ")[2].replace("`", "'")

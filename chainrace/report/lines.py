@@ -1,5 +1,6 @@
 """A line on each part of the outage, from verdict.json: what terminal, page and JUnit show."""
 
+from chainrace.gate.backends import NFT
 from chainrace.race.exposure import Found
 from chainrace.race.outcome import HEALTHY
 from chainrace.report.verdict import Document, arms
@@ -78,4 +79,4 @@ def _backends(document: Document) -> str:
         for backend, tables in by_backend.items():
             counts[backend] = counts.get(backend, 0) + len(tables)
     there = ", ".join(f"{count} tables in {backend}" for backend, count in counts.items())
-    return f"{node['backend']} is in use; {there}"
+    return f"{node.get('backend', NFT)} is in use; {there}"

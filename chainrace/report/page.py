@@ -1,7 +1,5 @@
 """report.html: one page without any network, drawn from what a results folder holds."""
 
-import glob
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
-from chainrace.files import write_whole
+from chainrace.errors import UsageError
+from chainrace.files import read_input
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report import verdict
+from chainrace.report.document import FORCE
 from chainrace.report.maps import LETTERS, Grid, grids
 from chainrace.report.strip import strip
 from chainrace.report.text import clean
-from chainrace.report.trials import TRIALS, Record, read_trials
+from chainrace.report.trials import TRIALS, Finite, Record, read_trials
 
 NAME = "report.html"
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that KUBE-FIREWALL ..."
@@ -26,6 +28,22 @@ TELLING = re.compile(r"iptables|KUBE-|kubelet_network")
 MOST_LINES = 40
 # Every one of hundreds of trials would make a page that no phone opens.
 MOST_FAILURES = 30
+
+
+class _Command(TypedDict):
+    actor: str
+    program: str
+    arguments: list[str]
+    started: Finite
+
+
+class _Watch(TypedDict):
+    """What the page needs of a watch.json."""
+
+    commands: list[_Command]
+
+
+WATCH = TypeAdapter(_Watch)
 
 
 @dataclass(frozen=True)
@@ -42,15 +60,8 @@ class Failure:
     where: str
 
 
-def write(folder: Path) -> Path:
-    """Draw a folder's page into it. Raises UsageError for a folder without a verdict."""
-    file = folder / NAME
-    write_whole(file, draw(folder))
-    return file
-
-
 def draw(folder: Path) -> str:
-    """The page, as HTML."""
+    """A folder's page, as HTML. Raises UsageError for a folder without a verdict."""
     document = verdict.read(folder)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("chainrace.report", "templates"),
@@ -112,7 +123,7 @@ def _found(
         )
     chain = finding["azure_npm_finds"]
     about.append(f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}")
-    prefix = f"{script}-{finding['family']}-" if document["kind"] == verdict.FORCE else ""
+    prefix = f"{script}-{finding['family']}-" if document["kind"] == FORCE else ""
     evidence = _evidence_of(folder, prefix, finding["schedule"])
     return Failure(
         title=f"{script}, {finding['family']}: {', '.join(finding['classes'])}",
@@ -128,21 +139,23 @@ def _found(
 
 def _evidence_of(folder: Path, prefix: str, schedule: str) -> Path:
     """The folder of a finding's last replay. Two scripts can fail by the same schedule."""
-    for one in sorted((folder / "findings").glob(f"{glob.escape(prefix)}*/schedule.txt")):
-        if one.read_text().strip() == schedule:
-            return one.parent
+    try:
+        kept = sorted((folder / "findings").iterdir())
+    except OSError:
+        return folder
+    for one in kept:
+        if one.name.startswith(prefix) and _text(one / "schedule.txt").strip() == schedule:
+            return one
     return folder
 
 
 def _trial(folder: Path, document: verdict.Document, record: Record) -> Failure:
     evidence = folder / "trials" / f"{record.number:04d}-{record.script}"
     missing = [
-        f"{family}: {entry}"
-        for family, found in record.families.items()
-        for entry in found.get("missing", ())
+        f"{family}: {entry}" for family, found in record.families.items() for entry in found.missing
     ]
     about = [f"fired {record.moment:.3f} s after kubelet's first iptables process"]
-    about += [found["cause"] for found in record.families.values() if found.get("cause")]
+    about += [found.cause for found in record.families.values() if found.cause]
     if record.error:
         about.append(f"the environment broke: {record.error}")
     if record.azure_npm is not None:
@@ -167,9 +180,11 @@ def _nearest_schedule(watch: Path) -> str:
 
     It stops the script once, before its first flush, where kubelet was then.
     """
-    if not watch.exists():
+    try:
+        seen = WATCH.validate_json(read_input(watch, verdict.REMEDY))
+    except (UsageError, ValidationError):
         return ""
-    commands = sorted(json.loads(watch.read_text())["commands"], key=lambda one: one["started"])
+    commands = sorted(seen["commands"], key=lambda one: one["started"])
     calls = [(Call.of(one), one["started"]) for one in commands]
     kubelets = [at for call, at in calls if call.actor == "kubelet" and call.family == "ipv4"]
     scripts = [(call, at) for call, at in calls if call.actor not in ("kubelet", "other")]
@@ -186,7 +201,11 @@ def _nearest_schedule(watch: Path) -> str:
 
 
 def _text(file: Path) -> str:
-    return file.read_text(errors="replace") if file.exists() else ""
+    """A piece of evidence; empty where it is gone or damaged: the rest is worth a page."""
+    try:
+        return read_input(file, verdict.REMEDY).decode(errors="replace")
+    except UsageError:
+        return ""
 
 
 def _log(file: Path) -> str:

@@ -1,17 +1,19 @@
 """The outcome map as a picture, for a chat or a ticket."""
 
+import io
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from chainrace.race.outcome import WORST_FIRST
 from chainrace.report.maps import LETTERS, Grid
+from chainrace.report.text import line
 
 NAME = "map.png"
 CELL = 44
 LEFT, TOP, BOTTOM = 70, 110, 60
 LEAST_WIDTH = 720
+MOST_LETTERS = 200  # of a line: a script names its commands as it likes
 BACK, TEXT, SOFT = "#ffffff", "#1b1f24", "#57606a"
 COLOURS = {
     "healthy": "#d7f0dc",
@@ -22,13 +24,13 @@ COLOURS = {
 }
 
 
-def write(folder: Path, grids: Sequence[Grid], title: str) -> Path | None:
-    """Draw the map in which most different things come out; None where there is no map."""
+def render(grids: Sequence[Grid], title: str) -> bytes | None:
+    """The map in which most different things come out, as PNG; None where there is no map."""
     if not grids:
         return None
-    file = folder / NAME
-    draw(max(grids, key=lambda grid: grid.kinds), title).save(file)
-    return file
+    data = io.BytesIO()
+    draw(max(grids, key=lambda grid: grid.kinds), title).save(data, "PNG")
+    return data.getvalue()
 
 
 def draw(grid: Grid, title: str) -> Image.Image:
@@ -37,9 +39,9 @@ def draw(grid: Grid, title: str) -> Image.Image:
     image = Image.new("RGB", (width, TOP + CELL * len(grid.rows) + BOTTOM), BACK)
     pen = ImageDraw.Draw(image)
     big, small = ImageFont.load_default(22), ImageFont.load_default(15)
-    pen.text((16, 12), title, TEXT, big)
+    pen.text((16, 12), line(title)[:MOST_LETTERS], TEXT, big)
     about = f"{grid.script}, {grid.family}: stopped after its step {grid.stop} ({grid.last})"
-    pen.text((16, 44), about, SOFT, small)
+    pen.text((16, 44), line(about)[:MOST_LETTERS], SOFT, small)
     pen.text((16, 66), "down: kubelet's steps when it begins; across: when it goes on", SOFT, small)
     for at, column in enumerate(grid.columns):
         pen.text((LEFT + CELL * (at + 0.5), TOP - 12), str(column), SOFT, small, anchor="mm")

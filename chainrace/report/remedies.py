@@ -2,8 +2,10 @@
 
 from chainrace.race.force import HARMFUL, HARMLESS
 from chainrace.remedies import Compared
+from chainrace.report.text import cell
 
 NAME = "remedies.json"
+MOST_ORDERS = 10**300
 HEAD = """# Remedies compared
 
 Drawn by `./lab remedies` from a run of it: every folder of examples/remedies, explored by force in
@@ -23,14 +25,19 @@ def draw(found: list[Compared]) -> str:
 
 
 def _row(one: Compared) -> str:
-    harm = "; ".join(f"{name}: `{schedule}`" for name, schedule in one.harm.items())
-    safe = {HARMFUL: f"**no** ({harm})", HARMLESS: "yes"}.get(one.word, one.reason)
+    harm = "; ".join(f"{cell(name)}: `{cell(schedule)}`" for name, schedule in one.harm.items())
+    safe = {HARMFUL: f"**no** ({harm})", HARMLESS: "yes"}.get(one.word, cell(one.reason))
     covered = f"{one.states} states" + (
-        f", {one.orders:.3g} orders"
+        f", {_short(one.orders)} orders"
         if one.preemptions is None
         else f", up to {one.preemptions} preemption{'s' * (one.preemptions != 1)}"
     )
     return (
-        f"| {one.name} | {one.backend} | {one.about} | {safe} | {covered} | {one.commands} "
-        f"| {one.costs} |"
+        f"| {cell(one.name)} | {cell(one.backend)} | {cell(one.about)} | {safe} | {covered} "
+        f"| {one.commands} | {cell(one.costs)} |"
     )
+
+
+def _short(orders: int) -> str:
+    """`1.33e+09`; a number of orders can be too large for a float."""
+    return f"{orders:.3g}" if abs(orders) < MOST_ORDERS else f"1e+{len(str(orders)) - 1} or more"

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.files import write_json
+from chainrace.files import read_if_there, write_json
 from chainrace.race.badlines import Complaint
 from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
@@ -31,6 +31,10 @@ from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
 from chainrace.race.force import HARMFUL, HARMLESS, Explored
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY
 from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
+from chainrace.report.document import Explored as StoredForce
+from chainrace.report.document import Node as StoredNode
+from chainrace.report.document import Reboot as StoredReboot
+from chainrace.report.document import Scenario, fault, parse
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json, write_ending
 from chainrace.report.lines import lines
@@ -45,6 +49,7 @@ IMAGE = "image.json"
 EXPOSURE = "exposure.json"
 CHANCE_END = "chance.json"
 NODE = "node.json"
+REMEDY = "name another folder, or run again"
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,11 @@ def write_verdict(
     complaints: Sequence[Complaint] = (),
     interrupted: bool,
 ) -> None:
-    """Write verdict.json of a run into its folder, whole or not at all."""
-    scenario = json.loads((folder / SCENARIO).read_text())
+    """Write verdict.json of a run into its folder, whole or not at all.
+
+    Raises UsageError for parts of a run that are none.
+    """
+    scenario = asdict(_asked(folder) or Asked())
     document = {
         "schema": SCHEMA,
         "kind": "run",
@@ -133,17 +141,24 @@ def write_verdict(
             "original": arm_json(verdict.original),
             "fixed": arm_json(verdict.fixed),
         },
-        "force": _stored(folder / FORCE),
-        "reboot": _stored(folder / REBOOT),
-        "image": _stored(folder / IMAGE),
+        "force": _stored(folder / FORCE, TypeAdapter(StoredForce)),
+        "reboot": _stored(folder / REBOOT, TypeAdapter(StoredReboot)),
+        "image": _stored(folder / IMAGE, TypeAdapter(Found)),
         "node": node,
         "complaints": [asdict(one) for one in complaints],
     }
     write_json(folder / NAME, {**document, "lines": lines(document)})
 
 
-def _stored(file: Path) -> Any:
-    return json.loads(file.read_text()) if file.exists() else None
+def read_node(folder: Path) -> dict[str, Any]:
+    """What was on the node of a run. Raises UsageError."""
+    return dict(_stored(folder / NODE, TypeAdapter(StoredNode)) or {})
+
+
+def _stored(file: Path, kind: TypeAdapter[Any]) -> Any:
+    """A part as it was written, on which the views can rely; None where there is none."""
+    found = _part(file, kind)
+    return found and found[0]
 
 
 def arm_json(arm: Arm) -> dict[str, Any]:
@@ -173,7 +188,7 @@ def boot_json(boot: Boot) -> dict[str, Any]:
 
 def judge_again(folder: Path) -> Verdict:
     """The verdict of a stored run, from what lies in its folder. Raises UsageError."""
-    asked = _read(folder / SCENARIO, TypeAdapter(Asked))
+    asked = _asked(folder)
     if exposure := _read(folder / EXPOSURE, TypeAdapter(NotExposed)):
         return replace(decide(()), word=exposure.word, reason=exposure.reason)
     # A run that was stopped early has no trials yet; a folder of something else has neither.
@@ -200,6 +215,14 @@ def judge_again(folder: Path) -> Verdict:
     )
 
 
+def _asked(folder: Path) -> Asked | None:
+    found = _read(folder / SCENARIO, TypeAdapter(Scenario))
+    if found is None:
+        return None
+    options = tuple(found.get("options", ()))
+    return Asked(found["name"], found["script"], tuple(found["evidence"]), options)
+
+
 def _cut_off(folder: Path, records: Sequence[Record]) -> str:
     """Why trials are not all that the run would have made; empty where they are."""
     if [record.number for record in records] != list(range(1, len(records) + 1)):
@@ -212,11 +235,17 @@ def _cut_off(folder: Path, records: Sequence[Record]) -> str:
 
 def _read(file: Path, kind: TypeAdapter[Kept]) -> Kept | None:
     """A part that a run left; None where it left none. Raises UsageError."""
-    if not file.exists():
+    found = _part(file, kind)
+    return found and found[1]
+
+
+def _part(file: Path, kind: TypeAdapter[Kept]) -> tuple[Any, Kept] | None:
+    """The same as it was written, and as what it is."""
+    data = read_if_there(file, REMEDY)
+    if data is None:
         return None
     try:
-        return kind.validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise UsageError(
-            f"{file} is not what a run leaves: {error.errors()[0]['msg']}", "run again"
-        ) from error
+        return parse(data.decode()), kind.validate_json(data, strict=True)
+    except ValueError as error:
+        why = fault(error) if isinstance(error, ValidationError) else str(error)
+        raise UsageError(f"{file} is not what a run leaves: {why}", REMEDY) from error

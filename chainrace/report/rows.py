@@ -5,12 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.files import write_json
+from chainrace.files import read_input, write_json
+from chainrace.report.document import fault, parse
 
 Row = TypeVar("Row")
+REMEDY = "name a folder of results"
+EXACT = ConfigDict(extra="forbid", strict=True)
 
 
 def store(folder: Path, name: str, rows: Sequence[Any]) -> None:
@@ -19,13 +22,18 @@ def store(folder: Path, name: str, rows: Sequence[Any]) -> None:
 
 
 def load(folder: Path, name: str, kind: type[Row]) -> list[Row]:
-    """Read what `store` wrote. Raises UsageError where there is nothing to read."""
+    """Read what `store` wrote, at least a row. Raises UsageError where there is nothing to read."""
+    file = folder / name
+    data = read_input(file, REMEDY)
     try:
-        return TypeAdapter(list[kind]).validate_json((folder / name).read_text())  # type: ignore[valid-type]
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{folder / name} is not readable: {error}", "name a folder of results"
-        ) from error
+        parse(data.decode())
+        found = TypeAdapter(list[kind], config=EXACT).validate_json(data)  # type: ignore[valid-type]
+    except ValueError as error:
+        why = fault(error) if isinstance(error, ValidationError) else str(error)
+        raise UsageError(f"{file} is not readable: {why}", REMEDY) from error
+    if not found:
+        raise UsageError(f"{file} has no rows", REMEDY)
+    return found
 
 
 def merged(

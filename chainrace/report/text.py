@@ -3,15 +3,28 @@
 import re
 from pathlib import Path
 
-# \x1b[31m, whatever else would not be printed, and what turns the order of letters round
+# \x1b[31m, whatever else would not be printed, what turns the order of letters round, and what
+# no XML may have (halves of a letter, U+FFFE, U+FFFF)
 UNPRINTABLE = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\ud800-\udfff\ufffe\uffff]"
 )
 
 
 def clean(text: str) -> str:
     """A text without what could steer a terminal or hide in a page."""
     return UNPRINTABLE.sub("", text)
+
+
+def line(text: str) -> str:
+    """A text as one line."""
+    return " ".join(clean(text).split())
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a Markdown table, which a | or a new line would end."""
+    return line(text).replace("|", "\\|")
 
 
 def write(file: Path, text: str) -> None:

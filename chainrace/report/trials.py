@@ -1,19 +1,20 @@
 """The trials by chance on disk: a line each, enough to judge again, and a folder each."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.files import write_json
-from chainrace.race.outcome import ENVIRONMENT, Name, Outcome
+from chainrace.files import read_text_input, write_json
+from chainrace.race.outcome import ENVIRONMENT, FamilyOutcome, Name, Outcome
 from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import Judged
 from chainrace.race.window import is_hit
+from chainrace.report.document import fault
 from chainrace.report.text import write
 
 TRIALS = "trials.jsonl"
@@ -23,22 +24,25 @@ SAMPLE: Literal["sample"] = "sample"
 
 Script = Literal["original", "fixed"]
 Phase = Literal["search", "sample"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+# No trial lasts a day.
+Moment = Annotated[float, Field(allow_inf_nan=False, ge=-86_400, le=86_400)]
 
 
 @dataclass(frozen=True)
 class Record:
     """One trial as trials.jsonl keeps it. `moment` in seconds; times in seconds."""
 
-    number: int
+    number: Annotated[int, Field(ge=1, le=10**6)]
     script: Script
     phase: Phase
-    moment: float
+    moment: Moment
     outcome: Name
     signature: bool
     hit: bool
-    families: dict[str, dict[str, Any]]
+    families: dict[str, FamilyOutcome]
     script_code: int | None
-    seconds: dict[str, float]
+    seconds: dict[str, Finite]
     error: str | None
     azure_npm: bool | None = None  # whether it started afterwards; None: not tried
     fired: bool = True  # whether the script had begun; a broken trial may end before
@@ -67,7 +71,7 @@ def record_of(
         outcome=outcome.name,
         signature=outcome.signature,
         hit=is_hit(seen),
-        families={name: asdict(family) for name, family in outcome.families.items()},
+        families=dict(outcome.families),
         script_code=seen.script_code,
         seconds={"first_step": seen.first_step, **seen.phases},
         error=None,
@@ -108,19 +112,14 @@ RECORD = TypeAdapter(Record)
 def read_trials(folder: Path) -> list[Record]:
     """The records of a run. Raises UsageError for a folder or line that is none."""
     file = folder / TRIALS
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", "name a results folder") from error
+    lines = read_text_input(file, "name a results folder").splitlines()
     records = []
     for number, line in enumerate(lines, start=1):
         try:
             records.append(RECORD.validate_json(line, strict=True))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
             raise UsageError(
-                f"{file}:{number} is not a trial: {where}: {first['msg']}",
+                f"{file}:{number} is not a trial: {fault(error)}",
                 "remove the line, or run again",
             ) from error
     return records

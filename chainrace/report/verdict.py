@@ -1,21 +1,21 @@
 """A stored verdict.json, read for its views."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import ValidationError
 
 from chainrace.errors import UsageError
+from chainrace.files import read_text_input
 from chainrace.gate.backends import NFT
 from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.report.document import FORCE, KINDS, fault, parse
 
 NAME = "verdict.json"
-RUN, FORCE = "run", "force"
+REMEDY = "name a results folder"
 Document = Mapping[str, Any]
 
 # What `./lab replay` must be told of a script, besides the schedule.
@@ -35,79 +35,22 @@ class Arm:
     figures: Mapping[str, Any]
 
 
-class _Complaint(TypedDict):
-    node: str
-    means: str
-    times: int
-    first: str
-
-
-class _Explored(TypedDict):
-    word: str
-    reason: str
-    graphs: list[dict[str, Any]]
-    findings: list[dict[str, Any]]
-
-
-class _Arm(TypedDict):
-    trials: int
-    outcomes: dict[str, int]
-    rate: float
-    rate_low: float
-    rate_high: float
-    azure_npm: dict[str, int]
-
-
-class _Scenario(TypedDict):
-    name: str
-    script: str
-    evidence: list[str]
-
-
-class _Document(TypedDict):
-    """What the views rely on (docs/reference.md has all of it)."""
-
-    verdict: str
-    reason: str
-    interrupted: bool
-    options: NotRequired[list[str]]
-    lines: NotRequired[dict[str, str]]
-    node: dict[str, Any]
-    complaints: list[_Complaint]
-
-
-class _Run(_Document):
-    kind: Literal["run"]
-    scenario: _Scenario
-    scripts: dict[Literal["original", "fixed"], _Arm]
-    force: _Explored | None
-    reboot: dict[str, Any] | None
-
-
-class _Exploration(_Document):
-    kind: Literal["force"]
-    scripts: dict[str, _Explored]
-
-
-KINDS: dict[str, TypeAdapter[Any]] = {RUN: TypeAdapter(_Run), FORCE: TypeAdapter(_Exploration)}
-
-
 def read(folder: Path) -> dict[str, Any]:
     """A folder's verdict. Raises UsageError where there is none that this version can read."""
     file = folder / NAME
     try:
-        document = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} is no verdict: {error}", "name a results folder") from error
-    if not isinstance(document, dict) or document.get("kind") not in KINDS:
+        document = parse(read_text_input(file, REMEDY))
+    except ValueError as error:
+        raise UsageError(f"{file} is no verdict: {error}", REMEDY) from error
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UsageError(f"{file} is no verdict of this version's", "run again")
     try:
-        KINDS[document["kind"]].validate_python(document)
+        # Strict: nothing is converted, so that the document is what was found to be right.
+        KINDS[kind].validate_python(document, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{file} is no verdict: {where}: {first['msg']}", "run again") from error
-    return document
+        raise UsageError(f"{file} is no verdict: {fault(error)}", "run again") from error
+    return dict(document)
 
 
 def explored_in(document: Document) -> dict[str, Any]:
@@ -132,9 +75,9 @@ def arms(document: Document) -> list[Arm]:
 
 def replay_of(document: Document, script: str, schedule: str) -> str:
     """The command that replays a schedule of a script, as a shell takes it."""
-    chosen = REPLAYED.get(script, f" --script {script}")
+    chosen = REPLAYED.get(script, f" --script {shlex.quote(script)}")
     image = document.get("options", ())
     backend = document["node"].get("backend", NFT)
     # The lab's own image has nft by default, another what it has.
     options = [*image, *(() if backend == NFT and not image else ("--backend", backend))]
-    return " ".join((f"./lab replay '{schedule}'{chosen}", *map(shlex.quote, options)))
+    return " ".join((f"./lab replay {shlex.quote(schedule)}{chosen}", *map(shlex.quote, options)))

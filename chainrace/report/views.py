@@ -3,20 +3,37 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from chainrace.errors import LabError
+from chainrace.files import write_whole
 from chainrace.report import junit, page, picture, verdict
 
 
 def draw(folder: Path) -> Path:
     """Draw report.html, map.png and junit.xml into a results folder; returns the page.
 
-    Raises UsageError for a folder without a verdict.
+    Nothing is written before all of them are drawn. Raises UsageError for a folder without a
+    verdict, LabError where a view cannot be written.
     """
     document = verdict.read(folder)
-    picture.write(
-        folder, page.grids_of(document), f"{document['verdict']} · {folder.resolve().name}"
-    )
-    junit.write(folder, document)
-    return page.write(folder)
+    title = f"{document['verdict']} · {folder.resolve().name}"
+    views = {
+        picture.NAME: picture.render(page.grids_of(document), title),
+        junit.NAME: junit.render(document),
+        page.NAME: page.draw(folder),
+    }
+    for name, data in views.items():
+        if data is not None:
+            _write(folder / name, data)
+    return folder / page.NAME
+
+
+def _write(file: Path, data: str | bytes) -> None:
+    try:
+        write_whole(file, data)
+    except OSError as error:
+        raise LabError(
+            f"{file} cannot be written: {error.strerror}", "make room for it, and draw again"
+        ) from error
 
 
 def draw_after(folder: Path, say: Callable[[str], None]) -> None:

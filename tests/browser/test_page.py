@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from chainrace.race.outcome import INIT_FAILED
-from chainrace.report import page
+from chainrace.report import views
 from chainrace.report.force import ForceFolder
 from tests.unit.test_exploration import HARMFUL, explore
 from tests.unit.test_force import SOUND, explored, finding
@@ -54,7 +54,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = ForceFolder(tmp_path_factory.mktemp("results"))
     folder.keep("original", found, replace(replayed(), schedule=found.schedule))
     folder.conclude({"fixed": SOUND, "original": harmful}, {"kernel": "6.12"}, interrupted=False)
-    return page.write(folder.path)
+    return views.draw(folder.path)
 
 
 @pytest.fixture(scope="session")

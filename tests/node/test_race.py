@@ -13,7 +13,7 @@ def test_the_original_breaks_kubelets_start_with_the_outages_own_message(race: R
     # docs/performance.md: over half of the original's trials in the window fail.
     assert race.verdict.original.rate.value > 0.5
     # Each backend has words of its own for it.
-    assert SIGNATURE.search(broken[0].families["ipv4"]["cause"])
+    assert SIGNATURE.search(broken[0].families["ipv4"].cause)
 
 
 def test_the_fixed_script_never_harms_kubelet(race: Race) -> None:

@@ -20,6 +20,7 @@ def run(
     clean = {"trials": trials, "outcomes": {"healthy": trials}, "azure_npm": npm, **rates}
     graphs = [{"family": "ipv4", "classes": {"healthy": 9}}]
     return {
+        "schema": 2,
         "kind": "run",
         "verdict": verdict,
         "reason": "for the test",

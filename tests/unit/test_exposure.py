@@ -83,7 +83,7 @@ def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_pat
     replay = "./lab replay 's* k*' --image 'a b' --backend nft"
     assert replay_of(document, "original", "s* k*") == replay
     assert "iptables.service masked" in page.draw(folder.path)
-    assert "<failure" not in junit.write(folder.path, document).read_text()
+    assert b"<failure" not in junit.render(document)
 
 
 def test_a_script_of_ones_own_is_judged_by_its_evidence_where_the_unit_is_masked(

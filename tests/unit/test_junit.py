@@ -1,6 +1,5 @@
 """junit.xml: what CI shows of a verdict."""
 
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -30,9 +29,9 @@ def document(verdict: str, force: str, reboot: str | None = None) -> dict[str, A
     ],
 )
 def test_each_part_of_a_verdict_is_a_case(
-    tmp_path: Path, given: dict[str, Any], failures: int, skipped: int, tests: int
+    given: dict[str, Any], failures: int, skipped: int, tests: int
 ) -> None:
-    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    root = ET.fromstring(junit.render(given))
     (suite,) = root
     assert suite.get("name") == "outage"
     assert [suite.get(name) for name in ("tests", "failures", "skipped")] == [
@@ -44,29 +43,29 @@ def test_each_part_of_a_verdict_is_a_case(
     assert len(list(root.iter("failure"))) == failures
 
 
-def test_an_original_that_harms_is_no_failure_of_a_confirmed_exploration(tmp_path: Path) -> None:
+def test_an_original_that_harms_is_no_failure_of_a_confirmed_exploration() -> None:
     scripts = {
         "original": {"word": "harmful", "reason": "it does"},
         "fixed": {"word": "harmless", "reason": "it does not"},
     }
     given = {"kind": "force", "verdict": "confirmed", "reason": "both", "scripts": scripts}
-    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    root = ET.fromstring(junit.render(given))
     assert root[0].get("failures") == "0"
     unfinished = {**scripts, "fixed": {"word": "unfinished", "reason": "not yet"}}
     given = {**given, "verdict": "inconclusive", "scripts": unfinished}
-    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    root = ET.fromstring(junit.render(given))
     assert [root[0].get(name) for name in ("failures", "skipped")] == ["0", "2"]
 
 
-def test_one_script_that_harms_is_a_failure(tmp_path: Path) -> None:
+def test_one_script_that_harms_is_a_failure() -> None:
     scripts = {"original": {"word": "harmful", "reason": "it does"}}
     given = {"kind": "force", "verdict": "harmful", "reason": "so", "scripts": scripts}
-    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    root = ET.fromstring(junit.render(given))
     assert root[0].get("failures") == "2"
 
 
-def test_an_interrupted_run_is_an_error(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_an_error() -> None:
     given = {**document("inconclusive", "unfinished"), "interrupted": True}
-    root = ET.parse(junit.write(tmp_path, given)).getroot()
+    root = ET.fromstring(junit.render(given))
     assert root[0].get("errors") == "1"
     assert len(list(root.iter("error"))) == 1

@@ -46,7 +46,7 @@ def test_a_kubelet_that_does_not_start_is_told_so() -> None:
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not readable"):
+    with pytest.raises(UsageError, match="cannot be read"):
         rows.load(tmp_path, kubelets.NAME, Generation)
 
 

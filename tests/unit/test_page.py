@@ -1,5 +1,6 @@
 """report.html and map.png, drawn from folders as runs leave them."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from chainrace.race.force import Explored
 from chainrace.race.outcome import INIT_FAILED
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
-from chainrace.report import page, picture, verdict
+from chainrace.report import page, picture, verdict, views
 from chainrace.report.force import ForceFolder
 from chainrace.report.maps import grids
 from chainrace.report.results import Asked, ResultsFolder, write_verdict
@@ -97,7 +98,7 @@ class Checked(HTMLParser):
 def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_them(
     forced: Path,
 ) -> None:
-    text = page.write(forced).read_text()
+    text = views.draw(forced).read_text()
     Checked(text)
     assert "<h1>confirmed</h1>" in text
     assert "begins after kubelet's step 0, goes on after 2: init_failed" in text
@@ -152,18 +153,18 @@ def test_a_folder_that_is_none_gives_no_page(tmp_path: Path) -> None:
         if content is not None:
             (tmp_path / "verdict.json").write_text(content)
         with pytest.raises(UsageError):
-            page.write(tmp_path)
+            views.draw(tmp_path)
         assert not (tmp_path / page.NAME).exists()
 
 
 def test_the_map_is_a_picture_too(forced: Path) -> None:
     document = verdict.read(forced)
-    file = picture.write(forced, page.grids_of(document), "confirmed")
-    assert file is not None
-    with Image.open(file) as image:
+    drawn = picture.render(page.grids_of(document), "confirmed")
+    assert drawn is not None
+    with Image.open(io.BytesIO(drawn)) as image:
         assert image.format == "PNG"
         assert image.width >= picture.LEAST_WIDTH
-    assert picture.write(forced, [], "confirmed") is None
+    assert picture.render([], "confirmed") is None
 
 
 def test_neighbouring_places_with_the_same_ends_are_one_grid(forced: Path) -> None:

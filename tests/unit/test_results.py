@@ -119,7 +119,7 @@ def test_a_trial_with_a_strange_value_is_never_judged(
 
 def test_trials_that_are_no_text_are_refused(folder: ResultsFolder) -> None:
     (folder.path / "trials.jsonl").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="is no text"):
         read_trials(folder.path)
 
 

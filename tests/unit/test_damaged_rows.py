@@ -1,0 +1,78 @@
+"""Damaged rows of a comparison: one clear line, or a table that is still one."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from chainrace.errors import UsageError
+from chainrace.kubelets import Generation
+from chainrace.remedies import Compared
+from chainrace.report import kubelets, remedies, rows
+from tests.unit.test_kubelets import ONE
+from tests.unit.test_remedies import FIX
+
+KUBELET = asdict(ONE)
+NO_ROWS = {
+    "none": "[]",
+    "no list": "{}",
+    "no json": "[{",
+    "nested too deep": "[" * 200_000,
+    "half a letter": json.dumps([{**KUBELET, "version": "\ud800"}]),
+    "an unknown key": json.dumps([{**KUBELET, "price": 3}]),
+    "an unknown key of a cut": json.dumps([{**KUBELET, "cuts": [{**KUBELET["cuts"][0], "x": 1}]}]),
+    "a text for a truth": json.dumps(
+        [{**KUBELET, "cuts": [{**KUBELET["cuts"][0], "signature": "yes"}]}]
+    ),
+    "a part is missing": json.dumps([{"version": "1"}]),
+}
+
+
+@pytest.mark.parametrize("text", NO_ROWS.values(), ids=NO_ROWS.keys())
+def test_what_are_no_rows_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / kubelets.NAME).write_text(text)
+    with pytest.raises(UsageError) as told:
+        rows.load(tmp_path, kubelets.NAME, Generation)
+    assert "\n" not in told.value.what
+    assert len(told.value.what) < 400
+
+
+@pytest.mark.parametrize("steps", [{}, {"ipv4": ()}, {"ipv6": ()}])
+def test_a_kubelet_without_its_steps_is_not_drawn(steps: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(UsageError, match=r"the steps of kubelet 1\.34\.4 are missing"):
+        kubelets.draw([replace(ONE, steps=steps)])
+
+
+@pytest.mark.parametrize("containerd", ["", " ", "\n"])
+def test_a_containerd_that_did_not_say_its_version_is_told_so(containerd: str) -> None:
+    assert "containerd of an unknown version" in kubelets.draw(
+        [replace(ONE, containerd=containerd)]
+    )
+
+
+@pytest.mark.parametrize("bad", ["a|b", "a\nb", "a\r\n\nb", "a\x1b[31mb", "a\x00b", "a\u2028b"])
+def test_no_text_breaks_out_of_its_table(bad: str) -> None:
+    for page, sound in (
+        (kubelets.draw([replace(ONE, version=bad, backend=bad)]), kubelets.draw([ONE])),
+        (kubelets.draw([replace(ONE, refused=bad)]), kubelets.draw([replace(ONE, refused="x")])),
+        (
+            remedies.draw([replace(FIX, name=bad, about=bad, costs=bad, harm={bad: bad})]),
+            remedies.draw([FIX]),
+        ),
+        (remedies.draw([replace(FIX, word=bad, reason=bad)]), remedies.draw([FIX])),
+    ):
+        assert len(page.splitlines()) == len(sound.splitlines())
+        assert "\x1b" not in page
+        for row, other in zip(page.splitlines(), sound.splitlines(), strict=True):
+            if row.startswith("|"):
+                assert row.replace("\\|", "").count("|") == other.count("|")
+
+
+@pytest.mark.parametrize(
+    ("orders", "said"),
+    [(133, "133"), (10**9, "1e+09"), (10**299, "1e+299"), (2 * 10**400, "1e+400 or more")],
+)
+def test_any_number_of_orders_can_be_drawn(tmp_path: Path, orders: int, said: str) -> None:
+    rows.store(tmp_path, remedies.NAME, [replace(FIX, orders=orders)])
+    assert f", {said} orders |" in remedies.draw(rows.load(tmp_path, remedies.NAME, Compared))
