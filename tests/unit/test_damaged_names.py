@@ -17,7 +17,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert len(list((tmp_path / name).iterdir())) == 4
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "../..", "\x00", "x" * 5000, "<script>", "\uffff"])
+@pytest.mark.parametrize("name", ["", "a\nb", "../..", "\x00", "x" * 1000, "<script>", "\uffff"])
 def test_a_scenario_a_script_and_a_command_may_have_any_name(tmp_path: Path, name: str) -> None:
     for path in ("scenario.name", "scenario.script", "force.graphs.0.map.script"):
         views.draw(stored(tmp_path, changed(path, [name] if path.endswith("map.script") else name)))
