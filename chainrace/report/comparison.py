@@ -12,6 +12,7 @@ from chainrace.race.rules import FAMILIES
 from chainrace.race.verdict import SIGNIFICANCE
 from chainrace.report import verdict
 from chainrace.report.document import FORCE
+from chainrace.report.text import line
 from chainrace.report.verdict import Document, explored_in
 
 # What differs from run to run without anything being different.
@@ -33,7 +34,7 @@ def changes(before: Document, after: Document) -> list[Change]:
     """Everything that changed, the verdict first. Raises UsageError for unlike runs."""
     if _about(before) != _about(after):
         raise UsageError(
-            f"these are runs of different things: {_about(before)}; {_about(after)}",
+            line(f"these are runs of different things: {_about(before)}; {_about(after)}"),
             "compare two runs of the same scenario",
         )
     return [
@@ -53,7 +54,11 @@ def last_good(folder: Path) -> Path:
     mine = verdict.read(folder)
     here = folder.resolve()
     # Their names are their times.
-    for other in sorted(here.parent.iterdir(), reverse=True):
+    try:
+        others = sorted(here.parent.iterdir(), reverse=True)
+    except OSError as error:
+        raise UsageError(f"{here.parent} cannot be read", "name the other run, too") from error
+    for other in others:
         if other.is_symlink() or other.name >= here.name:
             continue
         try:

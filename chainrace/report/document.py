@@ -17,6 +17,7 @@ from chainrace.race.conclusion import Evidence
 MOST_STEPS = 64
 # That kubelet with a script of a hundred stops.
 MOST_CELLS = 50_000
+MOST_COMMANDS = 1000
 
 RUN, FORCE = "run", "force"
 Word = Literal[
@@ -27,6 +28,8 @@ Family = Literal["ipv4", "ipv6"]
 Class = Literal["healthy", "init_failed", "rules_lost", "hint_lost", "canary_lost"]
 Classes = Annotated[list[Class], Field(min_length=1, max_length=5)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
+# What the page says again at every cell or grid; a file's name is no longer than 255.
+Short = Annotated[str, Field(max_length=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -52,8 +55,8 @@ class Cell(TypedDict):
 class Map(TypedDict):
     """Both actors' commands, and a cell for each stop of the script."""
 
-    kubelet: Annotated[list[str], Field(max_length=MOST_STEPS)]
-    script: list[str]
+    kubelet: Annotated[list[Short], Field(max_length=MOST_STEPS)]
+    script: Annotated[list[str], Field(max_length=MOST_COMMANDS)]
     cells: Annotated[list[Cell], Field(max_length=MOST_CELLS)]
 
 
@@ -154,7 +157,7 @@ class Scenario(TypedDict):
     """What a run was to show; `options` in scenario.json alone."""
 
     name: str
-    script: str
+    script: Short
     evidence: Annotated[list[Evidence], Field(min_length=1), AfterValidator(_once)]
     options: NotRequired[list[str]]
 
@@ -194,7 +197,7 @@ class Exploration(Common):
 
     schema: Literal[1]
     kind: Literal["force"]
-    scripts: Annotated[dict[str, Explored], Field(max_length=2)]
+    scripts: Annotated[dict[Short, Explored], Field(max_length=2)]
 
 
 KINDS: dict[object, TypeAdapter[Any]] = {RUN: TypeAdapter(Run), FORCE: TypeAdapter(Exploration)}

@@ -69,16 +69,13 @@ def grids(script: str, graph: Mapping[str, Any]) -> list[Grid]:
     stored without a map have none.
     """
     drawn = graph.get("map") or {"cells": [], "kubelet": [], "script": []}
-    stops = sorted({cell["script"] for cell in drawn["cells"]})
+    by_stop: dict[int, dict[tuple[int, int], Square]] = {}
+    for cell in drawn["cells"]:
+        before, until = place = cell["before"], cell["until"]
+        square = Square(before, until, cell["schedule"], tuple(cell["classes"]))
+        by_stop.setdefault(cell["script"], {})[place] = square
     found: list[Grid] = []
-    for stop in stops:
-        squares = {
-            (cell["before"], cell["until"]): Square(
-                cell["before"], cell["until"], cell["schedule"], tuple(cell["classes"])
-            )
-            for cell in drawn["cells"]
-            if cell["script"] == stop
-        }
+    for stop, squares in sorted(by_stop.items()):
         grid = Grid(
             script=script,
             family=graph["family"],

@@ -334,6 +334,8 @@ NO_VERDICTS = [
     ("force.graphs.0.classes", {"healthy": -1}),
     ("force.graphs.0.map.kubelet", ["x"] * 65),
     ("force.graphs.0.map.script", []),
+    ("force.graphs.0.map.script", ["x"] * 1001),
+    ("scenario.script", "x" * 1001),
     (CELLS, [CELL] * 50_001),
     (CELLS, [{**CELL, "script": 0}]),
     (CELLS, [{**CELL, "before": -1}]),
