@@ -10,6 +10,7 @@ from chainrace.force.replay import Replayed
 from chainrace.race.badlines import Complaint
 from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
 from chainrace.race.trial import Ending
+from chainrace.report.document import MOST_CELLS
 from chainrace.report.folder import Folder
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.text import write
@@ -101,7 +102,8 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "walked_again": graph.differing,
         "counts": dict(graph.counts),
         "seconds": {name: round(value, 1) for name, value in graph.seconds.items()},
-        "map": asdict(graph.map),
+        # One that no page has room for is left out, as of a script with hundreds of stops.
+        "map": asdict(graph.map) if len(graph.map.cells) <= MOST_CELLS else None,
     }
 
 
