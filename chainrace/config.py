@@ -1,5 +1,6 @@
 """lab.toml, typed: what the lab builds and races."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -16,17 +17,26 @@ from pydantic import (
 )
 
 from chainrace.errors import UsageError
+from chainrace.files import read_text_input
 from chainrace.gate.backends import NFT, Backend
 from chainrace.paths import REPOSITORY
 from chainrace.race.conclusion import CHANCE, FORCE, Evidence
 
 # 1.34.4
-VERSION = re.compile(r"\d+\.\d+\.\d+")
+VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 # 90s, 5m, 1h30m
-DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 Bus = Literal["virtio", "sata"]
 DEFAULT_KUBELET = "1.34.4"
+
+# Of anything that is counted: more is a slip of the keyboard.
+MOST_TIMES = 1_000_000
+DAY_SECONDS = 86400
+LONGEST_DAYS = 30
+
+# An empty name would be the folder that lab.toml lies in.
+Name = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -47,7 +57,13 @@ class KubeletConfig(Section):
     """Which kubelet: a version that provision/binaries pins, or a binary by its path."""
 
     version: str | None = Field(default=None, pattern=rf"^{VERSION.pattern}$")
-    path: str | None = None
+    path: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.version is not None and self.path is not None:
+            raise ValueError("a version and a path are two kubelets: name one")
+        return self
 
     @property
     def asked(self) -> bool:
@@ -71,9 +87,9 @@ class ImageConfig(Section):
     `bus`: what its disk hangs on; an initrd made for Azure alone knows no virtio.
     """
 
-    path: str
+    path: Name
     user: str = Field(default="root", pattern=r"^[a-z_][a-z0-9_-]{0,31}$")  # azureuser
-    key: str | None = None
+    key: Name | None = None
     bus: Bus = "virtio"
 
     @property
@@ -109,8 +125,8 @@ class LimitsConfig(Section):
     An outcome never is.
     """
 
-    boot: int = Field(default=300, ge=10)
-    trial: int = Field(default=180, ge=10)
+    boot: int = Field(default=300, ge=10, le=DAY_SECONDS)
+    trial: int = Field(default=180, ge=10, le=DAY_SECONDS)
     retries: int = Field(default=2, ge=0, le=10)
 
 
@@ -119,11 +135,16 @@ def seconds(text: str) -> float:
     found = DURATION.fullmatch(text)
     if not text or not found:
         raise ValueError(f"{text!r} is no duration: write it like 90s, 5m or 1h30m")
-    hours, minutes, rest = (int(part or 0) for part in found.groups())
+    # As float: of any number of digits.
+    hours, minutes, rest = (float(part or 0) for part in found.groups())
     total = 3600 * hours + 60 * minutes + rest
     if total == 0:
         raise ValueError(f"{text!r} is no time at all: write it like 90s, 5m or 1h30m")
-    return float(total)
+    if total > LONGEST_DAYS * DAY_SECONDS:
+        raise ValueError(
+            f"{text!r} is more than {LONGEST_DAYS} days: write it like 90s, 5m or 1h30m"
+        )
+    return total
 
 
 def _duration(text: str) -> str:
@@ -137,6 +158,9 @@ def _once(names: list[Evidence]) -> list[Evidence]:
     return names
 
 
+Kinds = Annotated[list[Evidence], AfterValidator(_once)]
+
+
 class Scenario(Section):
     """One thing to show. What it does not name is as in the other parts of lab.toml.
 
@@ -147,9 +171,9 @@ class Scenario(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")  # outage-1.36
     image: Image | None = None
     backend: Backend | None = None
-    kubelet: str | None = None
-    script: str | None = None
-    evidence: Annotated[list[Evidence], AfterValidator(_once)] = [FORCE, CHANCE]
+    kubelet: Name | None = None
+    script: Name | None = None
+    evidence: Kinds = [FORCE, CHANCE]
     budget: Annotated[str, AfterValidator(_duration)] | None = None
 
 
@@ -207,35 +231,47 @@ def with_image(config: LabConfig, image: ImageConfig) -> LabConfig:
 
 
 def with_kubelet(config: LabConfig, kubelet: str) -> LabConfig:
-    """The same with another kubelet: a version, or a file (relative to the project)."""
+    """The same with another kubelet: a version, or a file (relative to the project).
+
+    Raises UsageError for what is no name.
+    """
     key = "version" if VERSION.fullmatch(kubelet) else "path"
-    chosen = KubeletConfig.model_validate({key: kubelet})
+    try:
+        chosen = KubeletConfig.model_validate({key: kubelet})
+    except ValidationError as error:
+        raise UsageError(
+            f"kubelet: {error.errors()[0]['msg']}", "name a version that is pinned, or a binary"
+        ) from error
     return config.model_copy(update={"kubelet": chosen})
 
 
 def _read(path: Path) -> LabConfig:
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
+    # A link that leads nowhere is a mistake, and no wish for the defaults.
+    if not os.path.lexists(path):
         return LabConfig()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path} cannot be read: {error}", "make it a readable text file"
-        ) from error
+    text = read_text_input(path, "make it a readable text file")
     try:
         return LabConfig.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}", "mend that line") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        keys = first["loc"]
-        line = line_of(text, keys)
-        where = f"{path}:{line}" if line else str(path)
-        raise UsageError(
-            f"{where}: {'.'.join(str(key) for key in keys)}: {first['msg']} "
-            f"(it says {first['input']!r})",
-            _allowed(keys, first["type"]),
-        ) from error
+        raise _wrong(path, text, error) from error
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5000 digits, deep arrays
+        raise UsageError(f"{path} is not TOML: {error}", "mend that line") from error
+
+
+def _wrong(path: Path, text: str, error: ValidationError) -> UsageError:
+    """What is wrong, where, and what is allowed there."""
+    first = error.errors()[0]
+    keys = first["loc"]
+    line = line_of(text, keys)
+    where = f"{path}:{line}" if line else str(path)
+    try:
+        said = repr(first["input"])
+    except (ValueError, RecursionError):  # as above, where no shorter way told
+        said = "more than can be shown"
+    return UsageError(
+        f"{where}: {'.'.join(str(key) for key in keys)}: {first['msg']} (it says {said})",
+        _allowed(keys, first["type"]),
+    )
 
 
 def line_of(text: str, keys: tuple[str | int, ...]) -> int | None:

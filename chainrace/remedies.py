@@ -1,17 +1,19 @@
 """The remedies of examples/remedies, each explored by force, side by side."""
 
+import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from chainrace import exploring
-from chainrace.config import LabConfig, Section
+from chainrace.config import MOST_TIMES, LabConfig, Section
 from chainrace.errors import UsageError
+from chainrace.files import read_text_input
 from chainrace.force.exploration import Options
-from chainrace.force.run import Teller
+from chainrace.force.run import Teller, read_script
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.force import Explored
@@ -23,7 +25,7 @@ class _About(Section):
 
     about: str
     costs: str
-    preemptions: int | None = Field(default=None, ge=0)
+    preemptions: int | None = Field(default=None, ge=0, le=MOST_TIMES)
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,36 @@ class Compared:
 
 
 def load(folder: Path) -> Remedy:
-    """Read a remedy's folder. Raises UsageError for what is none."""
+    """Read a remedy's folder. Raises UsageError for what is none, or has no script."""
+    remedy = "see the folders of examples/remedies"
+    text = read_text_input(folder / "remedy.toml", remedy)
     try:
-        about = _About.model_validate(tomllib.loads((folder / "remedy.toml").read_text()))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(
-            f"{folder} is no remedy: {first}", "see the folders of examples/remedies"
-        ) from error
-    prepare = folder / "prepare.sh"
+        about = _About.model_validate(tomllib.loads(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        keys = ".".join(str(key) for key in first["loc"])
+        raise UsageError(f"{folder} is no remedy: {keys}: {first['msg']}", remedy) from error
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5000 digits, deep arrays
+        raise UsageError(f"{folder} is no remedy: {error}", remedy) from error
+    script, prepare = folder / "script.sh", folder / "prepare.sh"
+    read_script(script)
+    prepares = os.path.lexists(prepare)
+    if prepares:
+        read_script(prepare)
+    # Of a folder that is called by `.`, too.
     return Remedy(
-        folder.name,
-        folder / "script.sh",
-        prepare if prepare.exists() else None,
-        **about.model_dump(),
+        folder.resolve().name, script, prepare if prepares else None, **about.model_dump()
     )
+
+
+def load_all(folders: Sequence[Path]) -> list[Remedy]:
+    """Read remedies to compare. Raises UsageError, also for two of one name."""
+    remedies = [load(folder) for folder in folders]
+    names = [one.name for one in remedies]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two remedies are called {name}", "name each once")
+    return remedies
 
 
 def compare(

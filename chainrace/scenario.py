@@ -92,7 +92,7 @@ def choose(
 def _taken_by(expression: str) -> Callable[[str], bool]:
     try:
         compiled = Expression.compile(expression)
-    except SyntaxError as error:
+    except (SyntaxError, RecursionError) as error:
         raise UsageError(
             f"-k {expression!r} is no expression: {error}", "write it like 'legacy and not reboot'"
         ) from error

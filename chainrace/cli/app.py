@@ -9,14 +9,15 @@ import typer
 from pydantic import ValidationError
 
 from chainrace import config
-from chainrace.config import Bus, ImageConfig
+from chainrace.config import Bus, ImageConfig, LabConfig
 from chainrace.errors import LabError, UsageError
 from chainrace.force.run import read_script
 from chainrace.gate.backends import Backend
-from chainrace.host import own_image
+from chainrace.host import setup
 from chainrace.host.packages import missing
 from chainrace.keeping import Keep, Keeping
 from chainrace.paths import Paths
+from chainrace.report import folder as results
 from chainrace.report import page, verdict
 from chainrace.report.terminal import Terminal
 
@@ -78,11 +79,17 @@ def seconds(text: str | None) -> float | None:
         raise UsageError(f"--budget {error}", "see ./lab run --help") from error
 
 
-def check_files(*files: Path | None) -> None:
-    """Refuse files that are no scripts before anything is brought up."""
-    for file in files:
-        if file is not None:
-            read_script(file)
+def check(config: LabConfig, *scripts: Path | None) -> None:
+    """Refuse whatever a call or lab.toml names and is not there, before anything is begun.
+
+    Raises UsageError for a file that is not what it should be, LabError for a clone that can
+    carry no lab or keep no results.
+    """
+    for script in scripts:
+        if script is not None:
+            read_script(script)
+    setup.check(Paths(), config)
+    results.check(Paths().results)
 
 
 def image_of(
@@ -90,17 +97,15 @@ def image_of(
 ) -> ImageConfig | None:
     """The image that a call names, None where it names none. Raises UsageError."""
     given = {"user": user, "key": key and str(key.absolute()), "bus": bus}
-    named = {name: value for name, value in given.items() if value}
+    named = {name: value for name, value in given.items() if value is not None}
     if file is None:
         if named:
             raise UsageError("--user, --key and --bus are about an image", "name one: --image FILE")
         return None
     try:
-        image = ImageConfig.model_validate({"path": str(file.absolute()), **named})
+        return ImageConfig.model_validate({"path": str(file.absolute()), **named})
     except ValidationError as error:
         raise UsageError(f"--image: {error.errors()[0]['msg']}", "see --help") from error
-    own_image.check(Paths(), image)
-    return image
 
 
 def tell_rest(terminal: Terminal, folder: Path, *, as_json: bool) -> None:

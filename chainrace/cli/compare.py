@@ -8,7 +8,9 @@ import typer
 from chainrace import config as configuration
 from chainrace import remedies as comparing
 from chainrace import session
-from chainrace.cli.app import BackendName, KeepNode, app, seconds
+from chainrace.cli.app import BackendName, KeepNode, app, check, seconds
+from chainrace.errors import LabError
+from chainrace.files import write_whole
 from chainrace.force.exploration import Options
 from chainrace.host.kubelet import pinned
 from chainrace.keeping import Keeping
@@ -37,17 +39,36 @@ def kubelets(
     """Compare kubelet's versions: what each does at its start, and whether the bug is there."""
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
-        folder = Folder(paths.results).path
-        draw = [folder]
-        found: list[Generation] = []
-        for one in compare_kubelets(paths, config, versions or pinned(paths), terminal.step):
-            found.append(one)
-            rows.store(folder, kubelets_report.NAME, found)
+        draw = _compare_kubelets(config, versions or pinned(paths), terminal)
     read = rows.merged(
         draw, kubelets_report.NAME, Generation, key=lambda one: (one.version, one.backend)
     )
-    (paths.root / "docs" / "kubelets.md").write_text(kubelets_report.draw(read))
+    _write(paths.root / "docs" / "kubelets.md", kubelets_report.draw(read))
     terminal.say(f"drawn: docs/kubelets.md, from {', '.join(map(str, draw))}")
+
+
+def _compare_kubelets(
+    config: configuration.LabConfig, versions: list[str], terminal: Terminal
+) -> list[Path]:
+    """Compare versions; returns the one folder that has what came out of each."""
+    for version in versions:
+        check(configuration.with_kubelet(config, version))
+    paths = Paths()
+    kept: list[Path] = []
+    found: list[Generation] = []
+    for one in compare_kubelets(paths, config, versions, terminal.step):
+        # Nothing is made before a node was there.
+        kept = kept or [Folder(paths.results).path]
+        found.append(one)
+        rows.store(kept[0], kubelets_report.NAME, found)
+    return kept
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_whole(file, text)
+    except OSError as error:
+        raise LabError(f"{file} cannot be written: {error.strerror}", "mend that") from error
 
 
 @app.command()
@@ -72,7 +93,7 @@ def remedies(
     read = rows.merged(
         draw, remedies_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
     )
-    (paths.root / "docs" / "remedies.md").write_text(remedies_report.draw(read))
+    _write(paths.root / "docs" / "remedies.md", remedies_report.draw(read))
     terminal.say(f"drawn: docs/remedies.md, from {', '.join(map(str, draw))}")
 
 
@@ -86,10 +107,11 @@ def _explore_remedies(
     """Explore remedies; returns the folder that has what came out of each."""
     paths = Paths()
     named = folders or sorted((paths.root / "examples" / "remedies").iterdir())
-    chosen = [comparing.load(folder) for folder in named]
-    kept = Folder(paths.results).path
+    chosen = comparing.load_all(named)
+    check(config)
     found = []
     with session.node_up(paths, config, terminal.step, keeping) as node:
+        kept = Folder(paths.results).path
         for one, explored, folder in comparing.compare(
             paths, config, node, chosen, options=options, teller=terminal
         ):

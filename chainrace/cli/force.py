@@ -21,7 +21,7 @@ from chainrace.cli.app import (
     ScriptFile,
     ShellOnFailure,
     app,
-    check_files,
+    check,
     image_of,
     keeping,
     seconds,
@@ -57,7 +57,12 @@ def explore(
     ] = None,
     preemptions: Annotated[
         int | None,
-        typer.Option("--preemptions", min=0, help="A quick look: at most so many preemptions."),
+        typer.Option(
+            "--preemptions",
+            min=0,
+            max=configuration.MOST_TIMES,
+            help="A quick look: at most so many preemptions.",
+        ),
     ] = None,
     nodes: Annotated[
         int, typer.Option("--nodes", min=1, max=len(setup.NODES), help="So many nodes share it.")
@@ -72,9 +77,9 @@ def explore(
     Stopped before its end, the same command goes on where it was.
     """
     _refuse_both(script, boot=boot)
-    check_files(script, prepare)
     options, kept = Options(seconds(budget), preemptions), keeping(keep, shell=shell)
     config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
+    check(config, script, prepare)
     paths, terminal = Paths(), Terminal(as_json=as_json)
     with ExitStack() as stack:
         up = [
@@ -113,7 +118,9 @@ def replay(
     key: ImageKey = None,
     bus: ImageBus = None,
     backend: BackendName = None,
-    times: Annotated[int, typer.Option("--times", min=1, help="So often.")] = 1,
+    times: Annotated[
+        int, typer.Option("--times", min=1, max=configuration.MOST_TIMES, help="So often.")
+    ] = 1,
     keep: KeepNode = "never",
     shell: ShellOnFailure = False,
 ) -> None:
@@ -127,8 +134,8 @@ def replay(
         raise UsageError(str(error), "write it as in: ./lab replay 's1 k7 s* k*'") from error
     turns_of(schedule)
     _refuse_both(script, boot=boot)
-    check_files(script, prepare)
     config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
+    check(config, script, prepare)
     paths, terminal, kept = Paths(), Terminal(), keeping(keep, shell=shell)
     with (
         session.node_up(paths, config, terminal.step, kept) as node,

@@ -21,7 +21,7 @@ from chainrace.cli.app import (
     ScriptFile,
     ShellOnFailure,
     app,
-    check_files,
+    check,
     image_of,
     keeping,
     refuse_install,
@@ -29,8 +29,6 @@ from chainrace.cli.app import (
     tell_rest,
 )
 from chainrace.errors import LabError, UsageError
-from chainrace.host import kubelet as kubelets
-from chainrace.host import own_image
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
@@ -44,7 +42,7 @@ from chainrace.scenario import DEFAULT_BUDGET, Changes, Chosen, choose
 # Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
 GRAVEST_FIRST = (LabError.exit_code, 1, 3, 0)
 
-KINDS = TypeAdapter(list[Evidence])
+KINDS: TypeAdapter[list[Evidence]] = TypeAdapter(configuration.Kinds)
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Scenarios of lab.toml; default: all of them.")
@@ -69,10 +67,13 @@ def run(
     ] = None,
     backend: BackendName = None,
     evidence: Annotated[
-        str, typer.Option("--evidence", help="Which: force, chance, reboot; commas between.")
-    ] = "",
+        str | None, typer.Option("--evidence", help="Which: force, chance, reboot; commas between.")
+    ] = None,
     trials: Annotated[
-        int | None, typer.Option("--trials", min=1, help="Trials of each script.")
+        int | None,
+        typer.Option(
+            "--trials", min=1, max=configuration.MOST_TIMES, help="Trials of each script."
+        ),
     ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help=f"Time for force and trials [{DEFAULT_BUDGET}].")
@@ -84,15 +85,11 @@ def run(
 ) -> None:
     """Race both scripts against kubelet's start, force the fix, and say what that proves."""
     limit = seconds(budget)
-    check_files(script)
     own = image_of(image, user, key, bus)
     changes = Changes(own, backend, _absolute(kubelet), script, _kinds(evidence))
     chosen = choose(configuration.load(), names or [], expression, changes)
     for one in chosen:
-        check_files(one.script)
-        kubelets.check(Paths(), one.config.kubelet)
-        if one.config.image:
-            own_image.check(Paths(), one.config.image)
+        check(one.config, one.script)
     if keep != "never" and len(chosen) > 1:
         raise UsageError(
             f"--keep {keep} with {len(chosen)} scenarios: the first node kept would be in the way",
@@ -126,19 +123,20 @@ def _run(
     return EXIT_OF[verdict.word]
 
 
-def _kinds(text: str) -> tuple[Evidence, ...]:
+def _kinds(text: str | None) -> tuple[Evidence, ...]:
     """What --evidence says: `force,reboot`. Raises UsageError for what there is not."""
     try:
-        return tuple(KINDS.validate_python(text.split(","))) if text else ()
+        return () if text is None else tuple(KINDS.validate_python(text.split(",")))
     except ValidationError as error:
         raise UsageError(
-            f"--evidence {text!r} is no evidence", f"name some of {', '.join(get_args(Evidence))}"
+            f"--evidence {text!r} is no evidence",
+            f"name some of {', '.join(get_args(Evidence))}, each once",
         ) from error
 
 
 def _absolute(kubelet: str | None) -> str | None:
     """A file of the caller's folder, or a version as it is."""
-    if kubelet is None or configuration.VERSION.fullmatch(kubelet):
+    if not kubelet or configuration.VERSION.fullmatch(kubelet):
         return kubelet
     return str(Path(kubelet).absolute())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chainrace.errors import LabError, UsageError
+from chainrace.files import read_input
 from chainrace.force.exploration import Exploration, Options, Progress
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayed, Replayer
@@ -51,12 +52,16 @@ class Script:
 
 def read_script(file: Path) -> bytes:
     """A script of the user's own. Raises UsageError for what is none."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--script {file}: {error.strerror}", "name a file") from error
+    data = read_input(file, "name a script")
     if not data.startswith(b"#!"):
-        raise UsageError(f"--script {file} does not begin with #!", "write #!/bin/sh above it")
+        raise UsageError(f"{file} does not begin with #!", "write #!/bin/sh above it")
+    # The kernel would look for a program `/bin/sh\r`, or for none.
+    program = data.partition(b"\n")[0].removeprefix(b"#!").strip(b" \t")
+    if not program or b"\r" in program or b"\0" in program:
+        raise UsageError(
+            f"{file} names no program in its first line: {program!r}",
+            "write #!/bin/sh there, with a plain line end",
+        )
     return data
 
 

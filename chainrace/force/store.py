@@ -24,22 +24,31 @@ LINE: TypeAdapter[Learned] = TypeAdapter(Learned)
 
 
 class Store:
-    """What was learned, a line each. A line cut off by a crash is left out."""
+    """What was learned, a line each. From one that a crash cut off on, nothing is kept."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def read(self) -> Iterator[Learned]:
-        """What was learned before, in that order."""
+        """What was learned before, in that order.
+
+        What follows a broken line is removed with it: nothing added behind one would be read.
+        """
         if not self._path.exists():
             return
-        with self._path.open() as file:
+        whole = 0
+        with self._path.open("rb+") as file:
             for line in file:
                 try:
-                    yield LINE.validate_json(line)
+                    learned = LINE.validate_json(line)
                 except ValidationError:
-                    return
+                    break
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                yield learned
+            file.truncate(whole)
 
     def add(self, *learned: Learned) -> None:
         """Keep more."""

@@ -1,5 +1,6 @@
 """The kubelet binary: built from its pinned Go module, or the user's own."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ PACKAGE = "k8s.io/kubernetes/cmd/kubelet"
 VERSION_VARIABLE = "k8s.io/component-base/version.gitVersion"
 # A kubelet older than Go modules is pinned by this file, a newer one by go.mod and go.sum.
 SOURCE = "source.sha256"
+ELF = b"\x7fELF"
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,28 @@ class Kubelet:
 def check(paths: Paths, config: KubeletConfig) -> None:
     """Raise UsageError for a kubelet that is not there, before anything is brought up for it."""
     if config.path is not None:
-        own = paths.root / config.path
-        if not own.is_file():
-            raise UsageError(f"kubelet: {own} is no file", "name a kubelet's binary, or a version")
+        _check_program(paths.root / config.path)
     elif config.pinned not in pinned(paths):
         raise UsageError(
             f"kubelet: {config.pinned} is not pinned under {_pins(paths)}",
             f"use one of: {', '.join(pinned(paths))}",
         )
+
+
+def _check_program(own: Path) -> None:
+    """Raise UsageError for a file that no machine runs: a script would be run as it stands."""
+    remedy = "name a kubelet's binary, or a version"
+    try:
+        if not own.is_file():
+            raise UsageError(f"kubelet: {own} is no file", remedy)
+        with own.open("rb") as file:
+            head = file.read(len(ELF))
+    except OSError as error:
+        raise UsageError(f"kubelet: {own}: {error.strerror}", remedy) from error
+    if head != ELF:
+        raise UsageError(f"kubelet: {own} does not run: it is no program", remedy)
+    if not os.access(own, os.X_OK):
+        raise UsageError(f"kubelet: {own} does not run: it is not executable", f"chmod +x {own}")
 
 
 def ensure(paths: Paths, config: KubeletConfig) -> Kubelet:

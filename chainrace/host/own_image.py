@@ -9,11 +9,11 @@ import shutil
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from chainrace.config import ImageConfig
 from chainrace.errors import LabError, UsageError
-from chainrace.files import write_json
+from chainrace.files import read_input, write_json
 from chainrace.host import box, keys, libvirt, recipe
 from chainrace.host.image import Image
 from chainrace.host.shell import as_root, run
@@ -38,6 +38,15 @@ QCOW2_VERSION, QCOW2_BACKING, QCOW2_INCOMPATIBLE = slice(4, 8), slice(8, 16), sl
 QCOW2_DATA_FILE = 4
 VHD_TYPE, VHD_FIXED, VHD_DYNAMIC = slice(60, 64), 2, 3
 
+QCOW2_CRYPT, QCOW2_LENGTH = slice(32, 36), slice(100, 104)
+QCOW2_LEAST = {2: 72, 3: 104}  # bytes of a header by version
+VHDX_HEADERS, VHDX_HEADER = (64 * 2**10, 128 * 2**10), b"head"
+VHD_DATA, VHD_SIZE, VHD_HEADER = slice(16, 24), slice(48, 56), b"cxsparse"
+
+PRIVATE_KEY = b"-----BEGIN"
+# What ends a quoted word; ssh_config(5) also has tokens and variables in the name of a key.
+UNFIT, UNFIT_FOR_SSH = '"', '"\\%$'
+
 # The partition table. Source: UEFI Specification 2.10, 5.2 and 5.3.
 TABLE_SECTORS = 34
 BOOTABLE = b"\x55\xaa"
@@ -59,9 +68,32 @@ class Disk:
 
 def check(paths: Paths, config: ImageConfig) -> None:
     """Raise UsageError for files that cannot be the image or the key, before anything is done."""
-    _form(paths.root / config.path)
-    if config.key is not None and not (paths.root / config.key).is_file():
-        raise UsageError(f"key: {config.key} is no file", "name the private key of that user")
+    file = paths.root / config.path
+    _check_path("image", file, UNFIT, "name a disk image")
+    _form(file)
+    if config.key is not None:
+        _check_key(paths.root / config.key)
+
+
+def _check_key(file: Path) -> None:
+    remedy = "name the private key of that user"
+    _check_path("key", file, UNFIT_FOR_SSH, remedy)
+    if not read_input(file, remedy).startswith(PRIVATE_KEY):
+        raise UsageError(f"key: {file} does not begin with {PRIVATE_KEY.decode()}", remedy)
+
+
+def _check_path(what: str, file: Path, unfit: str, remedy: str) -> None:
+    """Raise UsageError for no file, or a path that is more than a name where it is written down."""
+    try:
+        if not file.is_file():
+            raise UsageError(f"{what}: {file} is no file", remedy)
+    except OSError as error:
+        raise UsageError(f"{what}: {file}: {error.strerror}", remedy) from error
+    if not str(file).isprintable() or set(unfit) & set(str(file)):
+        raise UsageError(
+            f"{what}: the path {str(file)!r} has letters that cannot stand in a settings file",
+            "give it a plainer name",
+        )
 
 
 def ensure(paths: Paths, config: ImageConfig) -> Image:
@@ -107,7 +139,7 @@ def firmware_of(head: bytes) -> Firmware:
     A disk for both, as Debian's and Azure's first generation are, boots by BIOS, which is
     quicker. Raises UsageError for a disk without any table: nothing on it boots by itself.
     """
-    if head[510:512] != BOOTABLE:
+    if not _has_table(head):
         raise UsageError(
             "the image has no partition table, so nothing on it boots by itself",
             "give a whole disk with its boot loader",
@@ -122,28 +154,62 @@ def firmware_of(head: bytes) -> Firmware:
 
 def _form(file: Path) -> str:
     """QEMU's name of a file's form. Raises UsageError for what is no image, or no whole one."""
-    if not file.is_file():
-        raise UsageError(f"image: {file} is no file", "name a disk image")
     try:
         with file.open("rb") as data:
-            head = data.read(SECTOR)
-            data.seek(max(0, file.stat().st_size - SECTOR))
-            last = data.read(SECTOR)
+            size = file.stat().st_size
+            head = data.read(SECTOR + len(GPT))
+            last = _at(data, max(0, size - SECTOR), SECTOR)
+            by_word = (form for magic, form in MAGICS.items() if head.startswith(magic))
+            form = next(by_word, "vpc" if last.startswith(FOOTER) else "raw")
+            footer = head if head.startswith(FOOTER) else last
+            whole = _is_whole(data, size, form, footer if form == "vpc" else head)
     except OSError as error:
         raise UsageError(f"image: {file}: {error.strerror}", "name a disk image") from error
-    by_word = (form for magic, form in MAGICS.items() if head.startswith(magic))
-    form = next(by_word, "vpc" if last.startswith(FOOTER) else "raw")
-    footer = head if head.startswith(FOOTER) else last
     if (form == "qcow2" and _leads_elsewhere(head)) or (
         form == "vpc" and int.from_bytes(footer[VHD_TYPE]) not in (VHD_FIXED, VHD_DYNAMIC)
     ):
         raise UsageError(f"image: {file} lies over another file", "make it whole: qemu-img convert")
-    if form == "raw" and head[510:512] != BOOTABLE:
+    if not whole:
+        raise UsageError(f"image: {file} is no whole {form}", "give all of the file")
+    if form == "qcow2" and any(head[QCOW2_CRYPT]):
+        raise _encrypted(file)
+    if form == "raw" and not _has_table(head):
         raise UsageError(
             f"image: {file} is neither qcow2, VHD or VHDX, nor a raw disk with a partition table",
             "give a whole disk with its boot loader",
         )
     return form
+
+
+def _at(data: BinaryIO, place: int, length: int) -> bytes:
+    data.seek(place)
+    return data.read(length)
+
+
+def _is_whole(data: BinaryIO, size: int, form: str, head: bytes) -> bool:
+    """Whether a file has what its first bytes (of a VHD its footer) say, as far as is quick."""
+    if form == "qcow2":
+        least = QCOW2_LEAST.get(int.from_bytes(head[QCOW2_VERSION]), size + 1)
+        # Only from version 3 on a header says how long it is.
+        said = int.from_bytes(head[QCOW2_LENGTH]) if least == QCOW2_LEAST[3] else 0
+        return size >= max(least, said)
+    if form == "vhdx":
+        return any(_at(data, at, len(VHDX_HEADER)) == VHDX_HEADER for at in VHDX_HEADERS)
+    if form == "vpc" and int.from_bytes(head[VHD_TYPE]) == VHD_DYNAMIC:
+        place = min(size, int.from_bytes(head[VHD_DATA]))
+        return _at(data, place, len(VHD_HEADER)) == VHD_HEADER
+    return form != "vpc" or 0 < int.from_bytes(head[VHD_SIZE]) <= size - SECTOR
+
+
+def _has_table(head: bytes) -> bool:
+    """Whether a disk begins with a partition table; a file system's own first sector has none."""
+    return head[510:512] == BOOTABLE and (
+        head[SECTOR:].startswith(GPT) or any(head[at] for at in MBR_TYPES)
+    )
+
+
+def _encrypted(file: Path) -> UsageError:
+    return UsageError(f"image: {file} is encrypted", "decrypt it: qemu-img convert")
 
 
 def _leads_elsewhere(header: bytes) -> bool:
@@ -166,7 +232,7 @@ def _examine(file: Path) -> Disk:
         raise UsageError(f"image: {error.what}", error.remedy) from error
     about = json.loads(said)
     if about.get("encrypted"):
-        raise UsageError(f"image: {file} is encrypted", "decrypt it: qemu-img convert")
+        raise _encrypted(file)
     return Disk(form, about["virtual-size"])
 
 

@@ -53,14 +53,23 @@ def install(paths: Paths, step: Step, names: Path) -> None:
             packages.install(absent, paths.logs / "apt.log")
 
 
+def check(paths: Paths, config: LabConfig) -> None:
+    """Refuse what lab.toml or a call names and is not there, before anything is done for it.
+
+    Raises UsageError for an image, a key or a kubelet, LabError for the clone's own place.
+    """
+    libvirt.check_place(paths)
+    if config.image:
+        own_image.check(paths, config.image)
+    kubelet.check(paths, config.kubelet)
+
+
 def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
     """Build and start whatever is missing. `step(text)` is entered around each part.
 
     Raises LabError or UsageError; what was whole before stays whole.
     """
-    libvirt.check_place(paths)
-    if config.image:
-        own_image.check(paths, config.image)
+    check(paths, config)
     install(paths, step, packages.LIST)
     paths.store.mkdir(parents=True, exist_ok=True)
     with step("node image from provision/image (built when its recipe changed)"):

@@ -10,6 +10,9 @@ from itertools import groupby
 
 # k3, s12, s*
 TURN = re.compile(r"([a-z])([1-9][0-9]*|\*)")
+# No script and no start of kubelet makes so many.
+MOST_TURNS = 1000
+STEP_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,23 @@ class Schedule:
 def parse(name: str) -> Schedule:
     """Read a schedule's name. Raises ValueError for what is none, saying which part."""
     turns: list[Turn] = []
-    for part in name.split():
+    ended: set[str] = set()
+    parts = name.split()
+    if len(parts) > MOST_TURNS:
+        raise ValueError(f"{len(parts)} turns are more than a schedule has: {MOST_TURNS}")
+    for part in parts:
         found = TURN.fullmatch(part)
         if not found:
             raise ValueError(f"{part!r} is no turn: write an actor and a number or *, as in k3 s*")
+        if len(found[2]) > STEP_DIGITS:
+            raise ValueError(f"{part} is more steps than anybody makes: write {found[1]}*")
         turn = Turn(found[1], None if found[2] == "*" else int(found[2]))
         if turns and turns[-1].actor == turn.actor:
             raise ValueError(f"{turns[-1]} {turn}: two turns of one actor in a row are one turn")
-        if any(earlier.actor == turn.actor and earlier.steps is None for earlier in turns):
+        if turn.actor in ended:
             raise ValueError(f"{turn}: {turn.actor} has already run to its end")
+        if turn.steps is None:
+            ended.add(turn.actor)
         turns.append(turn)
     if not turns:
         raise ValueError("a schedule has at least one turn")

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from chainrace.chance import Progress
+from chainrace.errors import in_one_line
 from chainrace.force.exploration import Progress as ForceProgress
 from chainrace.force.replay import Replayed
 from chainrace.race.force import Explored, Finding
@@ -174,10 +175,10 @@ class Terminal:
             own = config.image is not None and not config.kubelet.asked
             table.add_row(
                 one.name,
-                escape(clean(Path(config.image.path).name)) if config.image else "the lab's",
-                "the image's" if own else config.kubelet.name,
+                _shown(Path(config.image.path).name) if config.image else "the lab's",
+                "the image's" if own else _shown(config.kubelet.name),
                 config.backend or "the image's",
-                one.label,
+                _shown(one.label),
                 ", ".join(one.evidence),
             )
         self._console.print(table)
@@ -217,6 +218,11 @@ class Terminal:
         if verdict.environment:
             self.say(f"{verdict.environment} trials broke and count nowhere")
         self.word(verdict.word, verdict.reason, where)
+
+
+def _shown(name: str) -> str:
+    """The name of a file in a table, whatever it consists of."""
+    return escape(in_one_line(name))
 
 
 def _time_left(progress: ForceProgress) -> str:

@@ -1,6 +1,7 @@
 """Wrong input of every kind: one clear line, exit code 2 or 4, no traceback, nothing changed."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from chainrace.paths import Paths
 Run = Callable[..., str]
 
 
-def everything(paths: Paths) -> dict[str, int]:
+def everything(paths: Paths) -> dict[str, str]:
     """What a command could have changed: results, documents, what the lab is made of."""
     made = [file for folder in (paths.results, paths.store) for file in folder.glob("*")]
     written = [*(paths.root / "docs").glob("*"), *paths.ssh.glob("*")]
-    return {str(file): 0 for file in made} | {
-        str(file): file.stat().st_mtime_ns for file in written
+    latest, lock = paths.results / "latest", paths.state / "lock"
+    return {
+        **{str(file): "" for file in made},
+        **{str(file): str(file.stat().st_mtime_ns) for file in written},
+        "latest": str(latest.readlink()) if latest.is_symlink() else "",
+        "lock": str(lock.exists()),
     }
 
 
@@ -27,6 +32,12 @@ def refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Run:
     """Runs a command that must be refused, in a folder of its own; returns what it said."""
+
+    def begun(*_: object, **__: object) -> None:
+        raise AssertionError("it was not refused")
+
+    for name in ("session.held", "cli.lab.held", "cli.run.refuse_install"):
+        monkeypatch.setattr(f"chainrace.{name}", begun)
 
     def run(*words: str) -> str:
         before = everything(Paths())
@@ -40,7 +51,9 @@ def refused(
         assert "Traceback" not in said.err
         # Whatever nobody foresaw ends so: the type of an exception is no clear line.
         assert "error.log" not in said.err
-        assert said.err.strip()
+        what, remedy = said.err.splitlines()
+        assert what.startswith("lab: ")
+        assert remedy.startswith("  to do: ")
         assert everything(Paths()) == before
         assert sorted(tmp_path.rglob("*")) == here
         return said.err
@@ -93,6 +106,24 @@ TOML = {
     "a user that ssh would take for an option": "[image]\npath = 'a'\nuser = '-oX'\nkey = 'k'",
     "a strange bus": "[image]\npath = 'a'\nbus = 'ide'",
     "no text": "\0\0",
+    "arrays without an end": "node = " + "[" * 5000,
+    "deep arrays": "node = " + "[" * 300 + "]" * 300,
+    "a long number": "[node]\ncpus = " + "9" * 5000,
+    "a long number that cannot be told": "[node]\ncpus = '2'\nmemory_mib = 0x" + "f" * 5000,
+    "a megabyte of text": f"[node]\nbackend = '{'x' * 2**20}'",
+    "a long time to boot": "[limits]\nboot = 86401",
+    "a long time for a trial": "[limits]\ntrial = 86401",
+    "a month and more": "[[scenario]]\nname = 'a'\nbudget = '721h'",
+    "no time to count": f"[[scenario]]\nname = 'a'\nbudget = '{'9' * 400}h'",
+    "other digits": "[[scenario]]\nname = 'a'\nbudget = '\u0663m'",
+    "a version in other digits": "[kubelet]\nversion = '\u0661.\u0662.\u0663'",
+    "two kubelets": "[kubelet]\nversion = '1.34.4'\npath = '/bin/true'",
+    "no kubelet": "[kubelet]\npath = ''",
+    "no image": "[image]\npath = ''",
+    "no key": "[image]\npath = 'a'\nkey = ''",
+    "a scenario without its image": "[[scenario]]\nname = 'a'\nimage = ''",
+    "a scenario without its kubelet": "[[scenario]]\nname = 'a'\nkubelet = ''",
+    "a scenario without its script": "[[scenario]]\nname = 'a'\nscript = ''",
 }
 
 
@@ -108,6 +139,43 @@ def test_what_is_no_lab_toml(
         said = refused(*command)
         assert str(file) in said
         assert "to do:" in said
+
+
+def test_a_lab_toml_that_is_no_file(
+    refused: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    read = configuration._read  # noqa: SLF001
+    for file in (tmp_path / "pipe", tmp_path / "link", tmp_path, Path("/dev/zero")):
+        monkeypatch.setattr(configuration, "_read", lambda _, file=file: read(file))
+        assert str(file) in refused("list")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--budget", "721h"),
+        ("run", "--budget", "9" * 400 + "h"),
+        ("run", "--budget", "\u0663m"),
+        ("run", "--trials", "1000001"),
+        ("run", "--evidence", ""),
+        ("run", "--evidence", "force,force"),
+        ("run", "--user", ""),
+        ("run", "--image", "", "--user", ""),
+        ("replay", "k* s*", "--key", ""),
+        ("explore", "--preemptions", "1000001"),
+        ("replay", "k* s*", "--times", "1000001"),
+        ("replay", "k1000000 s*"),
+        ("replay", "k" + "9" * 5000 + " s*"),
+        ("replay", "k1 s1 " * 8000),
+        ("list", "-k", "(" * 3000),
+        ("list", "-k", "not " * 3000 + "a"),
+        ("list", "x" * 2**16),
+    ],
+)
+def test_what_no_option_takes(refused: Run, words: tuple[str, ...]) -> None:
+    assert len(refused(*words)) < 1000
 
 
 def verdict(**changes: object) -> str:
@@ -158,6 +226,12 @@ SCRIPTS = {
     "no program named": b"iptables-save\n",
     "a program": b"\x7fELF",
 }
+NO_PROGRAM = {
+    "no program": b"#!\n",
+    "spaces alone": b"#! \t\n",
+    "lines of Windows": b"#!/bin/sh\r\ntrue\r\n",
+    "a zero": b"#!/bin/sh\0\n",
+}
 
 
 @pytest.mark.parametrize("content", SCRIPTS.values(), ids=SCRIPTS.keys())
@@ -187,12 +261,52 @@ def test_what_is_no_image(
     refused(*command, *words)
 
 
-@pytest.mark.parametrize("kubelet", ["1.2.3", "nowhere", ".", "v1.34.4", ""])
+@pytest.mark.parametrize("content", NO_PROGRAM.values(), ids=NO_PROGRAM.keys())
+@pytest.mark.parametrize("command", ["run", "explore"])
+def test_what_names_no_program(refused: Run, tmp_path: Path, command: str, content: bytes) -> None:
+    (tmp_path / "save.sh").write_bytes(content)
+    assert "names no program" in refused(command, "--script", "save.sh")
+
+
+@pytest.mark.parametrize("kubelet", ["1.2.3", "nowhere", ".", "v1.34.4", "", "k" * 300, "a\0b"])
 def test_what_is_no_kubelet(refused: Run, kubelet: str) -> None:
     assert "kubelet" in refused("run", "--kubelet", kubelet)
 
 
+PROGRAMS = {
+    "nothing in it": b"",
+    "text": b"1.34.4\n",
+    "a picture": b"\x89PNG\r\n",
+    "a script": b"#!/bin/sh\necho Kubernetes v1.34.4\n",
+}
+
+
+@pytest.mark.parametrize("content", PROGRAMS.values(), ids=PROGRAMS.keys())
+@pytest.mark.parametrize("words", [("run", "--kubelet"), ("kubelets", "1.34.4")])
+def test_what_no_machine_runs_as_a_kubelet(
+    refused: Run, tmp_path: Path, words: tuple[str, ...], content: bytes
+) -> None:
+    (tmp_path / "kubelet").write_bytes(content)
+    assert "is no program" in refused(*words, str(tmp_path / "kubelet"))
+
+
+def test_a_kubelet_that_may_not_be_run(refused: Run, tmp_path: Path) -> None:
+    (tmp_path / "kubelet").write_bytes(b"\x7fELF")
+    assert "is not executable" in refused("run", "--kubelet", "kubelet")
+
+
+@pytest.mark.parametrize("version", ["9.9.9", "", "nowhere", "../..", "1.34", "\udcff"])
+def test_a_version_that_is_not_there_is_told_before_the_first_is_built(
+    refused: Run, version: str
+) -> None:
+    assert "kubelet" in refused("kubelets", "1.34.4", version)
+
+
 REMEDIES = {
+    "no text": "about = '\xe9'",
+    "arrays without an end": "about = " + "[" * 5000,
+    "a long number": "about = " + "9" * 5000,
+    "too many preemptions": "about = 'a'\ncosts = 'b'\npreemptions = 1000001",
     "no toml": "about =",
     "no words": "",
     "an unknown key": "about = 'a'\ncosts = 'b'\nprice = 3",
@@ -202,9 +316,39 @@ REMEDIES = {
 
 @pytest.mark.parametrize("text", REMEDIES.values(), ids=REMEDIES.keys())
 def test_what_is_no_remedy(refused: Run, tmp_path: Path, text: str) -> None:
-    (tmp_path / "remedy.toml").write_text(text)
+    (tmp_path / "remedy.toml").write_text(text, encoding="latin-1")
     (tmp_path / "script.sh").write_text("#!/bin/sh\n")
     refused("remedies", str(tmp_path))
+
+
+@pytest.fixture
+def remedy(tmp_path: Path) -> Path:
+    """A remedy that can be run."""
+    folder = tmp_path / "remedy"
+    folder.mkdir()
+    (folder / "remedy.toml").write_text("about = 'a'\ncosts = 'b'\n")
+    (folder / "script.sh").write_text("#!/bin/sh\n")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["script.sh", "prepare.sh", "remedy.toml"])
+@pytest.mark.parametrize("kind", ["text", "folder", "pipe", "link"])
+def test_a_remedy_without_its_files(refused: Run, remedy: Path, name: str, kind: str) -> None:
+    file = remedy / name
+    file.unlink(missing_ok=True)
+    if kind == "text":
+        file.write_text("echo")
+    elif kind == "folder":
+        file.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("nowhere")
+    refused("remedies", str(remedy))
+
+
+def test_the_same_remedy_twice(refused: Run, remedy: Path) -> None:
+    assert "two remedies are called remedy" in refused("remedies", str(remedy), f"{remedy}/.")
 
 
 @pytest.mark.parametrize("name", ["kubelets", "remedies"])
@@ -214,3 +358,43 @@ def test_what_no_table_can_be_drawn_from(
 ) -> None:
     (tmp_path / f"{name}.json").write_text(text)
     refused(name, "--draw", str(tmp_path))
+
+
+@pytest.mark.parametrize("command", [("run",), ("explore",), ("replay", "k* s*")])
+@pytest.mark.parametrize("option", ["--script", "--prepare"])
+def test_a_script_without_an_end(
+    refused: Run, tmp_path: Path, command: tuple[str, ...], option: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for file in ("pipe", "/dev/zero"):
+        refused(*command, option, file)
+
+
+@pytest.mark.parametrize("command", [("run",), ("explore",), ("replay", "k* s*")])
+@pytest.mark.parametrize("what", ["file", "link", "latest"])
+def test_results_that_could_not_be_kept(
+    refused: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    what: str,
+) -> None:
+    place = tmp_path / "results"
+    if what == "file":
+        place.write_text("")
+    elif what == "link":
+        place.symlink_to("nowhere")
+    else:
+        (place / "latest").mkdir(parents=True)
+    monkeypatch.setattr(Paths, "results", place)
+    assert "move it away" in refused(*command)
+
+
+@pytest.mark.parametrize("name", ["kubelets", "remedies"])
+def test_a_page_that_cannot_be_written(
+    refused: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / f"{name}.json").write_text("[]")
+    monkeypatch.setattr(f"chainrace.cli.compare.{name}_report.draw", lambda _: "")
+    monkeypatch.setattr("chainrace.cli.compare.Paths", lambda: Paths(tmp_path / "away"))
+    assert "cannot be written" in refused(name, "--draw", str(tmp_path))

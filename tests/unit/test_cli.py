@@ -1,8 +1,15 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from chainrace.cli import main
 from chainrace.cli.app import seconds
-from chainrace.errors import UsageError
+from chainrace.errors import LabError, UsageError
+from chainrace.paths import REPOSITORY, Paths
+
+LAB = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from chainrace.cli import main; main()"
 
 
 @pytest.mark.parametrize(
@@ -105,3 +112,88 @@ def test_help_names_every_command(
     commands = "doctor setup run list test judge report compare measure ssh console down"
     for command in commands.split():
         assert command in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "command"),
+    [
+        ((), "no command is named", "./lab"),
+        (("race",), "no such command 'race'", "./lab"),
+        (("run", "--nonsense"), "no such option: --nonsense", "./lab run"),
+        (("run", "--keep", "perhaps"), "'perhaps' is not one of", "./lab run"),
+        (("run", "--trials", "many"), "invalid value for '--trials'", "./lab run"),
+        (("replay",), "missing argument", "./lab replay"),
+        (("judge", "a", "b"), "unexpected extra argument", "./lab judge"),
+        (("list", "-k"), "requires an argument", "./lab"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_where_to_look(
+    words: tuple[str, ...],
+    said: str,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(*words, monkeypatch=monkeypatch) == 2
+    what, remedy = capsys.readouterr().err.splitlines()
+    assert what.startswith("lab: ")
+    assert said in what
+    assert remedy == f"  to do: {command} --help"
+
+
+@pytest.mark.parametrize("said", ["a\n  to do: rm -rf /", "a\tb\rc", "\x1b[2Ja", "a\u202eb\u2028c"])
+def test_nothing_that_a_call_says_adds_a_line_to_an_error(
+    said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("judge", said, monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 2
+    assert all(line.isprintable() for line in told.splitlines())
+
+
+def test_of_a_long_error_its_begin_and_its_end_are_told() -> None:
+    error = LabError("cannot read " + "x" * 10**6 + ": no such file", "name one")
+    assert len(error.what) < 320
+    assert error.what.startswith("cannot read x")
+    assert error.what.endswith("x: no such file")
+
+
+def outcome(shell: str, *words: str) -> tuple[int, str]:
+    """Exit code and standard error of ./lab in a shell's line that has its place at `LAB`."""
+    line = shell.replace("LAB", '"$@"')
+    command = ["bash", "-c", line, "bash", sys.executable, "-c", LAB, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "shell", ["LAB | true; exit ${PIPESTATUS[0]}", "LAB >/dev/full", "LAB >&-"]
+)
+@pytest.mark.parametrize("words", [("list",), ("--help",)])
+def test_where_nobody_hears_the_answer_it_is_no_verdict(shell: str, words: tuple[str, ...]) -> None:
+    code, said = outcome(shell, *words)
+    assert code == 4
+    assert said.startswith("lab: ")
+    assert len(said.splitlines()) == 2
+
+
+def test_where_nobody_hears_the_error_its_exit_code_says_it() -> None:
+    assert outcome("LAB 2>/dev/full", "list", "nowhere") == (2, "")
+
+
+def test_the_log_of_an_error_is_named_where_it_was_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def burst(_: object) -> None:
+        raise RuntimeError("never thought of")
+
+    monkeypatch.setattr("chainrace.cli.run.judge_again", burst)
+    monkeypatch.setattr("chainrace.cli.Paths", lambda: Paths(tmp_path))
+    log = tmp_path / ".lab" / "log" / "error.log"
+    run("judge", "x", monkeypatch=monkeypatch)
+    assert f"see {log}" in capsys.readouterr().err
+    assert "never thought of" in log.read_text()
+    log.unlink()
+    log.mkdir()
+    assert run("judge", "x", monkeypatch=monkeypatch) == 4
+    assert f"see {log}" not in capsys.readouterr().err
