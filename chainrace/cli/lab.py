@@ -11,7 +11,7 @@ import typer
 from chainrace import config as configuration
 from chainrace import measure as measuring
 from chainrace import session
-from chainrace.cli.app import NoInstall, app, refuse_install
+from chainrace.cli.app import NoInstall, app, check, refuse_install
 from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import held, taken_over
@@ -42,9 +42,10 @@ def setup_command(
     """Install and build what is missing; `vagrant up && pytest` works from then on."""
     terminal = Terminal()
     refuse_install(no_install=no_install)
-    paths = Paths()
+    paths, config = Paths(), configuration.load()
+    check(config)
     with held(paths):
-        host = setup.prepare(paths, configuration.load(), terminal.step)
+        host = setup.prepare(paths, config, terminal.step)
         # A `vagrant up` that was killed would be in the way of the next.
         for name in setup.NODES:
             Machine(paths, name).remove_leftovers()
@@ -55,12 +56,12 @@ def setup_command(
 @app.command()
 def test() -> None:
     """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
-    paths = Paths()
+    paths, config, terminal = Paths(), configuration.load(), Terminal()
+    check(config)
     with held(paths):
-        terminal = Terminal()
         # Not up while the suites begin: they look at the host before anything of the lab is.
         with session.libvirt_as_found(paths):
-            setup.prepare(paths, configuration.load(), terminal.step)
+            setup.prepare(paths, config, terminal.step)
         setup.install(paths, terminal.step, packages.TESTS)
         # All of it, whatever TOXENV or TOX_SKIP_ENV this shell may have.
         env = {name: value for name, value in os.environ.items() if not name.startswith("TOX")}
@@ -92,6 +93,7 @@ def measure(
     paths, config, terminal = Paths(), configuration.load(), Terminal()
     if config.image:
         raise UsageError("the figures are of the lab's own image", "leave [image] out of lab.toml")
+    check(config)
     with held(paths), session.libvirt_as_found(paths):
         figures = list(measuring.measure(paths, config, terminal.step))
     if runs:
