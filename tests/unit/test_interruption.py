@@ -1,0 +1,44 @@
+"""An end counts once, however often it is said at once."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from chainrace.paths import REPOSITORY
+
+# Cleans up for a second after an interruption, and says so.
+CLEANS = """
+import time
+from chainrace.interruption import end_as_by_ctrl_c
+end_as_by_ctrl_c()
+try:
+    print("begun", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    time.sleep(1)
+    print("clean", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_is_said_twice_at_once_does_not_cut_the_clean_up_short(
+    number: signal.Signals,
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLEANS],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Whoever started pytest in the background had it ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(number)
+    assert process.stdout.readline() == "interrupted\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[0] == "clean\n"
+    assert process.returncode == 0
