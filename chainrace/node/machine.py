@@ -97,17 +97,21 @@ class Machine:
             ) from error
 
     def remove_leftovers(self) -> None:
-        """Remove a domain or volume that an interruption hid from Vagrant, or it from them.
+        """Remove a domain or volume of which Vagrant knows nothing, or a domain made by half.
 
-        vagrant-libvirt would only say that the name is already taken.
+        vagrant-libvirt would say that the name is already taken; and it gives a domain its
+        network last, without which it would wait ten minutes for an address.
         """
         known = self._paths.root / ".vagrant" / "machines" / self.name / "libvirt" / "id"
         there = self.domain in libvirt.domains(self._paths)
-        if known.exists() and there:
+        if known.exists() and there and self._has_network():
             return
         if there:
             libvirt.remove_domain(self._paths, self.domain)
         libvirt.remove_volume(self._paths, f"{self.domain}.img")
+
+    def _has_network(self) -> bool:
+        return "<interface" in libvirt.virsh(self._paths, "dumpxml", self.domain)
 
     def destroy(self) -> None:
         """Remove it with its disk. Raises LabError when Vagrant fails."""
