@@ -99,19 +99,24 @@ class Machine:
     def remove_leftovers(self) -> None:
         """Remove a domain or volume of which Vagrant knows nothing, or a domain made by half.
 
-        vagrant-libvirt would say that the name is already taken; and it gives a domain its
-        network last, without which it would wait ten minutes for an address.
+        vagrant-libvirt would say that the name is already taken, wait ten minutes for the
+        address of a domain without a network, or speak to one that still boots.
         """
-        known = self._paths.root / ".vagrant" / "machines" / self.name / "libvirt" / "id"
         there = self.domain in libvirt.domains(self._paths)
-        if known.exists() and there and self._has_network():
+        if there and self._is_whole():
             return
         if there:
             libvirt.remove_domain(self._paths, self.domain)
         libvirt.remove_volume(self._paths, f"{self.domain}.img")
 
-    def _has_network(self) -> bool:
-        return "<interface" in libvirt.virsh(self._paths, "dumpxml", self.domain)
+    def _is_whole(self) -> bool:
+        """Whether Vagrant came to provisioning it: then it writes down which it was."""
+        kept = self._paths.root / ".vagrant" / "machines" / self.name / "libvirt"
+        try:
+            known, begun = ((kept / name).read_text() for name in ("id", "action_provision"))
+        except FileNotFoundError:
+            return False
+        return begun == f"1.5:{known}"  # vagrant's action/builtin/provision.rb
 
     def destroy(self) -> None:
         """Remove it with its disk. Raises LabError when Vagrant fails."""
