@@ -95,7 +95,10 @@ Tell = Callable[[Progress], None]
 
 @dataclass
 class ChanceRun:
-    """One run of trials on one node; `records` grows as trials end."""
+    """One run of trials on one node; `records` grows as trials end.
+
+    `expect` is the code that the script in the fix's place is to end with.
+    """
 
     agent: Agent
     folder: ResultsFolder
@@ -104,6 +107,7 @@ class ChanceRun:
     tell: Tell
     seed: int
     scripts: Mapping[str, str]
+    expect: int = 0
 
     def __post_init__(self) -> None:
         self.records: list[Record] = []
@@ -238,7 +242,8 @@ class ChanceRun:
             seen = trial.from_answer(answer)
             judged = outcomes.judge(self._reference, seen.ending)
             record = record_of(number, script, phase, moment, seen=seen, outcome=judged)
-            answer["error"] = why_void(script, self._kubelets, seen, judged) or None
+            expect = self.expect if script == FIXED else 0
+            answer["error"] = why_void(script, self._kubelets, seen, judged, expect=expect) or None
         if answer["error"] is not None:
             seen = None
             record = broken_record(

@@ -33,6 +33,7 @@ DEFAULT_KUBELET = "1.34.4"
 # Of anything that is counted: more is a slip of the keyboard.
 MOST_TIMES = 1_000_000
 DAY_SECONDS = 86400
+MOST_EXIT = 255
 LONGEST_DAYS = 30
 
 # An empty name would be the folder that lab.toml lies in.
@@ -165,7 +166,8 @@ class Scenario(Section):
     """One thing to show. What it does not name is as in the other parts of lab.toml.
 
     `image` is a file, or a table as [image] is; `kubelet` a version or a file, `script` a file
-    that stands in the fix's place. Files are relative to lab.toml.
+    that stands in the fix's place, `exit` the code that it is to end with. Files are relative to
+    lab.toml.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")  # outage-1.36
@@ -173,8 +175,15 @@ class Scenario(Section):
     backend: Backend | None = None
     kubelet: Name | None = None
     script: Name | None = None
+    exit: int = Field(default=0, ge=0, le=MOST_EXIT)
     evidence: Kinds = [FORCE, CHANCE]
     budget: Annotated[str, AfterValidator(_duration)] | None = None
+
+    @model_validator(mode="after")
+    def _of_a_script(self) -> Self:
+        if self.exit and self.script is None:
+            raise ValueError("exit is about a script of your own: name it as script, too")
+        return self
 
 
 def _named_apart(scenarios: list[Scenario]) -> list[Scenario]:

@@ -1,6 +1,7 @@
 """The evidence that a scenario asks for, taken on one node, and the verdict on it."""
 
 import random
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,26 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from chainrace import session
+from chainrace.afterwards import afterwards
 from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
 from chainrace.config import LimitsConfig
+from chainrace.exploring import with_remark
 from chainrace.force.exploration import Options
-from chainrace.force.replay import Replayer
-from chainrace.force.run import ForceRun, Script, bring_script, script_on
+from chainrace.force.replay import Replayed, Replayer
+from chainrace.force.run import ForceRun
+from chainrace.force.scripts import Script, bring_script, script_on
 from chainrace.keeping import Keeping
 from chainrace.node.complaints import Listening
 from chainrace.node.node import Node
+from chainrace.origin import origin_of
 from chainrace.paths import Paths
 from chainrace.race.conclusion import CHANCE, FORCE, REBOOT
 from chainrace.race.exposure import why_not_exposed
-from chainrace.race.force import EXIT_OF
-from chainrace.race.verdict import FIXED, Verdict
+from chainrace.race.force import EXIT_OF, Finding
+from chainrace.race.verdict import FIXED, ORIGINAL, Verdict
 from chainrace.reboot import save_and_reboot
 from chainrace.report import views
-from chainrace.report.force import write_replay
+from chainrace.report.force import new_folder, write_replay
 from chainrace.report.killed import conclude_killed
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Chosen
+from chainrace.scripts import look
 
 TABLES_SECONDS = 60
 # Of a run's budget; the rest is for the trials by chance.
@@ -59,6 +65,7 @@ def run(
             folder = _folder(paths, chosen, terminal)
             folder.image(up.found)
             folder.not_exposed(reason)
+            folder.made_by(origin_of(chosen.config, None))
             about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
             _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
         else:
@@ -116,10 +123,15 @@ def take(
     if node.found:
         folder.image(node.found)
     fixed = (
-        bring_script([node], chosen.script)
+        replace(bring_script([node], chosen.script), expect=chosen.expect)
         if chosen.script
         else script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED])
     )
+    original = script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL])
+    # Of two that are called the same the user's own counts: the lab's is in the clone.
+    origin = origin_of(chosen.config, node, [original, fixed])
+    folder.made_by(origin)
+    remark, _ = look(origin.scripts[fixed.name].text)
     evidence = Evidence(paths, node, chosen.config.limits, folder, terminal)
     with evidence.concluded():
         if FORCE in chosen.evidence:
@@ -128,11 +140,11 @@ def take(
                 None if budget is None else share * budget,
                 least=LEAST_STEPS if amount.least else 0,
             )
-            evidence.force(fixed, options)
+            evidence.force(fixed, options, remark)
         if CHANCE in chosen.evidence:
             left = None if budget is None else budget - (time.monotonic() - begun)
             scripts = {**SCRIPTS_ON_NODE, FIXED: fixed.path}
-            evidence.chance(scripts, replace(amount, budget=left))
+            evidence.chance(scripts, replace(amount, budget=left), expect=fixed.expect)
         if REBOOT in chosen.evidence:
             evidence.reboot(fixed)
 
@@ -167,17 +179,19 @@ class Evidence:
         }
         self._folder.node(self._about)
         listening = Listening(self._paths, self._node)
-        finished = False
-        try:
-            yield
-            finished = True
-        finally:
+        finished: list[bool] = []
+
+        def conclude() -> None:
             _conclude(
                 self._folder, self._about, listening, self._terminal, interrupted=not finished
             )
 
-    def chance(self, scripts: Mapping[str, str], amount: Amount) -> None:
-        """Trials of both scripts. Raises LabError."""
+        with afterwards(conclude, self._terminal.say):
+            yield
+            finished.append(True)
+
+    def chance(self, scripts: Mapping[str, str], amount: Amount, *, expect: int = 0) -> None:
+        """Trials of both scripts; `expect` is the code of the fixed one. Raises LabError."""
         run = ChanceRun(
             agent=self._node.agent,
             folder=self._folder,
@@ -186,6 +200,7 @@ class Evidence:
             tell=self._terminal.trial,
             seed=random.SystemRandom().getrandbits(32),
             scripts=scripts,
+            expect=expect,
         )
         try:
             run.run(run.take_reference())
@@ -193,7 +208,7 @@ class Evidence:
         finally:
             self._about |= {"seed": run.seed, "window": run.window}
 
-    def force(self, script: Script, options: Options) -> None:
+    def force(self, script: Script, options: Options, remark: str = "") -> None:
         """Every interleaving of the script in the fix's place. Raises LabError."""
         run = ForceRun(
             self._paths,
@@ -202,15 +217,18 @@ class Evidence:
             options,
             limit=self._limits.trial,
             teller=self._terminal,
-            keep=lambda finding, last: write_replay(
-                self._folder.path / "findings" / str(finding.schedule).replace("*", "_"), last
-            ),
+            keep=self._keep,
         )
-        try:
+
+        def take_in() -> None:
+            self._folder.force(with_remark(run.explored, remark))
+
+        with afterwards(take_in, self._terminal.say):
             run.run()
-        finally:
-            self._folder.force(run.explored)
-        self._terminal.explored(run.explored)
+        self._terminal.explored(with_remark(run.explored, remark))
+
+    def _keep(self, finding: Finding, last: Replayed) -> None:
+        write_replay(new_folder(self._folder.path / "findings", str(finding.schedule)), last)
 
     def reboot(self, script: Script) -> None:
         """What the script saves, and what a boot makes of it. Raises LabError."""
@@ -222,9 +240,15 @@ class Evidence:
             boot = save_and_reboot(
                 self._paths,
                 self._node,
-                script.path,
+                _to_succeed(script),
                 reference.rules,
                 boot_limit=self._limits.boot,
                 limit=self._limits.trial,
             )
         self._folder.reboot(boot)
+
+
+def _to_succeed(script: Script) -> str:
+    """A command that succeeds where a script ends with the code that it is to end with."""
+    path = shlex.quote(script.path)
+    return f"{path}; test $? -eq {script.expect}" if script.expect else script.path

@@ -6,22 +6,26 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from chainrace.afterwards import afterwards
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.force.exploration import Options
 from chainrace.force.preparation import prepared
 from chainrace.force.replay import Replayer
-from chainrace.force.run import ForceRun, Script, Teller, bring_script, script_on
+from chainrace.force.run import ForceRun, Teller
+from chainrace.force.scripts import Script, bring_script, script_on
 from chainrace.node.complaints import Listening
 from chainrace.node.node import Node
+from chainrace.origin import origin_of
 from chainrace.paths import Paths
 from chainrace.race.force import Explored
 from chainrace.race.outcome import Name
 from chainrace.race.schedule import Schedule
 from chainrace.race.verdict import FIXED, ORIGINAL
-from chainrace.report import views
+from chainrace.report import made_by, views
 from chainrace.report.force import ForceFolder, write_replay
 from chainrace.report.terminal import Terminal
+from chainrace.scripts import look
 
 BOOT = "boot"
 BOOT_ON_NODE = "/usr/local/lib/chainrace/save/boot.sh"
@@ -42,10 +46,28 @@ def explore(
     With two scripts they are the outage's original and its fix, and the verdict is
     theirs; with one it is that script's own word. Returns what was found, by script.
     """
+    origin = origin_of(config, nodes[0], scripts)
+    folder.made_by(origin)
     explored: dict[str, Explored] = {}
+    finished: list[str] = []
     listening = [Listening(paths, node) for node in nodes]
-    finished = False
-    try:
+
+    def conclude() -> None:
+        folder.conclude(
+            explored,
+            nodes[0].identity,
+            wanted=[script.name for script in scripts],
+            complaints=[said for one in listening for said in one.take(folder.path)],
+            interrupted=len(finished) < len(scripts),
+        )
+        views.draw_after(folder.path, teller.say)
+
+    def take_in(run: ForceRun, name: str) -> None:
+        remark, _ = look(origin.scripts[name].text)
+        explored[name] = with_remark(run.explored, remark)
+        folder.end_states(explored[name])
+
+    with afterwards(conclude, teller.say):
         for script in scripts:
             run = ForceRun(
                 paths,
@@ -56,28 +78,25 @@ def explore(
                 teller=teller,
                 keep=partial(folder.keep, script.name),
             )
-            try:
+            with afterwards(partial(take_in, run, script.name), teller.say):
                 run.run()
-            finally:
-                explored[script.name] = run.explored
-                folder.end_states(run.explored)
-        finished = True
-    finally:
-        complaints = [said for one in listening for said in one.take(folder.path)]
-        folder.conclude(
-            explored, nodes[0].identity, complaints=complaints, interrupted=not finished
-        )
-        views.draw_after(folder.path, teller.say)
+            finished.append(script.name)
     return explored
+
+
+def with_remark(explored: Explored, remark: str) -> Explored:
+    """The same with one more remark, if there is one."""
+    return replace(explored, remark="; ".join(filter(None, (explored.remark, remark))))
 
 
 @contextmanager
 def scripts(
-    nodes: list[Node], file: Path | None, prepare: Path | None, *, boot: bool
+    nodes: list[Node], file: Path | None, prepare: Path | None, *, boot: bool, expect: int = 0
 ) -> Iterator[list[Script]]:
     """A script of the user's own, or the service's start at boot, or the fix and the original.
 
-    On nodes on which `prepare` has run, until this is left. Raises UsageError and LabError.
+    On nodes on which `prepare` has run, until this is left. `expect` is the code that they are
+    to end with. Raises UsageError and LabError.
     """
     with prepared(nodes, prepare) as how:
         if boot:
@@ -88,7 +107,7 @@ def scripts(
             chosen = [
                 script_on(nodes[0], name, SCRIPTS_ON_NODE[name]) for name in (FIXED, ORIGINAL)
             ]
-        yield [replace(one, prepared=how) for one in chosen]
+        yield [replace(one, prepared=how, expect=expect) for one in chosen]
 
 
 def replay(
@@ -102,6 +121,7 @@ def replay(
     terminal: Terminal,
 ) -> list[Name]:
     """Replay a schedule and tell each outcome; the evidence of each goes into the folder."""
+    made_by.keep(folder, origin_of(config, node, [script]))
     replayer = Replayer(node.agent, script.path, config.limits.trial, boot=script.boot)
     with terminal.step("taking the reference: kubelet's clean start"):
         reference = replayer.reference()

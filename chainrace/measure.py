@@ -20,7 +20,7 @@ from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.force.replay import Replayer, lazy_in, turns_of
-from chainrace.force.run import without_ssh
+from chainrace.force.preparation import pristine
 from chainrace.force.views import as_seen
 from chainrace.force.walker import Walker
 from chainrace.gate.words import BEYOND
@@ -30,14 +30,13 @@ from chainrace.host.shell import as_root, run
 from chainrace.keeping import Keeping
 from chainrace.node.machine import Machine
 from chainrace.node.node import Node
-from chainrace.node.snapshots import Snapshots
 from chainrace.node.ssh import Connection
 from chainrace.paths import Paths
 from chainrace.race.schedule import parse
 from chainrace.race.verdict import ORIGINAL
 
 REPEATS = 3
-FORCED = "s1 k7 s* k*"
+FORCED = "s2 k8 s* k*"
 BRANCH = 2  # the turns that it has in common with its neighbours in the graph
 BOOT_SECONDS = 300
 
@@ -220,11 +219,13 @@ def _forced(paths: Paths, node: Node, config: LabConfig, step: Step) -> Iterator
             fresh.append(_timed(lambda: replayer.run(schedule, reference)))
     bare = median(bares)
     yield Figure("one forced trial from a fresh start, beside the same", median(fresh), bare, 1.5)
-    snapshots = Snapshots(paths, node.machine.domain)
     branch, last = turns_of(schedule)[:BRANCH], turns_of(schedule)[BRANCH:]
     lazy, limit = lazy_in(schedule), config.limits.trial
-    walker = Walker(node.agent, snapshots, script, None, lazy, limit, lead=branch)
-    with step(f"the same {REPEATS} times through a snapshot"), without_ssh([node]):
+    with (
+        step(f"the same {REPEATS} times through a snapshot"),
+        pristine(paths, [node], limit) as (snapshots,),
+    ):
+        walker = Walker(node.agent, snapshots, script, None, lazy, limit, lead=branch)
         walker.begin()
         restored = median(
             _timed(lambda: walker.visit((), last, read=as_seen)) for _ in range(REPEATS)

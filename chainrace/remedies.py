@@ -13,7 +13,8 @@ from chainrace.config import MOST_TIMES, LabConfig, Section
 from chainrace.errors import UsageError
 from chainrace.files import read_text_input
 from chainrace.force.exploration import Options
-from chainrace.force.run import Teller, read_script
+from chainrace.force.run import Teller
+from chainrace.force.scripts import read_script
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.force import Explored

@@ -31,7 +31,7 @@ class Chosen:
     """A scenario with everything that it stands for. `config` is that of its node.
 
     `script` is a file that stands in the fix's place, None for the outage's fix; `budget`
-    in seconds, None where lab.toml names none.
+    in seconds, None where lab.toml names none; `expect` the code that the script is to end with.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Chosen:
     script: Path | None
     evidence: tuple[Evidence, ...]
     budget: float | None
+    expect: int = 0
 
     def amount(self, pairs: int | None, budget: float | None) -> Amount:
         """How much to see: what the call says, what lab.toml says, or the default.
@@ -66,6 +67,7 @@ class Changes:
     kubelet: str | None = None
     script: Path | None = None
     evidence: tuple[Evidence, ...] = ()
+    expect: int | None = None
 
 
 def choose(
@@ -113,15 +115,19 @@ def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
         script=REPOSITORY / scenario.script if scenario.script else None,
         evidence=tuple(scenario.evidence),
         budget=seconds(scenario.budget) if scenario.budget else None,
+        expect=scenario.exit,
     )
 
 
 def _changed(chosen: Chosen, changes: Changes) -> Chosen:
+    # What lab.toml expects is of its own script.
+    expect = 0 if changes.script else chosen.expect
     return replace(
         chosen,
         config=_with(chosen.config, changes.image, changes.backend, changes.kubelet),
         script=changes.script or chosen.script,
         evidence=changes.evidence or chosen.evidence,
+        expect=expect if changes.expect is None else changes.expect,
     )
 
 

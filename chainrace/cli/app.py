@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from chainrace import config
 from chainrace.config import Bus, ImageConfig, LabConfig
 from chainrace.errors import LabError, UsageError
-from chainrace.force.run import read_script
 from chainrace.gate.backends import Backend
 from chainrace.host import setup
 from chainrace.host.packages import missing
@@ -20,6 +19,7 @@ from chainrace.paths import Paths
 from chainrace.report import folder as results
 from chainrace.report import page, verdict
 from chainrace.report.terminal import Terminal
+from chainrace.scripts import look_at
 
 app = typer.Typer(
     add_completion=False,
@@ -38,6 +38,15 @@ ShellOnFailure = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print verdict.json.")]
 ScriptFile = Annotated[
     Path | None, typer.Option("--script", help="A script of your own, by its file.")
+]
+ExitCode = Annotated[
+    int | None,
+    typer.Option(
+        "--exit",
+        min=0,
+        max=config.MOST_EXIT,
+        help="The code that the script of your own is to end with here [0].",
+    ),
 ]
 Boot = Annotated[
     bool, typer.Option("--boot", help="Instead of a script, iptables.service starting at boot.")
@@ -79,17 +88,23 @@ def seconds(text: str | None) -> float | None:
         raise UsageError(f"--budget {error}", "see ./lab run --help") from error
 
 
-def check(config: LabConfig, *scripts: Path | None) -> None:
+def check(config: LabConfig, *scripts: Path | None) -> list[str]:
     """Refuse whatever a call or lab.toml names and is not there, before anything is begun.
 
-    Raises UsageError for a file that is not what it should be, LabError for a clone that can
-    carry no lab or keep no results.
+    Returns remarks on scripts that may be run, and are odd. Raises UsageError for a file that is
+    not what it should be, LabError for a clone that can carry no lab or keep no results.
     """
-    for script in scripts:
-        if script is not None:
-            read_script(script)
+    remarks = [f"{one.name}: {said}" for one in scripts if one and (said := look_at(one))]
     setup.check(Paths(), config)
     results.check(Paths().results)
+    return remarks
+
+
+def expected(code: int | None, script: Path | None) -> int:
+    """What --exit says. Raises UsageError where no script of the user's own is named."""
+    if code is not None and script is None:
+        raise UsageError("--exit is about a script of your own", "name it, too: --script FILE")
+    return code or 0
 
 
 def image_of(
@@ -111,6 +126,8 @@ def image_of(
 def tell_rest(terminal: Terminal, folder: Path, *, as_json: bool) -> None:
     """What a command says after its verdict: what the node complained of, and where the page is."""
     document = verdict.read(folder)
+    findings = verdict.findings_in(document)
+    terminal.findings(findings, [verdict.again(document, folder, one) for one in findings])
     terminal.complaints(document["complaints"])
     terminal.say(f"page: {(folder / page.NAME).relative_to(Paths().root)}")
     if as_json:

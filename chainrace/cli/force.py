@@ -8,10 +8,12 @@ import typer
 
 from chainrace import config as configuration
 from chainrace import exploring, session
+from chainrace.again import Again, again, schedule_of
 from chainrace.cli.app import (
     AsJson,
     BackendName,
     Boot,
+    ExitCode,
     ImageBus,
     ImageFile,
     ImageKey,
@@ -22,6 +24,7 @@ from chainrace.cli.app import (
     ShellOnFailure,
     app,
     check,
+    expected,
     image_of,
     keeping,
     seconds,
@@ -29,10 +32,9 @@ from chainrace.cli.app import (
 )
 from chainrace.errors import UsageError
 from chainrace.force.exploration import Options
-from chainrace.force.replay import turns_of
 from chainrace.host import setup
+from chainrace.keeping import Keeping
 from chainrace.paths import Paths
-from chainrace.race import schedule as schedules
 from chainrace.race.exposure import NOT_EXPOSED, why_not_exposed
 from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.outcome import HEALTHY
@@ -45,6 +47,7 @@ from chainrace.report.terminal import Terminal
 def explore(
     *,
     script: ScriptFile = None,
+    exit_code: ExitCode = None,
     boot: Boot = False,
     prepare: PrepareFile = None,
     image: ImageFile = None,
@@ -73,14 +76,18 @@ def explore(
 ) -> None:
     """Force every interleaving of a script with kubelet's start; default: both scripts.
 
-    0: no interleaving harms kubelet (both scripts: confirmed); 1: one does; 3: not finished.
+    0: no order of whole processes harms kubelet (both scripts: confirmed); 1: one does; 3: not
+    finished, not proved, not exercised, not reproduced.
     Stopped before its end, the same command goes on where it was.
     """
     _refuse_both(script, boot=boot)
+    expect = expected(exit_code, script)
     options, kept = Options(seconds(budget), preemptions), keeping(keep, shell=shell)
     config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
-    check(config, script, prepare)
+    remarks = check(config, script, prepare)
     paths, terminal = Paths(), Terminal(as_json=as_json)
+    for remark in remarks:
+        terminal.say(f"note: {remark}")
     with ExitStack() as stack:
         up = [
             stack.enter_context(session.node_up(paths, config, terminal.step, kept, name=name))
@@ -90,13 +97,15 @@ def explore(
         if found and script is None and (reason := why_not_exposed(found)):
             terminal.say(f"{NOT_EXPOSED}: {reason}; the image is {found}")
             raise typer.Exit(EXIT_OF[NOT_EXPOSED])
-        chosen = stack.enter_context(exploring.scripts(up, script, prepare, boot=boot))
+        chosen = stack.enter_context(
+            exploring.scripts(up, script, prepare, boot=boot, expect=expect)
+        )
         folder = ForceFolder(paths.results, config.image.options if config.image else ())
         terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
         explored = exploring.explore(
             paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal
         )
-        word, reason = conclusion(explored)
+        word, reason = conclusion(explored, [one.name for one in chosen])
         if EXIT_OF[word] != 0:
             kept.failure = f"{word}: {reason}"
     for one in explored.values():
@@ -108,9 +117,20 @@ def explore(
 
 @app.command()
 def replay(
-    name: Annotated[str, typer.Argument(help="A schedule, as in 's1 k7 s* k*'.")],
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A schedule, as in 's1 k7 s* k*'; with --from a finding's number [1]."),
+    ] = None,
     *,
+    origin: Annotated[
+        Path | None,
+        typer.Option("--from", help="Results: their script, node and finding, nothing else."),
+    ] = None,
+    of: Annotated[
+        str | None, typer.Option("--of", help="Which of the scripts that the results keep.")
+    ] = None,
     script: ScriptFile = None,
+    exit_code: ExitCode = None,
     boot: Boot = False,
     prepare: PrepareFile = None,
     image: ImageFile = None,
@@ -126,33 +146,66 @@ def replay(
 ) -> None:
     """Run exactly one schedule, from a fresh start (default script: the original).
 
-    0: kubelet stayed healthy every time; 1: it was harmed.
+    With --from what a run or an exploration found, as it was: its script, --prepare, kubelet,
+    image and backend. 0: kubelet stayed healthy every time; 1: it was harmed.
     """
-    try:
-        schedule = schedules.parse(name)
-    except ValueError as error:
-        raise UsageError(str(error), "write it as in: ./lab replay 's1 k7 s* k*'") from error
-    turns_of(schedule)
-    _refuse_both(script, boot=boot)
-    config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
-    check(config, script, prepare)
-    paths, terminal, kept = Paths(), Terminal(), keeping(keep, shell=shell)
+    if origin is not None:
+        named = (script, prepare, image, user, key, bus, backend, exit_code)
+        if boot or any(one is not None for one in named):
+            raise UsageError(
+                "--from brings script, node and all they were run by",
+                "leave all else out, but a finding's number or a schedule, and --of",
+            )
+        chosen = again(origin, what, of, configuration.load())
+    else:
+        if what is None:
+            raise UsageError("missing argument: a schedule, or --from", "./lab replay --help")
+        if of is not None:
+            raise UsageError("--of is about results", "name them, too: --from FOLDER")
+        _refuse_both(script, boot=boot)
+        chosen = Again(
+            config=configuration.load(backend=backend, image=image_of(image, user, key, bus)),
+            name="",
+            script=script,
+            prepare=prepare,
+            expect=expected(exit_code, script),
+            boot=boot,
+            schedule=schedule_of(what),
+            found="",
+        )
+    _replay(chosen, times, keeping(keep, shell=shell))
+
+
+def _replay(chosen: Again, times: int, kept: Keeping) -> None:
+    """Run a schedule so often, and end with what that led to."""
+    remarks = check(chosen.config, chosen.script, chosen.prepare)
+    paths, terminal = Paths(), Terminal()
+    for remark in remarks:
+        terminal.say(f"note: {remark}")
+    if chosen.found:
+        terminal.say(f"finding {chosen.found}")
     with (
-        session.node_up(paths, config, terminal.step, kept) as node,
-        exploring.scripts([node], script, prepare, boot=boot) as chosen,
+        session.node_up(paths, chosen.config, terminal.step, kept) as node,
+        exploring.scripts(
+            [node],
+            chosen.script,
+            chosen.prepare,
+            boot=chosen.boot and chosen.script is None,
+            expect=chosen.expect,
+        ) as scripts,
     ):
         folder = Folder(paths.results)
         outcomes = exploring.replay(
-            config,
+            chosen.config,
             node,
-            script=chosen[-1],
-            schedule=schedule,
+            script=chosen.as_it_was(scripts[-1]),
+            schedule=chosen.schedule,
             times=times,
             folder=folder.path,
             terminal=terminal,
         )
         if set(outcomes) != {HEALTHY}:
-            kept.failure = f"{schedule} ended {', '.join(sorted(set(outcomes)))}"
+            kept.failure = f"{chosen.schedule} ended {', '.join(sorted(set(outcomes)))}"
     terminal.say(f"evidence: {folder.path.relative_to(paths.root)}")
     raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 

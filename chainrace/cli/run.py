@@ -12,6 +12,7 @@ from chainrace.chance import Amount
 from chainrace.cli.app import (
     AsJson,
     BackendName,
+    ExitCode,
     ImageBus,
     ImageFile,
     ImageKey,
@@ -22,6 +23,7 @@ from chainrace.cli.app import (
     ShellOnFailure,
     app,
     check,
+    expected,
     image_of,
     keeping,
     refuse_install,
@@ -35,7 +37,7 @@ from chainrace.race.conclusion import Evidence
 from chainrace.race.force import EXIT_OF
 from chainrace.report import verdict as stored
 from chainrace.report import views
-from chainrace.report.results import judge_again
+from chainrace.report.results import doubts_in, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import DEFAULT_BUDGET, Changes, Chosen, choose
 
@@ -62,6 +64,7 @@ def run(
     key: ImageKey = None,
     bus: ImageBus = None,
     script: ScriptFile = None,
+    exit_code: ExitCode = None,
     kubelet: Annotated[
         str | None, typer.Option("--kubelet", help="A version that is pinned, or a binary.")
     ] = None,
@@ -86,16 +89,18 @@ def run(
     """Race both scripts against kubelet's start, force the fix, and say what that proves."""
     limit = seconds(budget)
     own = image_of(image, user, key, bus)
-    changes = Changes(own, backend, _absolute(kubelet), script, _kinds(evidence))
+    changes = Changes(own, backend, _absolute(kubelet), script, _kinds(evidence), exit_code)
     chosen = choose(configuration.load(), names or [], expression, changes)
+    terminal = Terminal(as_json=as_json)
     for one in chosen:
-        check(one.config, one.script)
+        expected(exit_code, one.script)
+        for remark in check(one.config, one.script):
+            terminal.say(f"note: {remark}")
     if keep != "never" and len(chosen) > 1:
         raise UsageError(
             f"--keep {keep} with {len(chosen)} scenarios: the first node kept would be in the way",
             "name one scenario",
         )
-    terminal = Terminal(as_json=as_json)
     refuse_install(no_install=no_install)
     codes = []
     for one in chosen:
@@ -156,6 +161,10 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder under results/.
 @app.command()
 def judge(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
     """Judge a stored run again from what it left; no VM is needed."""
-    verdict = judge_again(folder)
-    Terminal().verdict(verdict, {}, str(folder))
+    verdict, terminal = judge_again(folder), Terminal()
+    terminal.verdict(verdict, {}, str(folder))
+    for script, doubts in doubts_in(folder).items():
+        if doubts:
+            terminal.say(f"{script}:")
+        terminal.doubts(doubts)
     raise typer.Exit(EXIT_OF[verdict.word])

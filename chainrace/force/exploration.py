@@ -1,28 +1,24 @@
-"""Explores all interleavings of one script with kubelet's work on one family, on nodes.
-
-The families are explored one after the other: no command of the one can influence
-what kubelet does in the other, so the other family's actor waits until both are done.
-"""
+"""Explores all interleavings of one script with kubelet's work on some families, on nodes."""
 
 import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from chainrace.errors import LabError
 from chainrace.force.roots import ScriptAlone
 from chainrace.force.store import End, Store
-from chainrace.force.views import Reference, as_seen, calls_of, ending_at
-from chainrace.force.walker import Walker
+from chainrace.force.views import Reference, View, as_seen, calls_of, ending_at
+from chainrace.force.walker import StoppedError, Turns, UnrepeatableError, Walker
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
-from chainrace.gate.rules import plain
 from chainrace.race import outcomemap
 from chainrace.race import state as states
 from chainrace.race.coverage import unseen
-from chainrace.race.explorer import ALL, Explorer, Observation, Path, Task
+from chainrace.race.effects import ContradictionError, DiffersError
+from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import HEALTHY, FamilyOutcome, judge_family
@@ -30,13 +26,16 @@ from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.state import State
 
 POLL_SECONDS = 0.5
+# The script's run alone: what makes more steps, or takes longer, is not exercised.
+ALONE_STEPS = 400
+ALONE_SECONDS = 150.0
 
 
 @dataclass(frozen=True)
 class Options:
     """`budget` in seconds; `preemptions` bounds them; `reduced` leaves out equal orders.
 
-    Seconds end nothing before `least` steps were walked in a family: on a slow host they
+    Seconds end nothing before `least` steps were executed in a family: on a slow host they
     would end every exploration before it can say anything.
     """
 
@@ -58,34 +57,41 @@ class Progress:
     left: float | None
 
 
+class UnexercisedError(LabError):
+    """The script does not come to its end by itself: there is nothing to explore."""
+
+
 class Exploration:
-    """One script against one family. `run` until it returns; then `graph`."""
+    """One script against some families. `prepare`, `run` until it returns; then `graphs`."""
 
     def __init__(
         self,
-        family: str,
+        families: Sequence[str],
         walkers: list[Walker],
         reference: Reference,
         options: Options,
         store: Store,
         *,
         tell: Callable[[Progress], None],
+        looks: bool = False,
     ) -> None:
+        """`looks`: the script's shell may look at kubelet without any process of its own."""
         self._walkers = walkers
         self._reference = reference
         self._options = options
         self._store = store
         self._tell = tell
-        self.known = Knowledge(family, reduced=options.reduced)
+        self.known = Knowledge(families, reduced=options.reduced, looks=looks)
+        self.doubts: list[str] = []
         self._unknown: list[Task] = []
-        self._walked: set[tuple[str, str]] = set()
+        self._executed: set[tuple[str, str]] = set()
         self._changed = threading.Condition()
         self._busy = 0
         self._working = 0
         self._stopped = False
         self._failure: BaseException | None = None
+        self._stale = False  # a footprint was widened: the graph is to be made anew
         self._begun = time.monotonic()
-        self._grouped = False
 
     def prepare(self) -> ScriptAlone:
         """Start the first node, and see the script's own run. Raises LabError."""
@@ -93,46 +99,41 @@ class Exploration:
         first.begin()
         start = first.visit((), [], read=as_seen)
         self._root = states.read(start, None)
-        self._ordered = not any(start["next"][actor] for actor in KUBELETS)
-        if self._ordered:
-            # There is next to no choice, and steps that let the other actor begin.
-            self._without_reduction(restarts=False)
-        try:
-            alone = first.visit((), [(SCRIPT_ACTOR, None)], read=as_seen, tries=1)
-        except LabError as error:
-            raise LabError(
-                f"the script does not come to its end while kubelet waits: {error.what}",
-                "run it on the node by hand: ./lab ssh",
-            ) from error
-        if alone["restarts"]:
-            self._without_reduction(restarts=True)
-            if self._options.preemptions is None:
-                raise LabError(
-                    "the script restarts kubelet: no order can be left out, and all are too many",
-                    "bound them: ./lab explore --script FILE --preemptions 1",
-                )
-        calls = calls_of(alone, SCRIPT_ACTOR)
-        kubelets = calls_of(self._reference.view, self.known.kubelet)
-        self.known.plan.learn(self.known.kubelet, kubelets)
-        self.known.plan.learn(SCRIPT_ACTOR, calls)
         self.known.remember(self._root)
         self._restart()
-        changed = {
-            name: plain(text) != plain(start["rules"].get(name, ""))
-            for name, text in alone["rules"].items()
+        alone = self._run(first, [])
+        again = self._run(first, [])
+        # What it does once kubelet has done may be something else.
+        afterwards = self._run(first, [(lane, None) for lane in KUBELETS])
+        if _run_of(alone) != _run_of(again):
+            self._doubt(["two runs of the script alone, from the same start, were not the same"])
+        for view in (self._reference.view, alone, afterwards):
+            self.known.learn_run(states.places(view))
+        self.known.restarts = max(alone["restarts"], afterwards["restarts"]) > 0
+        self.known.sequences = {
+            SCRIPT_ACTOR: calls_of(alone, SCRIPT_ACTOR),
+            **{lane: calls_of(self._reference.view, lane) for lane in KUBELETS},
         }
-        return ScriptAlone(
-            calls=calls,
-            code=alone["script_code"],
-            changed=any(changed.values()),
-            ordered=self._ordered,
-            restarts=alone["restarts"] > 0,
-        )
+        self._restart()
+        self._doubt(first.doubts)
+        return ScriptAlone.of(start, alone, afterwards)
 
-    def _without_reduction(self, *, restarts: bool) -> None:
-        self._options = replace(self._options, reduced=False)
-        self._grouped = restarts
-        self.known = Knowledge(self.known.family, reduced=False, restarts=restarts)
+    @staticmethod
+    def _run(walker: Walker, before: Turns) -> View:
+        """The script to its end, after other turns, as far as its limits allow.
+
+        Raises UnexercisedError where it cannot go on alone.
+        """
+        try:
+            return walker.visit(
+                (),
+                [*before, (SCRIPT_ACTOR, ALONE_STEPS)],
+                read=as_seen,
+                tries=1,
+                seconds=ALONE_SECONDS,
+            )
+        except UnrepeatableError as error:
+            raise UnexercisedError(error.what, error.remedy) from error
 
     def run(self) -> None:
         """Explore until nothing is open or the budget is spent. Raises LabError.
@@ -154,6 +155,11 @@ class Exploration:
             try:
                 while self._working:
                     self._changed.wait(POLL_SECONDS)
+            except BaseException:
+                self._stopped = True
+                for walker in self._walkers:
+                    walker.stop()
+                raise
             finally:
                 self._stopped = True
                 while self._working:
@@ -161,71 +167,97 @@ class Exploration:
         if self._failure is not None:
             raise self._failure
 
-    def graph(self) -> Graph:
-        """What was found so far."""
+    def graphs(self) -> tuple[Graph, ...]:
+        """What was found so far, a graph a family; what both share is counted in the first."""
         explorer = self._explorer
         paths = plain_paths(explorer)
-        kubelet = self.known.kubelet
         # A schedule counts from kubelet's first step, also of a root further on.
-        before = (kubelet,) * len(self._root.histories[kubelet])
-        ends = []
+        before = tuple(
+            lane
+            for lane in KUBELETS
+            if lane not in self.known.kubelets
+            for _ in self._lead(lane)
+        )
+        schedules = {}
         for key in explorer.ends:
-            if not self.known.states[key].ended[kubelet]:
-                raise LabError(
-                    f"nothing steps any more, but kubelet has not done with {self.known.family}",
-                    "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
-                )
-            judged = judge_family(self._reference.rules, self.known.ending(key), self.known.family)
-            self._refuse_unseen(key, judged)
-            path = (*before, *paths[key])
-            schedule = plainest(path, self.known.trace(path, self.known.states[key]))
+            state = self.known.states[key]
+            for lane in self.known.kubelets:
+                if not state.ended[lane]:
+                    raise LabError(
+                        f"nothing steps any more, but kubelet's {lane} has not done",
+                        "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
+                    )
+            if self.known.left_by(state) in self.known.endings:
+                path = (*before, *paths[key])
+                schedules[key] = plainest(path, self.known.trace(path, state))
+        return tuple(
+            self._graph(family, schedules, counted=number == 0)
+            for number, family in enumerate(self.known.families)
+        )
+
+    def _lead(self, lane: str) -> Sequence[object]:
+        """The steps of a lane before the root, where they are all that it makes."""
+        return self._root.histories[lane] if self._root.ended[lane] else ()
+
+    def _graph(self, family: str, schedules: dict[str, Any], *, counted: bool) -> Graph:
+        explorer = self._explorer
+        ends = []
+        for key, schedule in schedules.items():
+            judged = self._judge(key, family)
+            self._refuse_unseen(key, judged, states.ACTOR_OF[family])
             ends.append(EndState(key, schedule, judged))
         alike = {end.outcome.classes for end in ends}
         complete = not explorer.open and self._options.preemptions is None
         costs = [walker.costs for walker in self._walkers]
-        lengths = [len(self.known.plan.sequences[actor][0]) for actor in self.known.actors]
+        lengths = [
+            len(self.known.sequences[lane])
+            for lane in (states.ACTOR_OF[family], SCRIPT_ACTOR)
+        ]
         return Graph(
-            family=self.known.family,
-            states=explorer.states,
-            transitions=explorer.transitions,
-            merges=explorer.merges,
-            swaps=explorer.swaps,
-            walked=sum(actor in explorer.edges.get(key, {}) for key, actor in self._walked),
+            family=family,
+            states=explorer.states if counted else 0,
+            transitions=explorer.transitions if counted else 0,
+            merges=explorer.merges if counted else 0,
+            walked=len(self._executed) if counted else 0,
             open=explorer.open,
             interleavings=explorer.interleavings(),
-            orders=1 if self._ordered else math.comb(sum(lengths), lengths[0]),
+            orders=math.comb(sum(lengths), lengths[0]),
             preemptions=self._options.preemptions,
-            differing=sum(walker.differing for walker in self._walkers),
+            differing=sum(walker.differing for walker in self._walkers) if counted else 0,
             counts=_summed(cost.counts for cost in costs),
             seconds=_summed(cost.seconds for cost in costs),
             ends=tuple(ends),
             map=outcomemap.draw(
                 self.known,
                 self._root,
-                lambda left: judge_family(self._reference.rules, left, self.known.family),
+                states.ACTOR_OF[family],
+                lambda left: judge_family(
+                    self._reference.rules, left, family, self._reference.open
+                ),
                 only=alike.pop() if complete and len(alike) == 1 else None,
             ),
         )
 
-    def _refuse_unseen(self, key: str, judged: FamilyOutcome) -> None:
-        """Raise LabError for a healthy end to which kubelet came by fewer steps than it takes."""
+    def _judge(self, key: str, family: str) -> FamilyOutcome:
+        left = self.known.ending(key)
+        return judge_family(self._reference.rules, left, family, self._reference.open)
+
+    def _refuse_unseen(self, key: str, judged: FamilyOutcome, lane: str) -> None:
+        """Doubt a healthy end to which kubelet came by fewer steps than it takes."""
         if judged.outcome != HEALTHY:
             return
-        made = (one.call for one in self.known.states[key].histories[self.known.kubelet])
-        if missed := unseen(calls_of(self._reference.view, self.known.kubelet), made):
-            raise LabError(
-                f"kubelet was not seen to run {', '.join(missed)}, and yet it is healthy",
-                "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
-            )
+        made = (one.call for one in self.known.states[key].histories[lane])
+        if missed := unseen(calls_of(self._reference.view, lane), made):
+            self._doubt([f"kubelet was not seen to run {', '.join(missed)}, and yet is healthy"])
+
+    def _doubt(self, why: Iterable[str]) -> None:
+        self.doubts += [one for one in why if one not in self.doubts]
 
     def _restart(self) -> None:
-        """A new graph with what is known now; what was walked is not walked again."""
+        """A new graph with what is known now; what was executed is not executed again."""
         self._unknown = []
         self._explorer = Explorer(
-            self.known.observe(self._root),
-            self._options.reduced,
-            self._options.preemptions,
-            self._grouped,
+            self.known.observe(self._root), self._options.reduced, self._options.preemptions
         )
 
     def _left(self) -> float | None:
@@ -235,11 +267,11 @@ class Exploration:
     def _next(self, walker: Walker) -> tuple[Explorer, Task] | None:
         """Something to do; None when all is done, or nothing more shall be."""
         while not self._stopped:
-            if self._left() == 0 and len(self._walked) >= self._options.least:
+            if self._left() == 0 and len(self._executed) >= self._options.least:
                 return None
             self._tell_all_known()
             if self._unknown:
-                task = min(self._unknown, key=lambda task: walker.cost(task.path))
+                task = min(self._unknown, key=lambda task: (walker.cost(task.path), task.path))
                 self._unknown.remove(task)
                 return self._explorer, task
             if self._busy == 0:
@@ -248,29 +280,26 @@ class Exploration:
         return None
 
     def _tell_all_known(self) -> None:
-        """Go on in the graph wherever that was learned; what was not is left to be walked."""
+        """Go on in the graph wherever that was learned; what was not is left for the node."""
         again, self._unknown = self._unknown, []
         while task := again.pop() if again else self._explorer.take():
-            inferred = self.known.inferred(task.origin, task.actor, task.steps)
-            if inferred is None:
+            target = self.known.infer(self.known.states[task.origin], task.actor)
+            if target is None:
                 self._unknown.append(task)
                 continue
-            made, target = inferred
             seen = self.known.observe(target)
             if self._unseen_end(target, seen):
                 self._unknown.append(task)
             else:
-                self._told(self._explorer, task, made, target, seen)
+                self._told(self._explorer, task, target, seen)
 
     def _unseen_end(self, state: State, seen: Observation) -> bool:
-        """Whether a state must be walked to: an end that leaves what was not seen yet."""
+        """Whether a state must be gone to: an end that leaves what was not seen yet."""
         return not seen.enabled and self.known.left_by(state) not in self.known.endings
 
-    def _told(
-        self, explorer: Explorer, task: Task, made: int, target: State, seen: Observation
-    ) -> None:
+    def _told(self, explorer: Explorer, task: Task, target: State, seen: Observation) -> None:
         self.known.remember(target)
-        explorer.tell(task, self.known.made(task.actor, made, target), seen)
+        explorer.tell(task, seen)
 
     def _work(self, walker: Walker) -> None:
         try:
@@ -278,7 +307,8 @@ class Exploration:
                 walker.begin()
             self._explore_with(walker)
         except BaseException as error:  # noqa: BLE001 - raised again by `run`
-            self._failure = self._failure or error
+            if not isinstance(error, StoppedError):
+                self._failure = self._failure or error
             self._stopped = True
         finally:
             with self._changed:
@@ -295,7 +325,15 @@ class Exploration:
                 explorer, task = found
                 later = [one.path for one in self._unknown]
             try:
-                made, target, learned = self._make(walker, task, later)
+                target = self._make(walker, task, later)
+            except (DiffersError, UnrepeatableError) as error:
+                # What comes of the same steps is not always the same: nothing can be inferred.
+                with self._changed:
+                    self._busy -= 1
+                    explorer.give_back(task)
+                    self._doubt([str(error), *walker.doubts])
+                    self._stopped = True
+                return
             except BaseException:
                 with self._changed:
                     self._busy -= 1
@@ -303,84 +341,75 @@ class Exploration:
                 raise
             with self._changed:
                 self._busy -= 1
-                self._take_in(explorer, task, made, target, learned=learned)
+                self._doubt(walker.doubts)
+                self._take_in(explorer, task, target)
                 walker.forget(self._explorer.leads_through)
                 self._changed.notify_all()
 
-    def _make(self, walker: Walker, task: Task, later: Sequence[Path]) -> tuple[int, State, bool]:
-        """Make a task's steps on a node, and look at the end that they may lead to.
+    def _make(self, walker: Walker, task: Task, later: Sequence[Path]) -> State:
+        """Make a task's step on a node, and look at the end that it may lead to.
 
-        Returns how many were made, the state then, and whether the actor did what was
-        not known of it.
+        Returns the state then.
         """
-        inferred, learned = self.known.inferred(task.origin, task.actor, task.steps), False
-        if not self._options.reduced:
-            made, target = self._walk_at_once(walker, task, later)
-        elif inferred is None:
-            made, target, learned = self._walk(walker, task, later)
-        else:
-            made, target = inferred
+        target = self.known.infer(self.known.states[task.origin], task.actor)
+        if target is None:
+            target = self._execute(walker, task, later)
         if self._unseen_end(target, self.known.observe(target)):
-            path = (*task.path, *(task.actor,) * made)
+            path = (*task.path, task.actor)
             read = partial(ending_at, target)
             ending = walker.visit(path, [], read=read, later=later, evidence=True)
             self.known.endings[self.known.left_by(target)] = ending
             self._store.add(End(self.known.left_by(target), ending))
-        return made, target, learned
+        return target
 
-    def _walk_at_once(self, walker: Walker, task: Task, later: Sequence[Path]) -> tuple[int, State]:
-        """Make a task's steps where nothing is inferred from them."""
-        origin = self.known.states[task.origin]
-        read = partial(states.read, before=origin)
-        steps = None if task.steps == ALL else task.steps
-        target = walker.visit(task.path, [(task.actor, steps)], read=read, later=later)
-        return len(target.histories[task.actor]) - len(origin.histories[task.actor]), target
-
-    def _walk(self, walker: Walker, task: Task, later: Sequence[Path]) -> tuple[int, State, bool]:
-        """Make a task's steps one by one, and then more, as long as they teach something."""
-        actor, path, state = task.actor, task.path, self.known.states[task.origin]
-        target, known = state, True
-        while state.waiting[actor]:
-            following = self.known.infer(state, actor)
-            made = len(path) - len(task.path)
-            teaches = self._options.reduced and not following and not self.known.is_end(state)
-            if made >= task.steps and not teaches:
+    def _execute(self, walker: Walker, task: Task, later: Sequence[Path]) -> State:
+        """Make a task's step, and then more of the lane's, as long as they teach something."""
+        lane, path, state = task.actor, task.path, self.known.states[task.origin]
+        target: State | None = None
+        while lane in state.waiting:
+            following = self.known.infer(state, lane)
+            if target is not None and (
+                not self._options.reduced or following or self.known.is_end(state)
+            ):
                 break
             if following is None:
                 read = partial(states.read, before=state)
-                following = walker.visit(path, [(actor, 1)], read=read, later=later)
-                self._learn(state, actor, following)
-                known = known and self.known.plan.knows(actor, following)
-            path, state = (*path, actor), following
-            if made < task.steps:
-                target = state
-        if not known:
-            whole = walker.visit(path, [(actor, None)], read=as_seen)
-            self.known.plan.learn(actor, calls_of(whole, actor))
-        return min(task.steps, len(path) - len(task.path)), target, not known
+                following = walker.visit(path, [(lane, 1)], read=read, later=later)
+                self._learn(state, lane, following)
+            path, state = (*path, lane), following
+            target = target or state
+        assert target is not None  # noqa: S101 - the explorer asks for lanes that wait
+        if self._options.reduced and not self.known.futures.known(lane, state):
+            # To its end, to know what it may still do after what it was answered.
+            turns: Turns = [(states.owner(lane), ALONE_STEPS)]
+            whole: View = walker.visit(path, turns, read=as_seen, seconds=ALONE_SECONDS)
+            self.known.learn_run(states.places(whole))
+        return target
 
-    def _learn(self, origin: State, actor: str, target: State) -> None:
+    def _learn(self, origin: State, lane: str, target: State) -> None:
         if not self._options.reduced:
             return
-        try:
-            self._store.add(*self.known.effects.learn(origin, actor, target))
-        except ValueError as error:
-            raise LabError(
-                f"no order can be left out for this script: {error}",
-                "docs/explanation.md says what the reduction builds on",
-            ) from error
+        with self._changed:
+            self.known.futures.learn(lane, origin.place(lane), target.place(lane))
+            try:
+                self._store.add(*self.known.effects.learn(origin, lane, target))
+            except ContradictionError as error:
+                # It is understood wrongly: from now on it touches everything.
+                self.known.footprints.widen(error.call)
+                self._store.add(*self.known.effects.learn(origin, lane, target))
+                self._stale = True
 
-    def _take_in(
-        self, explorer: Explorer, task: Task, made: int, target: State, *, learned: bool
-    ) -> None:
-        self._walked.add((task.origin, task.actor))
-        if learned:
+    def _take_in(self, explorer: Explorer, task: Task, target: State) -> None:
+        self._executed.add((task.origin, task.actor))
+        if self._stale or self.known.futures.grown():
+            self._stale = False
+            self.known.remember(target)
             self._restart()
         elif explorer is self._explorer:
-            self._told(explorer, task, made, target, self.known.observe(target))
+            self._told(explorer, task, target, self.known.observe(target))
         self._tell(
             Progress(
-                self.known.family,
+                "+".join(self.known.families),
                 self._explorer.states,
                 self._explorer.open,
                 self._explorer.transitions,
@@ -388,6 +417,11 @@ class Exploration:
                 self._left(),
             )
         )
+
+
+def _run_of(view: View) -> str:
+    """A digest of all that a run did, was answered, and left."""
+    return states.digest([*states.places(view), states.parts(view)])
 
 
 def _summed(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chainrace.errors import LabError
-from chainrace.force.run import read_script
+from chainrace.force.scripts import read_script
+from chainrace.force.walker import PRISTINE
 from chainrace.node.node import Node
+from chainrace.node.snapshots import Snapshots
+from chainrace.paths import Paths
 
 # Not in /run, where some images let nothing be run.
 PATH = "/usr/local/lib/chainrace/prepare"
@@ -36,3 +39,26 @@ def prepared(nodes: list[Node], file: Path | None) -> Iterator[str]:
     finally:
         for node in nodes:
             node.connection.succeed(UNDO)
+
+
+@contextmanager
+def pristine(paths: Paths, nodes: list[Node], limit: float) -> Iterator[list[Snapshots | None]]:
+    """The nodes in their clean state, each kept as a snapshot that every start goes back to.
+
+    Yields each node's snapshots, None for one whose line does not outlive a restore. No other
+    connection is open meanwhile: it would not outlive one either. Raises LabError.
+    """
+    with ExitStack() as stack:
+        found: list[Snapshots | None] = []
+        for node in nodes:
+            if not node.agent.survives_restore:
+                found.append(None)
+                continue
+            node.agent.ask("release", timeout=2 * limit)
+            stack.enter_context(node.connection.closed_meanwhile())
+            snapshots = Snapshots(paths, node.machine.domain)
+            snapshots.clear()
+            snapshots.save(PRISTINE)
+            stack.callback(snapshots.clear)
+            found.append(snapshots)
+        yield found

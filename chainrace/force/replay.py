@@ -8,9 +8,10 @@ from chainrace.force.views import Reference, View, as_seen, ending_of, reference
 from chainrace.force.walker import Turns, Walker
 from chainrace.gate.process import KUBELETS
 from chainrace.node.agent import Agent
+from chainrace.node.snapshots import Snapshots
 from chainrace.race.outcome import Outcome, judge
 from chainrace.race.schedule import Schedule
-from chainrace.race.state import ACTORS
+from chainrace.race.state import ACTORS, HISTORIES
 from chainrace.race.trial import Ending
 
 HEAL_SECONDS = 120.0
@@ -37,31 +38,46 @@ def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
             known = ", ".join(f"{letter} ({name})" for letter, name in ACTORS.items())
             raise UsageError(f"{actor} is no actor", f"actors are {known}")
     # A kubelet that the script restarts has steps left even after `k*`.
-    return turns + [(actor, None) for actor in ACTORS]
+    return turns + [(actor, None) for actor in HISTORIES]
 
 
 def lazy_in(schedule: Schedule) -> tuple[str, ...]:
-    """Kubelet's actor that waits until the other needs it first, as it did when exploring.
+    """Kubelet's lane that waits until the other needs it first, as it did when exploring.
 
-    That is x (`LAZY`), unless a schedule names x alone.
+    That is the one that a schedule does not name: x (`LAZY`) where it names neither, none where
+    it names both.
     """
     named = {turn.actor for turn in schedule.turns} & set(KUBELETS)
-    return tuple(set(KUBELETS) - named) if named == set(LAZY) else LAZY
+    return tuple(lane for lane in KUBELETS if lane not in named) if named else LAZY
 
 
 class Replayer:
     """Replays on one node. Take the reference first."""
 
-    def __init__(self, agent: Agent, script: str, limit: float, *, boot: bool = False) -> None:
-        """`boot`: from before iptables.service has been started."""
+    def __init__(
+        self,
+        agent: Agent,
+        script: str,
+        limit: float,
+        *,
+        boot: bool = False,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        """`boot`: from before iptables.service has been started.
+
+        With `snapshots` each start is the same disk and memory (force/preparation.py).
+        """
         self._agent = agent
+        self._snapshots = snapshots
         self._script = script
         self._limit = limit
         self._boot = boot
 
     def reference(self) -> Reference:
         """What a clean start leaves on this node, without a script. Raises LabError."""
-        walker = Walker(self._agent, None, None, None, LAZY, self._limit)
+        walker = Walker(
+            self._agent, self._snapshots, None, None, LAZY, self._limit, returns=False
+        )
         before = walker.visit((), [], read=as_seen)
         turns: Turns = [(actor, None) for actor in KUBELETS]
         view = walker.visit((), turns, read=as_seen, evidence=True)
@@ -78,7 +94,7 @@ class Replayer:
                     "replay it with the same script and kubelet as it was found with",
                 )
         ending = ending_of(view)
-        return Replayed(schedule, view, ending, judge(reference.rules, ending))
+        return Replayed(schedule, view, ending, judge(reference.rules, ending, reference.open))
 
     def heal(self) -> tuple[dict[str, bool], dict[str, str]]:
         """Watch the Monitor after a replay: by family whether it looked, and the rules then."""
@@ -90,4 +106,13 @@ class Replayer:
         self._agent.ask("release", timeout=self._limit)
 
     def _walker(self, lazy: tuple[str, ...]) -> Walker:
-        return Walker(self._agent, None, self._script, None, lazy, self._limit, boot=self._boot)
+        return Walker(
+            self._agent,
+            self._snapshots,
+            self._script,
+            None,
+            lazy,
+            self._limit,
+            boot=self._boot,
+            returns=False,
+        )

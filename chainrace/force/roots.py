@@ -1,41 +1,106 @@
-"""Where each family's exploration begins, and which of kubelet's actors waits meanwhile."""
+"""Where an exploration begins, which families it is of, and what the script does alone."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from chainrace.force.views import View, calls_of
 from chainrace.force.walker import Turns
+from chainrace.gate.process import SCRIPT_ACTOR
+from chainrace.gate.rules import plain
+from chainrace.race import rules
+from chainrace.race import state as states
+from chainrace.race.rules import FAMILIES
+from chainrace.race.step import EVERYTHING, footprint, touches
 from chainrace.race.trial import Call
+
+LIFE = frozenset({"life/k", "life/x"})
 
 
 @dataclass(frozen=True)
 class ScriptAlone:
-    """The script's own run, nothing of kubelet's made yet."""
+    """The script's own run, nothing of kubelet's made yet; and its run when kubelet has done.
+
+    `unended` says what it was doing where it did not come to its end; `takes` what was there
+    before it and is not afterwards.
+    """
 
     calls: tuple[Call, ...]
     code: int | None
     changed: bool  # whether the rules were different afterwards
-    ordered: bool  # whether kubelet's start waited for it: systemd orders the two
+    ordered: bool  # whether kubelet's start waits for it: systemd orders the two
     restarts: bool  # whether it restarts kubelet
+    afterwards: tuple[Call, ...]
+    unended: str
+    takes: tuple[str, ...]
+
+    @staticmethod
+    def of(start: View, alone: View, afterwards: View) -> "ScriptAlone":
+        """From views of the start, of the script's end alone, and of its end after kubelet."""
+        before, left = states.parts(start), states.parts(alone)
+        return ScriptAlone(
+            calls=calls_of(alone, SCRIPT_ACTOR),
+            code=alone["script_code"],
+            changed=before != left,
+            ordered="k" not in start["next"],
+            restarts=max(alone["restarts"], afterwards["restarts"]) > 0,
+            afterwards=calls_of(afterwards, SCRIPT_ACTOR),
+            unended=_unended(alone) or _unended(afterwards),
+            takes=tuple(
+                f"{family} {entry}"
+                for family in FAMILIES
+                for entry in _taken(start["rules"], alone["rules"], family)
+            ),
+        )
 
     @property
-    def rootless(self) -> bool:
-        """Whether IPv6 cannot be explored from where IPv4 is done: that comes later, or twice."""
-        return self.ordered or self.restarts
+    def joins(self) -> bool:
+        """Whether its steps may join the families: then both are explored together.
+
+        It looks at kubelet itself, or does what is not understood; or does other things once
+        kubelet has done, and touches both families.
+        """
+        calls = {*self.calls, *self.afterwards}
+        made = [footprint(call) for call in calls]
+        if self.ordered or self.restarts or any(one == EVERYTHING for one in made):
+            return True
+        if any(one.reads & LIFE for one in made):
+            return True
+        both = all(any(touches(one, family) for one in made) for family in FAMILIES)
+        return both and self.calls != self.afterwards
+
+
+def _unended(view: View) -> str:
+    if view["done"][SCRIPT_ACTOR]:
+        return ""
+    waiting: Mapping[str, Any] | None = view["next"].get(SCRIPT_ACTOR)
+    steps = len(calls_of(view, SCRIPT_ACTOR))
+    if waiting is None:
+        return f"it does not come to its end; so far it made {steps} steps"
+    last = " ".join((waiting["program"], *waiting["arguments"]))
+    return f"it does not come to its end: after {steps} steps it is about to run {last}"
+
+
+def _taken(before: Mapping[str, str], after: Mapping[str, str], family: str) -> Sequence[str]:
+    """Entries and policies that were there and are not any more."""
+    gone = list(rules.parse(before[family]).missing_from(rules.parse(after[family])))
+    policies = (one for one in plain(before[family]) if one.startswith(":") and " - " not in one)
+    kept = set(plain(after[family]))
+    return [*gone, *(f"policy {one}" for one in policies if one not in kept)]
 
 
 # kubelet works on one family after the other, in an order of its own choice. The lab
-# takes starts that begin with IPv4, seven of eight. IPv4 is explored while IPv6 waits;
-# IPv6 from where IPv4 is done, as far as IPv6's two look-ups, which stand before that.
-# Where kubelet's start waits for the script, or is made again by it, there is no such root:
-# IPv4 is then what waits until IPv6 needs it.
+# takes starts that begin with IPv4, seven of eight. IPv4 is explored while IPv6 waits; IPv6 from
+# where IPv4 is done. Where a step may join the two, both are explored together.
 FIRST = "ipv4"
 LAZY = ("x",)
 
 
-def lead_for(family: str, *, rootless: bool) -> Turns:
-    """What is walked before the root of a family's exploration."""
-    return [] if family == FIRST or rootless else [("k", None)]
+def lead_for(families: Sequence[str]) -> Turns:
+    """What is executed before the root of an exploration of some families."""
+    return [] if FIRST in families else [("k", None)]
 
 
-def lazy_for(family: str, *, rootless: bool) -> tuple[str, ...]:
-    """Kubelet's actor that waits until the other family's needs it."""
-    return ("k",) if rootless and family != FIRST else LAZY
+def lazy_for(families: Sequence[str]) -> tuple[str, ...]:
+    """Kubelet's lane that waits until the other family's needs it."""
+    return () if len(families) > 1 else LAZY

@@ -1,19 +1,18 @@
-"""One script by force, from its first look at the node to findings that were replayed."""
+"""One script explored, from its first look at the node to findings that were replayed."""
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Protocol
 
-from chainrace.errors import LabError, UsageError
-from chainrace.files import read_input
-from chainrace.force.exploration import Exploration, Options, Progress
+from chainrace.errors import LabError
+from chainrace.force.exploration import Exploration, Options, Progress, UnexercisedError
 from chainrace.force.findings import confirm
+from chainrace.force.preparation import pristine
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for
+from chainrace.force.scripts import Script
 from chainrace.force.store import Store
 from chainrace.force.views import Reference
 from chainrace.force.walker import Walker
@@ -21,10 +20,13 @@ from chainrace.host.recipe import digest
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.paths import REPOSITORY, Paths
+from chainrace.race.families import joined
 from chainrace.race.force import Explored, Finding, Graph
+from chainrace.race.knowledge import Knowledge
 from chainrace.race.rules import FAMILIES
 
-UPLOADS = "/usr/local/lib/chainrace/save/own"
+SEPARATE: tuple[tuple[str, ...], ...] = tuple((family,) for family in FAMILIES)
+TOGETHER: tuple[tuple[str, ...], ...] = (FAMILIES,)
 
 
 class Teller(Protocol):
@@ -33,65 +35,6 @@ class Teller(Protocol):
     def say(self, text: str) -> None: ...
 
     def exploring(self, progress: Progress) -> None: ...
-
-
-@dataclass(frozen=True)
-class Script:
-    """A script on every node: its name for people, its path there, its text's digest.
-
-    `boot`: it begins before iptables.service has been started. `prepared`: the digest of
-    what was done to the node before, if anything was.
-    """
-
-    name: str
-    path: str
-    digest: str
-    boot: bool = False
-    prepared: str = ""
-
-
-def read_script(file: Path) -> bytes:
-    """A script of the user's own. Raises UsageError for what is none."""
-    data = read_input(file, "name a script")
-    if not data.startswith(b"#!"):
-        raise UsageError(f"{file} does not begin with #!", "write #!/bin/sh above it")
-    # The kernel would look for a program `/bin/sh\r`, or for none.
-    program = data.partition(b"\n")[0].removeprefix(b"#!").strip(b" \t")
-    if not program or b"\r" in program or b"\0" in program:
-        raise UsageError(
-            f"{file} names no program in its first line: {program!r}",
-            "write #!/bin/sh there, with a plain line end",
-        )
-    return data
-
-
-def bring_script(nodes: list[Node], file: Path) -> Script:
-    """Put a file of the host's onto the nodes. Raises UsageError for what is no script."""
-    data = read_script(file)
-    identity = hashlib.sha256(data).hexdigest()[:12]
-    # A name of the lab's own: the file's may be anything.
-    path = f"{UPLOADS}/{identity}"
-    for node in nodes:
-        node.connection.succeed(f"mkdir -p {UPLOADS}")
-        node.connection.put(data, path)
-        node.connection.succeed(f"chmod 755 {path}")
-    return Script(file.name, path, identity)
-
-
-def script_on(node: Node, name: str, path: str) -> Script:
-    """A script that the node has already."""
-    data = node.connection.succeed(f"cat '{path}'").encode()
-    return Script(name, path, hashlib.sha256(data).hexdigest()[:12])
-
-
-@contextmanager
-def without_ssh(nodes: list[Node]) -> Iterator[None]:
-    """No connection is open meanwhile: it would not outlive a restored snapshot."""
-    with ExitStack() as stack:
-        for node in nodes:
-            if node.agent.survives_restore:
-                stack.enter_context(node.connection.closed_meanwhile())
-        yield
 
 
 class ForceRun:
@@ -117,8 +60,12 @@ class ForceRun:
         self._teller = teller
         self._keep = keep
         self._alone: ScriptAlone | None = None
+        self._doubts: list[str] = []
+        self._unexercised = ""
         self._graphs: list[Graph] = []
         self._findings: list[Finding] = []
+        self._stores: list[Store] = []
+        self._deadline: float | None = None
 
     def run(self) -> None:
         """Explore both families, then replay what was found.
@@ -126,24 +73,25 @@ class ForceRun:
         Raises LabError. What an interruption leaves in the store, the next run goes on from.
         """
         budget = self._options.budget
-        deadline = None if budget is None else time.monotonic() + budget
-        stores = []
-        identity = _identity(self._nodes[0], self._script)
-        with without_ssh(self._nodes):
+        self._deadline = None if budget is None else time.monotonic() + budget
+        with pristine(self._paths, self._nodes, self._limit) as snapshots:
             replayer = Replayer(
-                self._nodes[0].agent, self._script.path, self._limit, boot=self._script.boot
+                self._nodes[0].agent,
+                self._script.path,
+                self._limit,
+                boot=self._script.boot,
+                snapshots=snapshots[0],
             )
             reference = replayer.reference()
-            for family in FAMILIES:
-                self._teller.say(f"{self._script.name}: {family}, every order of its steps")
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                stores.append(Store(self._paths.explorations / f"{identity}-{family}.jsonl"))
-                options = replace(self._options, budget=left)
-                self._explore(family, reference, options, stores[-1])
+            known = self._explore(SEPARATE, reference, snapshots)
+            if why := joined([one for one in known if one is not None]):
+                self._teller.say(f"{self._script.name}: both families together: {why}")
+                self._graphs.clear()
+                self._explore(TOGETHER, reference, snapshots)
             for graph in self._graphs:
                 self._findings += confirm(graph, replayer, reference, self._teller.say, self._keep)
         if all(graph.open == 0 for graph in self._graphs):
-            for store in stores:
+            for store in self._stores:
                 store.remove()
 
     @property
@@ -153,41 +101,108 @@ class ForceRun:
         return Explored(
             self._script.name,
             len(alone.calls) if alone else 0,
-            _remark(alone) if alone else "",
+            "",
             len(self._graphs) == len(FAMILIES),
             tuple(self._graphs),
             tuple(self._findings),
+            doubts=tuple(self._doubts),
+            unexercised=self._unexercised,
+            alone=tuple(f"takes away {entry}" for entry in alone.takes) if alone else (),
         )
 
-    def _explore(self, family: str, reference: Reference, options: Options, store: Store) -> None:
-        with self._walkers(family) as walkers:
+    def _explore(
+        self,
+        scopes: Sequence[tuple[str, ...]],
+        reference: Reference,
+        snapshots: list[Snapshots | None],
+    ) -> list[Knowledge | None]:
+        """Explore families, each scope by itself; what was learned of each, None where not."""
+        found: list[Knowledge | None] = []
+        for families in scopes:
+            if self._unexercised:
+                break
+            if len(families) == 1 and self._alone is not None and self._alone.joins:
+                break
+            name = " and ".join(families)
+            self._teller.say(f"{self._script.name}: {name}, every order of its steps")
+            found.append(self._explore_scope(families, reference, snapshots))
+        if scopes == SEPARATE and self._alone is not None and self._alone.joins:
+            if not self._unexercised:
+                self._graphs.clear()
+                self._explore(TOGETHER, reference, snapshots)
+            return []
+        return found
+
+    def _explore_scope(
+        self,
+        families: tuple[str, ...],
+        reference: Reference,
+        snapshots: list[Snapshots | None],
+    ) -> Knowledge | None:
+        left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        identity = _identity(self._nodes[0], self._script)
+        store = Store(self._paths.explorations / f"{identity}-{'+'.join(families)}.jsonl")
+        self._stores.append(store)
+        with self._walkers(families, snapshots) as walkers:
             exploration = Exploration(
-                family, walkers, reference, options, store, tell=self._teller.exploring
+                families,
+                walkers,
+                reference,
+                replace(self._options, budget=left),
+                store,
+                tell=self._teller.exploring,
+                looks=self._script.looks,
             )
-            self._alone = exploration.prepare()
-            _refuse(self._alone, self._script)
+            try:
+                alone = exploration.prepare()
+            except UnexercisedError as error:
+                self._unexercised = error.what
+                return None
+            if not self._take_alone(alone, families):
+                return None
             try:
                 exploration.run()
             finally:
-                self._graphs.append(exploration.graph())
+                # What went wrong first is what counts, not what cannot be drawn because of it.
+                with suppress(LabError):
+                    self._graphs += exploration.graphs()
+                self._doubt(exploration.doubts)
+        return exploration.known
+
+    def _take_alone(self, alone: ScriptAlone, families: tuple[str, ...]) -> bool:
+        """Take in the script's run alone; whether its orders are to be explored here."""
+        self._alone = self._alone or alone
+        if alone.unended:
+            self._unexercised = alone.unended
+            return False
+        if len(alone.calls) <= 1 and not alone.changed and alone.calls[0].kind == "shell":
+            self._unexercised = "it runs no program at all"
+            return False
+        if alone.code != self._script.expect:
+            self._doubt(
+                [f"the script ended with {alone.code}: what it was to do then was not seen"]
+            )
+        return len(families) > 1 or not alone.joins
+
+    def _doubt(self, why: Sequence[str]) -> None:
+        self._doubts += [one for one in why if one not in self._doubts]
 
     @contextmanager
-    def _walkers(self, family: str) -> Iterator[list[Walker]]:
-        rootless = self._alone is not None and self._alone.rootless
+    def _walkers(
+        self, families: tuple[str, ...], snapshots: list[Snapshots | None]
+    ) -> Iterator[list[Walker]]:
         walkers = [
             Walker(
                 node.agent,
-                Snapshots(self._paths, node.machine.domain)
-                if node.agent.survives_restore
-                else None,
+                kept,
                 self._script.path,
                 FIRST,
-                lazy_for(family, rootless=rootless),
+                lazy_for(families),
                 self._limit,
-                lead_for(family, rootless=rootless),
+                lead_for(families),
                 self._script.boot,
             )
-            for node in self._nodes
+            for node, kept in zip(self._nodes, snapshots, strict=True)
         ]
         with ExitStack() as stack:
             for walker in walkers:
@@ -222,25 +237,3 @@ def _identity(node: Node, script: Script) -> str:
         node.host.disk,
         *about,
     )
-
-
-def _refuse(alone: ScriptAlone, script: Script) -> None:
-    """Raise LabError for a script that shows nothing about any interleaving."""
-    if not alone.calls and alone.code not in (0, None):
-        raise LabError(
-            f"{script.name} fails at once with code {alone.code}, before any iptables process",
-            "run it on the node by hand: ./lab ssh",
-        )
-    if not alone.calls and alone.changed:
-        raise LabError(
-            f"{script.name} changes rules by a program that the gate cannot hold",
-            "docs/explanation.md says which programs it can",
-        )
-
-
-def _remark(alone: ScriptAlone) -> str:
-    if not alone.calls:
-        return "the script runs no iptables program at all"
-    if alone.code:
-        return f"the script ends with code {alone.code} when nothing disturbs it"
-    return ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from chainrace.race.effects import Effect, Follow
+from chainrace.race.effects import Effect, Follow, Whole
 from chainrace.race.trial import Ending
 
 
@@ -19,7 +19,7 @@ class End:
     ending: Ending
 
 
-Learned = Effect | Follow | End
+Learned = Effect | Follow | Whole | End
 LINE: TypeAdapter[Learned] = TypeAdapter(Learned)
 
 

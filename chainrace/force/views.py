@@ -8,7 +8,7 @@ from chainrace.errors import LabError
 from chainrace.race import outcome as outcomes
 from chainrace.race import state as states
 from chainrace.race.rules import RuleSet
-from chainrace.race.state import State, actor_of
+from chainrace.race.state import State, owner
 from chainrace.race.trial import Call, Ending
 
 View = Mapping[str, Any]
@@ -21,21 +21,25 @@ def as_seen(view: View) -> View:
 
 def ending_of(view: View) -> Ending:
     """What is left, from a view with rules and evidence."""
-    return Ending(view["words"], tuple(view["journal"]), view["rules"])
+    return Ending(view["words"], tuple(view["journal"]), view["rules"], tuple(view["guard"]))
 
 
 def calls_of(view: View, actor: str) -> tuple[Call, ...]:
-    """An actor's commands, from a view."""
-    calls = (Call.of(one) for one in view["commands"])
-    return tuple(call for call in calls if actor_of(call) == actor)
+    """An actor's commands, from a view: `k`, `x`, or all of the script's lanes for `s`."""
+    return tuple(Call.of(one) for one in view["commands"] if owner(one["lane"]) == actor)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """kubelet's clean start on a node, no script: the rules it leaves, and all that was seen."""
+    """kubelet's clean start on a node, no script: the rules it adds, and all that was seen."""
 
     rules: Mapping[str, RuleSet]
     view: View
+
+    @property
+    def open(self) -> tuple[int, ...]:
+        """The ports of 127.0.0.1 that a neighbour reaches all the same."""
+        return ending_of(self.view).guard
 
 
 def reference_of(before: View, clean: View) -> Reference:

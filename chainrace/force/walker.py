@@ -1,6 +1,7 @@
 """One node under the gate, walked to any state that a path of steps leads to."""
 
 import itertools
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,15 @@ Turns = list[tuple[str, int | None]]
 Seen = TypeVar("Seen")
 
 ROOT = "root"
+# The node in its clean state, before anything began: every start is from there.
+PRISTINE = "pristine"
 # More than these are never kept: about 350 MB each.
 MAX_SNAPSHOTS = 8
 # kubelet's order of families is chance, drawn at each of its starts (a Go map's first of
 # eight slots: IPv6 comes first in one start of eight); a restored start draws the same.
 FLIPS = 30
+KUBELET = "k"
+ENTROPY_BYTES = 32
 TRIES = 3
 
 
@@ -55,14 +60,22 @@ class FlippedError(Exception):
     """kubelet began with the other family: its free choice at each start."""
 
 
+class StoppedError(LabError):
+    """Whoever drives the node has said that it is to stop."""
+
+
+class UnrepeatableError(LabError):
+    """The same steps did not lead to the same state, as often as it was tried."""
+
+
 @dataclass
 class Walker:
-    """A node with kubelet and the script armed, at the state that `at` leads to.
+    """A node with kubelet and the script, at the state that `at` leads to.
 
-    `first` is the family that kubelet is to begin with, None for either; a `lazy` actor
-    waits for all others; `lead` is walked before the root. Without a `script` kubelet starts
-    alone; with `boot` before iptables.service. With `snapshots` None every way is walked from
-    a fresh start.
+    `first` is the family that kubelet is to begin with, None for either; a `lazy` lane
+    waits for all others; `lead` is executed before the root. Without a `script` kubelet starts
+    alone; with `boot` before iptables.service. With `snapshots` each start is the same disk and
+    memory, once `keep_pristine` has kept them; with `returns` states on the way are kept, too.
     """
 
     agent: Agent
@@ -73,23 +86,22 @@ class Walker:
     limit: float
     lead: Turns = field(default_factory=list)
     boot: bool = False
+    returns: bool = True
     costs: Costs = field(default_factory=Costs)
     differing: int = 0
     at: Path | None = None
+    doubts: list[str] = field(default_factory=list)
+    stopped: bool = False  # nothing more is to be executed
     _kept: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._names = (str(number) for number in itertools.count(1))
 
     def begin(self) -> None:
-        """A fresh start: both wait at their first step. Raises LabError."""
-        if self.snapshots is not None:
-            self.snapshots.clear()
+        """A fresh start: nothing of either has begun. Raises LabError."""
+        if self.snapshots is not None and self.returns:
+            self.snapshots.clear(but=PRISTINE)
             self._kept.clear()
-        self._begin_anew()
-
-    def _begin_anew(self) -> None:
-        """Another start of kubelet for the root; states kept further on stay good."""
         for _ in range(FLIPS):
             try:
                 self._arm()
@@ -98,9 +110,7 @@ class Walker:
                 continue
         else:
             raise self._never_so()
-        if self.snapshots is not None:
-            if () in self._kept:
-                self._delete(())
+        if self.snapshots is not None and self.returns:
             with self.costs.of("saves"):
                 self.snapshots.save(ROOT)
             self._kept[()] = ROOT
@@ -114,30 +124,34 @@ class Walker:
         later: Sequence[Path] = (),
         evidence: bool = False,
         tries: int = TRIES,
+        seconds: float | None = None,
     ) -> Seen:
         """Go to a state, let actors make turns there, and return what `read` makes of the view.
 
         `later` are paths that will be gone, as far as is known. `read` raises ValueError for
         a view that does not continue what is known of the path; then the way is walked
-        again, and counted in `differing`. Raises LabError when the node is broken, or the
-        walk failed `tries` times.
+        again, and counted in `differing`. After `seconds` no further step is made. Raises
+        LabError when the node is broken, UnrepeatableError when the walk failed `tries` times.
         """
         flips = 0
         for attempt in itertools.count(1):
             try:
                 self._go(path, later)
-                return read(self._walk(turns, rules=True, evidence=evidence))
+                return read(
+                    self._walk(turns, rules=True, evidence=evidence, seconds=seconds)
+                )
             except FlippedError:
                 self.at = None
                 flips += 1
                 if flips > FLIPS:
                     raise self._never_so() from None
-                self._begin_anew()
             except (RefusedError, ValueError) as error:
                 self.at = None
+                if self.stopped:
+                    raise StoppedError(str(error), "run it again: it goes on from there") from error
                 self.differing += 1
                 if attempt - flips >= tries:
-                    raise LabError(
+                    raise UnrepeatableError(
                         f"the same steps failed {tries} times: {error}",
                         f"walk them by hand: ./lab replay (after {' '.join(path) or 'the start'})",
                     ) from error
@@ -152,6 +166,11 @@ class Walker:
             "look at its log: ./lab ssh, journalctl -u kubelet",
         )
 
+    def stop(self) -> None:
+        """Have the step that is under way end soon, and begin no other."""
+        self.stopped = True
+        self.agent.break_off()
+
     def forget(self, needed: Callable[[Path], bool]) -> None:
         """Delete the snapshots that nothing open leads through any more."""
         for path in [path for path in self._kept if path and not needed(path)]:
@@ -159,13 +178,16 @@ class Walker:
 
     def close(self) -> None:
         """Let everything go, with the snapshots and with the time they brought back."""
+        self.stopped = True
         self.agent.ask("release", timeout=2 * self.limit)
         self.agent.ask("clock", timeout=self.limit, now=time.time())
         if self.snapshots is not None:
-            self.snapshots.clear()
+            self.snapshots.clear(but=PRISTINE)
 
     def _arm(self) -> None:
         with self.costs.of("starts"):
+            if self.snapshots is not None:
+                self.snapshots.restore(PRISTINE)
             self.agent.ask(
                 "arm",
                 timeout=3 * self.limit,
@@ -173,6 +195,7 @@ class Walker:
                 lazy=list(self.lazy),
                 limit=self.limit,
                 boot=self.boot,
+                fresh=self.snapshots is not None,
             )
         self.at = ()
         if self.lead:
@@ -188,17 +211,22 @@ class Walker:
 
         None is to go on from here.
         """
-        step = self.costs.mean("steps", 0.1)
         best = self._best(path)
         start = self.costs.mean("starts", 10.0)
         back = start if best is None else self.costs.mean("restores", 1.0)
         kept = best or ()
-        seconds = back + (len(path) - len(kept)) * step
+        seconds = back + self._seconds(path, len(kept))
         if self.at is not None and path[: len(self.at)] == self.at:
-            on = (len(path) - len(self.at)) * step
+            on = self._seconds(path, len(self.at))
             if on <= seconds:
                 return on, None
         return seconds, kept
+
+    def _seconds(self, path: Path, since: int) -> float:
+        """What the steps of a path take from one on, about: kubelet's own start the most."""
+        steps = (len(path) - since) * self.costs.mean("steps", 0.1)
+        begins = KUBELET in path[since:] and KUBELET not in path[:since] and not self.lead
+        return steps + (self.costs.mean("begins", 5.0) if begins else 0.0)
 
     def _best(self, path: Path) -> Path | None:
         """The kept state from which the way is shortest."""
@@ -209,16 +237,17 @@ class Walker:
         if back is not None:
             self._back(back)
         best = self._best(path)
-        if best is not None and (keep := self._worth_keeping(path, len(best), later)):
+        if self.returns and best is not None and (keep := self._worth_keeping(path, len(best), later)):
             self._on(keep)
             self._keep(keep, later)
         self._on(path)
 
     def _back(self, path: Path) -> None:
         """Back to a kept state, or without one to a fresh start."""
-        if self.snapshots is None or path not in self._kept:
+        if path not in self._kept:
             self._arm()
             return
+        assert self.snapshots is not None  # noqa: S101 - for the type
         with self.costs.of("restores"):
             self.snapshots.restore(self._kept[path])
         self.at = path
@@ -230,8 +259,12 @@ class Walker:
             turns: Turns = [(actor, len(list(steps))) for actor, steps in groupby(left)]
             self._walk(turns, rules=False, evidence=False)
 
-    def _walk(self, turns: Turns, *, rules: bool, evidence: bool) -> View:
+    def _walk(
+        self, turns: Turns, *, rules: bool, evidence: bool, seconds: float | None = None
+    ) -> View:
         assert self.at is not None  # noqa: S101 - for the type
+        if self.stopped:
+            raise StoppedError("the exploration was stopped", "run it again: it goes on from there")
         came_from = self.at
         self.at = None  # until it is known where the node stands
         started = time.monotonic()
@@ -239,12 +272,18 @@ class Walker:
             "walk",
             timeout=self.limit * (2 + sum(steps or 30 for _, steps in turns)),
             turns=turns,
+            entropy=secrets.token_hex(ENTROPY_BYTES),
+            seconds=seconds,
             rules_too=rules,
             evidence=evidence,
         )
         made = tuple(actor for actor, count in view["made"] for _ in range(count))
-        seconds = time.monotonic() - started
-        self.costs.add("steps", len(made), seconds - view["reading"])
+        took = time.monotonic() - started - view["reading"]
+        began = view["beginning"]
+        if began:
+            self.costs.add("begins", 1, began)
+        self.costs.add("steps", len(made), took - began)
+        self.doubts += [one for one in view["doubts"] if one not in self.doubts]
         if rules:
             self.costs.add("reads", 1, view["reading"])
         if self.first is not None and view["first_family"] not in (None, self.first):
@@ -255,14 +294,17 @@ class Walker:
     def _worth_keeping(self, path: Path, kept: int, later: Sequence[Path]) -> Path | None:
         """The state on a path whose snapshot saves most of what is gone later, if any."""
         assert self.at is not None  # noqa: S101 - for the type
-        step, save = self.costs.mean("steps", 0.1), self.costs.mean("saves", 1.0)
+        save = self.costs.mean("saves", 1.0)
         common = [_common(path, one) for one in later]
         gains = {
-            length: sum(one >= length for one in common) * (length - kept) * step - save
+            length: sum(one >= length for one in common) * self._between(path, kept, length) - save
             for length in range(max(kept + 1, len(self.at)), len(path) + 1)
         }
         best = max(gains, key=lambda length: gains[length], default=None)
         return path[:best] if best is not None and gains[best] > 0 else None
+
+    def _between(self, path: Path, since: int, until: int) -> float:
+        return self._seconds(path[:until], since)
 
     def _keep(self, path: Path, later: Sequence[Path]) -> None:
         assert self.snapshots is not None  # noqa: S101 - for the type

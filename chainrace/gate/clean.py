@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from chainrace.gate import backends
+from chainrace.gate import backends, guard
 from chainrace.gate.rules import RESTORE, SAVED_FILE, plain, read
 from chainrace.gate.shell import NodeError, run
 
@@ -12,6 +12,8 @@ SERVICE = "iptables.service"
 # With less the journal drops lines and a script saves halves: no trial could be trusted.
 # ext4 counts up to 16 MiB as free that it gives to nobody (s_resv_clusters).
 ROOM_BYTES = 64 << 20
+# networkd would take the address away that the guard's neighbour is reached by (guard.py).
+UNMANAGED = "/run/systemd/network/10-chainrace.network"
 # When the node's first boot started it, 0 for never (provision/node/install.sh).
 STARTED_BY_BOOT = "/usr/local/lib/chainrace/service"
 
@@ -24,6 +26,7 @@ class CleanState:
 
     def __init__(self) -> None:
         """Bring the node there by its own service, and record what that is."""
+        _leave_the_guards_link()
         self._stop_and_empty()
         for path in SAVED_FILE.values():
             if os.path.exists(path + ".image"):
@@ -96,6 +99,15 @@ class CleanState:
         self.restore()
         run(["systemctl", "stop", SERVICE])
         backends.empty()
+
+
+def _leave_the_guards_link() -> None:
+    if os.path.exists(UNMANAGED) or shutil.which("networkctl") is None:
+        return
+    os.makedirs(os.path.dirname(UNMANAGED), exist_ok=True)
+    with open(UNMANAGED, "w", encoding="ascii") as file:
+        file.write(f"[Match]\nName={guard.HERE}\n[Link]\nUnmanaged=yes\n")
+    subprocess.run(["networkctl", "reload"], stderr=subprocess.DEVNULL, check=False)
 
 
 def _check_room() -> None:

@@ -10,12 +10,15 @@ releases all that wait. Source: fanotify(7).
 import ctypes
 import os
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 FAN_CLASS_CONTENT = 0x04
 FAN_CLOEXEC = 0x01
 FAN_NONBLOCK = 0x02
 FAN_MARK_ADD = 0x01
+FAN_MARK_MOUNT = 0x10
+FAN_MARK_FILESYSTEM = 0x100
 FAN_OPEN_PERM = 0x10000
 FAN_OPEN_EXEC_PERM = 0x40000
 FAN_ALLOW = 0x01
@@ -39,8 +42,18 @@ class Opening(NamedTuple):
 class OpenGate:
     """Permission events for opens of one file and execs of others. A context manager."""
 
-    def __init__(self, opened: str, executed: "list[str]") -> None:
-        """Mark the files. Raises OSError where the kernel lacks permission events."""
+    def __init__(
+        self,
+        opened: str,
+        executed: "list[str]",
+        everywhere: "Sequence[str]" = (),
+        *,
+        by_mount: bool = False,
+    ) -> None:
+        """Mark the files, and `everywhere` whole file systems (or mounts) for what is executed.
+
+        Raises OSError where the kernel lacks permission events.
+        """
         self._fd: int = _libc.fanotify_init(
             FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, os.O_RDONLY | os.O_CLOEXEC
         )
@@ -50,13 +63,16 @@ class OpenGate:
             self._mark(opened, FAN_OPEN_PERM)
             for path in executed:
                 self._mark(path, FAN_OPEN_EXEC_PERM)
+            for path in everywhere:
+                kind = FAN_MARK_MOUNT if by_mount else FAN_MARK_FILESYSTEM
+                self._mark(path, FAN_OPEN_EXEC_PERM, kind)
         except OSError:
             os.close(self._fd)
             raise
 
-    def _mark(self, path: str, events: int) -> None:
+    def _mark(self, path: str, events: int, kind: int = 0) -> None:
         marked = _libc.fanotify_mark(
-            self._fd, FAN_MARK_ADD, ctypes.c_uint64(events), AT_FDCWD, os.fsencode(path)
+            self._fd, FAN_MARK_ADD | kind, ctypes.c_uint64(events), AT_FDCWD, os.fsencode(path)
         )
         if marked < 0:
             raise OSError(ctypes.get_errno(), f"fanotify_mark {path}")
@@ -82,6 +98,12 @@ class OpenGate:
         """Let the process go on."""
         os.write(self._fd, RESPONSE.pack(opening.handle, FAN_ALLOW))
         os.close(opening.handle)
+
+    def release_all(self) -> None:
+        """Let all go that wait, for good: the kernel does so when the group is closed."""
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        os.dup2(null, self._fd, inheritable=False)
+        os.close(null)
 
     def close(self) -> None:
         os.close(self._fd)

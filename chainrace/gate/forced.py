@@ -1,158 +1,175 @@
-"""kubelet and the script step by step: each iptables process waits until it is told to go.
+"""kubelet and the script step by step: each process waits until it is told to go.
 
-Three actors: kubelet's work on IPv4 (k), on IPv6 (x), and the script with the service
-that it restarts (s). Between two steps the node is settled: every actor waits at its
-next process, has ended, or cannot go on before another has. All waits end on such
-facts; a limit that passes is an error.
+Lanes: kubelet's work on IPv4 (k) and on IPv6 (x), and the script with all that follows from it
+(s, and t, u, ... where several of its processes wait at once). The first step of each is its
+start. Between two steps the node is settled: every lane waits at its next process, has ended,
+or cannot go on before another has. All waits end on such facts; a limit that passes is an error.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from typing import Any
 
-from chainrace.gate.armed import ArmedScript
+from chainrace.gate import guard
 from chainrace.gate.clean import CleanState
-from chainrace.gate.fanotify import OpenGate, Opening
-from chainrace.gate.journal import Journal
-from chainrace.gate.monitor import canaries_done, look_over, of_canary
-from chainrace.gate.process import (
-    KUBELET,
-    KUBELET_UNIT,
-    KUBELETS,
-    OTHER,
-    PROGRAMS,
-    SCRIPT_ACTOR,
-    SERVICE_UNITS,
-    Command,
-    describe,
-    waits_for_a_writer,
-)
-from chainrace.gate.procevents import Ended, ProcessEvents
+from chainrace.gate.door import Door, Waiting, interpreter_of
+from chainrace.gate.kubelet import BEGINS, FIRST_LANE, Kubelet, lane_of
+from chainrace.gate.monitor import look_over, of_canary
+from chainrace.gate.process import KUBELET, KUBELETS, SCRIPT_ACTOR, Command, describe, held_in_exec, kind_of
+from chainrace.gate.procevents import Ended
 from chainrace.gate.programs import library, without_library
-from chainrace.gate.reading import Reader
-from chainrace.gate.shell import NodeError, run
-from chainrace.gate.units import jobs, main_pid
+from chainrace.gate.proof import Proof
+from chainrace.gate.script import LANES, Held, ScriptActor
+from chainrace.gate.shell import NodeError
+from chainrace.gate.systemd import Systemd
+from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
+from chainrace.gate.world import World
 
-ACTORS = (*KUBELETS, SCRIPT_ACTOR)
-# How often a fact that comes without an event is looked for: systemd's job list.
-LOOK_SECONDS = 0.5
-
-
-def actor_of(command: Command) -> str | None:
-    """The letter of the actor that a process belongs to; None for others."""
-    if command.actor == OTHER:
-        return None
-    if command.actor == KUBELET:
-        return "x" if command.family == "ipv6" else "k"
-    return SCRIPT_ACTOR
-
-
-@dataclass
-class Held:
-    """A process that waits, and the handle that lets it go."""
-
-    command: Command
-    opening: Opening
+# How often a fact that comes without an event is looked for, from the first look to later ones.
+LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
 
 
 class Forced:
     """One start of kubelet and one run of the script, under the gate. Close it after use."""
 
     def __init__(
-        self, clean: CleanState, script: str | None, lazy: list[str], limit: float, *, boot: bool
+        self,
+        clean: CleanState,
+        script: str | None,
+        lazy: list[str],
+        limit: float,
+        *,
+        boot: bool,
+        fresh: bool,
+        machine: Systemd,
+        asked: int | None = None,
     ) -> None:
-        """Bring the node to its clean state, start both; returns when both wait.
+        """Bring the node to its clean state; nothing has begun when this returns.
 
-        Without a `script` kubelet starts alone. A `lazy` actor of kubelet's steps only where
-        the other family's cannot go on before it, or where it is told to. `limit` in seconds
-        is for each wait. With `boot` it all begins before iptables.service has been started.
-        Raises NodeError.
+        Without a `script` kubelet starts alone. A `lazy` lane of kubelet's steps only where
+        the other one cannot go on before it, or where it is told to. `limit` in seconds is for
+        each wait. With `boot` it all begins before iptables.service has been started. `fresh`:
+        the node is in its clean state already (a restored snapshot). `asked` is a descriptor
+        on which whoever drives this may break a wait off. Raises NodeError.
         """
         self.lazy = lazy
         self.held: dict[int, Held] = {}
         self.running: dict[int, Command] = {}
         self.commands: list[Command] = []
         self.limit = limit
+        self._script_path = script
         self._free = False
         self._disturbed = ""
-        self._service_idle = False
-        self._kubelet_pid: int | None = None
-        self._restarts = 0
-        self._replaced_at = 0.0  # when the kubelet before this one ended
-        self._before_kubelet = 0  # commands released before this kubelet's start
+        self._asked = asked
+        self._trail: list[dict[str, Any]] = []
+        self._entropy = ""
+        self._beginning = 0.0  # the seconds that kubelet's own start took in the last walk
         if boot:
             clean.as_at_boot()
-        else:
+        elif not fresh:
             clean.restore()
         with ExitStack() as stack:
-            self._script = stack.enter_context(ArmedScript(script)) if script else None
-            stack.callback(run, ["systemctl", "stop", KUBELET_UNIT])
-            self._events = stack.enter_context(ProcessEvents())
-            self._journal = stack.enter_context(Journal())
+            self._machine = machine
+            self._events = stack.enter_context(self._machine.process_events())
+            self._journal = stack.enter_context(self._machine.journal())
+            self._owners = Owners(
+                self._machine.subject_unit,
+                self._machine.script_unit,
+                self._machine.unit_of,
+                self._machine.busy,
+                {os.getpid()},
+            )
+            self.kubelet = Kubelet(self._machine, self._journal, self.commands)
+            self.script = ScriptActor(
+                self._owners,
+                self.held,
+                self._machine.script_unit,
+                new_timers=self._machine.new_timers,
+                jobs=self._machine.jobs,
+                subject_unit=self._machine.subject_unit,
+            )
+            self._proof = stack.enter_context(
+                Proof(self._owners, self._machine.witness, self._machine.file_systems())
+            )
+            stack.callback(self._end_all)
             # Entered last: whatever is held goes on before its unit is ended.
-            self._gate = stack.enter_context(OpenGate(library(), without_library()))
+            self._door = stack.enter_context(
+                Door(
+                    self._owners,
+                    self._events,
+                    library(),
+                    without_library(),
+                    self._machine.file_systems(),
+                    by_mount=self._machine.by_mount,
+                )
+            )
+            stack.callback(self.script.pipes.close)
+            self._door.let_pass(self._is_the_script)
             self._poll = select.poll()
             for descriptor in self.filenos():
                 self._poll.register(descriptor, select.POLLIN)
-            self._reader = Reader(clean.backend, self.pump, self._poll)
-            if self._script is not None:
-                self._script.fire()
-                self._until(self._script_missing)
-            # It may be ordered behind a unit that the gate holds.
-            run(["systemctl", "start", "--no-block", KUBELET_UNIT])
-            self._settle()
+            self._world = World(clean.backend, self.pump, self._poll)
             self._stack = stack.pop_all()
 
     def filenos(self) -> tuple[int, ...]:
         """What to wait on while no request is served; call `pump` when one is ready."""
-        return self._gate.fileno(), self._events.fileno(), self._journal.fileno()
+        return self._door.fileno(), self._journal.fileno()
 
-    def walk(self, turns: list[tuple[str, int | None]]) -> list[tuple[str, int]]:
-        """Let actors step, turn by turn; `None` steps are all that the actor still has.
+    def walk(
+        self, turns: list[tuple[str, int | None]], entropy: str, seconds: float | None
+    ) -> list[tuple[str, int]]:
+        """Let lanes step, turn by turn; `None` steps are all that the actor still has.
 
-        An actor that has ended makes no more steps. Returns the turns as they were
-        made. Raises NodeError for an actor that cannot step before another has.
+        A lane that has ended makes no more steps, and after `seconds` none does. Returns the
+        turns as they were made. Raises NodeError for a lane that cannot step before another has.
         """
+        self._entropy = entropy
+        self._beginning = 0.0
+        deadline = None if seconds is None else time.monotonic() + seconds
         made = []
-        for actor, steps in turns:
+        for lane, steps in turns:
             count = 0
-            while count != steps and not self.done(actor):
-                waiting = self._waiting(actor)
-                if not waiting:
-                    raise NodeError(f"{actor} cannot go on before another actor has")
-                self._release(waiting[0])
-                self._settle()
+            while count != steps and not self.done(lane):
+                if deadline is not None and time.monotonic() > deadline:
+                    break
+                self._bring(lane)
+                self._step(lane)
                 count += 1
-            made.append((actor, count))
+            made.append((lane, count))
         return made
 
     def view(self, *, rules_too: bool, evidence: bool) -> dict[str, Any]:
         """What can be seen now, as plain data for JSON.
 
-        `rules_too`: the rules and the saved files; `evidence`: kubelet's journal.
+        `rules_too`: the rules; `evidence`: kubelet's journal.
         """
         if self._disturbed:
             raise NodeError(self._disturbed)
         seen: dict[str, Any] = {
-            "commands": [vars(one) for one in self.commands],
-            "next": {actor: self._next_words(actor) for actor in ACTORS},
-            "done": {actor: self.done(actor) for actor in ACTORS},
-            "first_family": self._first_family(),
-            "restarts": self._restarts,
+            "commands": [
+                {**vars(one), **made} for one, made in zip(self.commands, self._trail)
+            ],
+            **self._local(),
+            "first_family": self.kubelet.first_family(),
+            "restarts": self.kubelet.restarts,
+            "stopped": self.kubelet.stopped,
             "words": self._journal.words,
-            "script_code": self._script.code if self._script else None,
+            "script_code": self.script.code,
+            "beginning": self._beginning,
+            "doubts": [*self._proof.doubts, *self._unheld()],
         }
         started = time.monotonic()
         if rules_too:
-            seen["rules"] = self._reader.rules(self.commands)
-            seen["saved"] = self._reader.saved()
+            seen["rules"] = self._world.parts(self._proof.take_changed())
+            seen["lock"] = self._proof.lock()
         if evidence:
             seen["journal"] = self._journal.lines
+            seen["guard"] = guard.reached(guard.ports_of(seen["rules"]["ipv4"]))
         seen["reading"] = time.monotonic() - started
         return seen
 
@@ -171,64 +188,96 @@ class Forced:
         def looked(family: str) -> bool:
             return look_over([one for one in self.commands if one.started > since], family)
 
-        while time.monotonic() < since + limit:
+        while time.monotonic() < since + limit and not self.kubelet.stopped:
             if initialised and all(looked(family) for family in initialised):
                 break
-            self.pump(LOOK_SECONDS)
+            self.pump(LOOKS[-1])
+        self._proof.take_changed()
         return {
             "looked": {family: looked(family) for family in initialised},
             "seconds": time.monotonic() - since,
-            "rules": self._reader.rules(self.commands),
+            "rules": self._world.parts(None),
         }
 
-    def done(self, actor: str) -> bool:
-        """Whether an actor has made its last step."""
-        if self._waiting(actor):
+    def done(self, lane: str) -> bool:
+        """Whether a lane has made its last step."""
+        if lane in self._waiting():
             return False
-        if actor == SCRIPT_ACTOR:
-            return self._script is None or self._script.ended is not None
-        family = KUBELETS[actor]
-        if self._journal.words.get(family) == "initialised":
-            return canaries_done(self._since_start(), family)
-        return family in self._journal.words or self._journal.beyond
+        if lane in KUBELETS:
+            return self.kubelet.done(lane)
+        if lane != SCRIPT_ACTOR:
+            return True
+        return self._script_path is None or self.script.ended
 
     def pump(self, seconds: float) -> set[int]:
         """Take in what happens within so many seconds; returns the ready descriptors."""
         ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, seconds) * 1000)}
-        if self._gate.fileno() in ready:
-            for opening in self._gate.openings():
-                self._see(opening)
-        if self._events.fileno() in ready:
-            for ended in self._events.ended():
-                self._end(ended)
         if self._journal.fileno() in ready:
             self._journal.hear()
+        came, heard = self._door.take()
+        for waiting in came:
+            self._see(waiting)
+        for event in heard:
+            if isinstance(event, Ended):
+                self._end(event)
         return ready
 
     def close(self) -> None:
-        """Let everything go that waits, and end kubelet and the script's unit."""
+        """Let everything go that waits, and end kubelet and the script with what it started."""
         self._stack.close()
 
-    def _see(self, opening: Opening) -> None:
-        command = describe(opening.pid, time.monotonic(), in_exec=opening.in_exec)
-        again = opening.pid in self.running  # one process may open the library twice
-        if command is None or again or not PROGRAMS.match(command.program):
-            self._gate.allow(opening)
+    def _end_all(self) -> None:
+        self._machine.end(list(self._owners.units), list(self._owners.script))
+
+    def _is_the_script(self, waiting: Waiting) -> bool:
+        """The script's own execve is its first step, which has been taken: it is not held."""
+        if self.script.main_pid is not None or waiting.path != os.path.realpath(
+            self._script_path or ""
+        ):
+            return False
+        self.script.main_pid = waiting.pid
+        for number in (1, 2):
+            with suppress(OSError):
+                self.script.silent.add(os.readlink(f"/proc/{waiting.pid}/fd/{number}"))
+        return True
+
+    def _see(self, waiting: Waiting) -> None:
+        pid, now = waiting.pid, time.monotonic()
+        if waiting.owner == SCRIPT:
+            interpreter = interpreter_of(waiting.opening.handle)
+            command = held_in_exec(
+                pid, now, waiting.path, interpreter, self._owners.label(pid)
+            )
+        elif pid in self.running:  # one process may open the library twice
+            command = None
+        else:
+            command = describe(pid, now, in_exec=waiting.opening.in_exec)
+            if command is not None:
+                command.actor = KUBELET
+        if command is None:
+            self._door.allow(waiting)
             return
-        actor = actor_of(command)
-        if actor is None:
-            self._gate.allow(opening)
-            return
-        if not self._free and actor in KUBELETS and self.done(actor):
-            canaries = (one.started for one in self._since_start() if of_canary(one))
+        if waiting.owner == SUBJECT and not self._free and self.kubelet.done(lane_of(command)):
+            canaries = (one.started for one in self.kubelet.since_start() if of_canary(one))
             begun = next(canaries, command.started)
             self._disturbed = (
                 f"kubelet's Monitor took its minute's look in the middle, "
                 f"{command.started - begun:.0f} s after its first canary"
             )
-        self.held[opening.pid] = Held(command, opening)
+        self.held[pid] = Held(command, waiting)
+        if waiting.owner == SCRIPT:
+            self._silence(pid)
+            capture = self.script.listen(self.held[pid])
+            command.input, command.output = capture.input, capture.output
         if self._free:
-            self._release(self.held[opening.pid])
+            self._release(self.held[pid])
+
+    def _silence(self, pid: int) -> None:
+        """A unit's own output goes to the journal, where nobody of the script's reads it."""
+        if self._owners.script[pid].parent == 1:
+            for number in (1, 2):
+                with suppress(OSError):
+                    self.script.silent.add(os.readlink(f"/proc/{pid}/fd/{number}"))
 
     def _end(self, ended: Ended) -> None:
         command = self.running.pop(ended.pid, None)
@@ -236,135 +285,150 @@ class Forced:
             command.ended, command.code = ended.time, ended.code
         if ended.pid in self.held:
             killed = self.held.pop(ended.pid)
-            self._gate.allow(killed.opening)
+            self._door.allow(killed.waiting)
             with_kubelet = killed.command.actor == KUBELET and (
-                killed.command.started < self._replaced_at or self._replaced()
+                killed.command.started < self.kubelet.replaced_at
+                or self.kubelet.is_replaced()
+                or self._machine.subject_state() != "active"
             )
             if not with_kubelet:
-                self._disturbed = f"{killed.command.program} was ended while it was held"
-        if self._script is not None and ended.pid == self._script.pid:
-            self._script.ended, self._script.code = ended.time, ended.code
-        if ended.pid == self._kubelet_pid:
-            if self._replaced():
-                # The script restarts it: what follows is another kubelet's.
-                self._kubelet_pid = None
-                self._replaced_at = ended.time
-                self._restarts += 1
-                self._before_kubelet = len(self.commands)
-                self._journal.forget(ended.pid)
-            else:
-                self._disturbed = f"kubelet ended with {ended.code} in the middle"
+                self._proof.doubt(f"{killed.command.program} was ended while it was held")
+        self.script.heard_end(ended.pid, ended.code)
+        if why := self.kubelet.ended(ended.pid, ended.code):
+            self._disturbed = why
 
-    def _replaced(self) -> bool:
-        """Whether kubelet is being restarted, or has been: its end may be heard of late."""
-        return KUBELET_UNIT in jobs() or main_pid(KUBELET_UNIT) not in (0, self._kubelet_pid)
+    def _unheld(self) -> list[str]:
+        return [f"{words} was executed past the gate" for words in self._door.passed]
 
-    def _release(self, waiting: Held) -> None:
-        command = waiting.command
+    def _waiting(self) -> dict[str, Held | None]:
+        """Each lane that can step, and the process that waits there: None for a start."""
+        found: dict[str, Held | None] = {}
+        if not self.kubelet.begun and (self.script.begun or not self._machine.ordered):
+            found[FIRST_LANE] = None
+        if self._script_path is not None and not self.script.begun:
+            found[SCRIPT_ACTOR] = None
+        for one in sorted(self.held.values(), key=lambda one: one.command.pid):
+            if one.command.actor == KUBELET:
+                found.setdefault(lane_of(one.command), one)
+        found.update(zip(LANES, self.script.ready()))
+        return found
+
+    def _local(self) -> dict[str, Any]:
+        """What each lane waits for, and whether it has ended."""
+        waiting = self._waiting()
+        return {
+            "next": {lane: self._words(lane, one) for lane, one in waiting.items()},
+            "done": {lane: self.done(lane) for lane in (*KUBELETS, SCRIPT_ACTOR)},
+        }
+
+    def _words(self, lane: str, one: Held | None) -> dict[str, Any]:
+        command = self._start_of(lane) if one is None else one.command
+        shown = vars(command)
+        names = ("actor", "program", "arguments", "kind", "foreign", "input", "output", "exe")
+        return {name: shown[name] for name in names}
+
+    def _start_of(self, lane: str) -> Command:
+        """kubelet's own start, or the script's, as a command."""
+        now = time.monotonic()
+        if lane in KUBELETS:
+            return Command(0, KUBELET, KUBELET, [BEGINS], now)
+        with open(self._script_path or "", "rb") as file:
+            interpreter = interpreter_of(file.fileno())
+        kind = kind_of(os.path.realpath(self._script_path or ""), interpreter)
+        return Command(0, "script", "script", [BEGINS], now, kind=kind)
+
+    def _bring(self, lane: str) -> None:
+        """Have the lazy lanes step until one of kubelet's that needs them waits."""
+        while lane in KUBELETS and not self.done(lane) and lane not in self._waiting():
+            before = [one for one in self.lazy if one in self._waiting()]
+            if not before:
+                return
+            self._step(before[0])
+
+    def _step(self, lane: str) -> None:
+        waiting = self._waiting()
+        if lane not in waiting:
+            raise NodeError(f"{lane} cannot go on before another actor has")
+        one = waiting[lane]
+        self._proof.begin(lane)
+        made: dict[str, Any] = {"lane": lane, "before": self._local()}
+        self._trail.append(made)
+        started = time.monotonic()
+        if one is None:
+            self._begin(lane)
+        else:
+            self._release(one)
+        self._settle(made)
+        if one is None and lane in KUBELETS:
+            self._beginning = time.monotonic() - started
+
+    def _begin(self, lane: str) -> None:
+        command = self._start_of(lane)
+        command.code = 0
+        self.commands.append(command)
+        if lane in KUBELETS:
+            self.kubelet.begun = True
+            self._machine.begin_subject(self._entropy)
+        else:
+            self.script.begun = True
+            self._machine.begin_script(self._script_path or "")
+
+    def _release(self, one: Held) -> None:
+        command = one.command
         del self.held[command.pid]
         self.running[command.pid] = command
         command.started = time.monotonic()
         self.commands.append(command)
-        self._gate.allow(waiting.opening)
+        self._proof.let_go(command)
+        if one.waiting.owner == SCRIPT:
+            self.script.let_go(command.pid, len(self.commands) - 1)
+        self._door.allow(one.waiting)
 
-    def _settle(self) -> None:
-        """Wait until every actor waits, has ended, or needs another to go on first."""
+    def _settle(self, made: dict[str, Any]) -> None:
+        """Wait until every lane waits, has ended, or needs another to go on first."""
         self._until(self._missing)
         # kubelet works on one family after the other.
-        for actor in set(KUBELETS) - set(self.lazy):
-            while not self.done(actor) and not self._waiting(actor):
-                others = [one for lazy in self.lazy for one in self._waiting(lazy)]
+        for lane in set(KUBELETS) - set(self.lazy):
+            while self.kubelet.begun and not self.done(lane) and lane not in self._waiting():
+                others = [one for one in self.lazy if one in self._waiting()]
                 if not others:
                     break
-                self._release(others[0])
+                further: dict[str, Any] = {"lane": others[0], "before": self._local()}
+                further["answers"], further["wrote"] = [], ""
+                self._trail.append(further)
+                one = self._waiting()[others[0]]
+                assert one is not None  # noqa: S101 - kubelet has begun
+                self._release(one)
                 self._until(self._missing)
-
-    def _waiting(self, actor: str) -> list[Held]:
-        """The actor's processes that wait and have all their input, oldest first.
-
-        In a pipeline the writers come before the reader, whichever was seen first.
-        """
-        mine = [self.held[pid] for pid in sorted(self.held)]
-        return [
-            one
-            for one in mine
-            if actor_of(one.command) == actor
-            and (actor in KUBELETS or not waits_for_a_writer(one.command.pid))
-        ]
-
-    def _since_start(self) -> list[Command]:
-        """What was released since the kubelet that runs now was started."""
-        return self.commands[self._before_kubelet :]
-
-    def _next_words(self, actor: str) -> list[str] | None:
-        waiting = self._waiting(actor)
-        if not waiting:
-            return None
-        return [waiting[0].command.actor, waiting[0].command.program, *waiting[0].command.arguments]
-
-    def _first_family(self) -> str | None:
-        """The family that kubelet initialises first: random at each start (a Go map)."""
-        begun = (one for one in self.commands if one.actor == KUBELET and "-N" in one.arguments)
-        return next((one.family for one in begun), None)
+        made["answers"] = [vars(one) for one in self.script.take_answers()]
+        made["wrote"] = self._proof.settle()
 
     def _until(self, missing: Callable[[], str]) -> None:
         deadline = time.monotonic() + self.limit
+        looks = 0
+        self.pump(0)
         while why := missing():
             if self._disturbed:
                 raise NodeError(self._disturbed)
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if time.monotonic() > deadline:
                 raise NodeError(f"the limit of {self.limit:.0f} s passed; {why}")
-            self.pump(min(left, LOOK_SECONDS))
+            self._heed()
+            self.pump(LOOKS[min(looks, len(LOOKS) - 1)])
+            looks += 1
+
+    def _heed(self) -> None:
+        """Break a wait off when whoever drives this says so: anything on the line."""
+        if self._asked is not None:
+            poll = select.poll()
+            poll.register(self._asked, select.POLLIN)
+            if poll.poll(0):
+                raise NodeError("broken off")
 
     def _missing(self) -> str:
         """What keeps the node from being settled, in words; empty when nothing."""
         for command in self.running.values():
-            return f"{command.program} {' '.join(command.arguments)} has not ended"
-        return self._kubelet_missing() or self._script_missing()
-
-    def _kubelet_missing(self) -> str:
-        if self._kubelet_pid is None:
-            if jobs().get(KUBELET_UNIT) == "waiting":
-                # Behind the script's unit or the service: not before that has gone on.
-                return "" if self._waiting(SCRIPT_ACTOR) else "kubelet's start waits for a unit"
-            self._kubelet_pid = main_pid(KUBELET_UNIT) or None
-            if self._kubelet_pid is None:
-                if run(["systemctl", "show", "-P", "ActiveState", KUBELET_UNIT]) == "failed\n":
-                    self._disturbed = "kubelet ended before its first step"
-                return "kubelet has not been started yet"
-        held = [one.command for one in self.held.values() if one.command.actor == KUBELET]
-        first = next((one for one in held if not of_canary(one)), None)
-        if first is None and not self._journal.beyond:
-            return "kubelet is on its way to its next step"
-        begun = {
-            one.family
-            for one in self._since_start()
-            if one.actor == KUBELET and not of_canary(one) and "-N" in one.arguments
-        }
-        for family in begun - set(self._journal.words):
-            # It says its word on one family before it goes on to the next.
-            if first is not None and first.family != family:
-                return f"kubelet has not said its word on {family}"
-        for family, word in self._journal.words.items():
-            if (
-                word == "initialised"
-                and not canaries_done(self._since_start(), family)
-                and not any(of_canary(one) and one.family == family for one in held)
-            ):
-                return f"kubelet is on its way to its next {family} canary"
-        return ""
-
-    def _script_missing(self) -> str:
-        mine = [one for one in self.held.values() if actor_of(one.command) == SCRIPT_ACTOR]
-        if self._waiting(SCRIPT_ACTOR):
-            return ""
-        if mine:
-            return f"{mine[0].command.program} waits for its input"
-        if self._script is None:
-            return ""
-        if self._script.ended is None:
-            return "the script has not ended and runs no iptables process"
-        if not self._service_idle:
-            self._service_idle = not jobs().keys() & SERVICE_UNITS
-        return "" if self._service_idle else "the service's job has not ended"
+            if command.actor == KUBELET:
+                return f"{command.program} {' '.join(command.arguments)} has not ended"
+        held = [one.command for one in self.held.values()]
+        waits = bool(self.script.ready()) or (not self.script.begun and bool(self._script_path))
+        return self.kubelet.missing(held, others_wait=waits) or self.script.missing()

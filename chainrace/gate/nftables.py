@@ -16,6 +16,9 @@ NFTA_GEN_ID = 1
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 FAMILY = {"ipv4": 2, "ipv6": 10}  # NFPROTO_IPV4, NFPROTO_IPV6
+# NFPROTO_* of linux/netfilter.h, as nft calls them; NFPROTO_UNSPEC asks for all.
+UNSPECIFIED = 0
+WORD = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 NFGENMSG = struct.Struct(">BBH")  # family, version, resource
@@ -36,13 +39,23 @@ def generation() -> int:
 
 def tables(family: str) -> list[str]:
     """The names of a family's tables, sorted."""
-    found: list[str] = []
-    with _asked(NFT_MSG_GETTABLE, FAMILY[family], NLM_F_REQUEST | NLM_F_DUMP) as line:
+    return sorted(name for _, name in _listed(FAMILY[family]))
+
+
+def all_tables() -> list[tuple[str, str]]:
+    """The tables of all families, sorted: each one's family in nft's words, and its name."""
+    return sorted((WORD.get(family, str(family)), name) for family, name in _listed(UNSPECIFIED))
+
+
+def _listed(family: int) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    with _asked(NFT_MSG_GETTABLE, family, NLM_F_REQUEST | NLM_F_DUMP) as line:
         while True:
             for kind, body in messages(line.recv(65536)):
                 if kind in (NLMSG_DONE, NLMSG_ERROR):
-                    return sorted(found)
-                found.append(attribute(body, NFTA_TABLE_NAME).rstrip(b"\0").decode())
+                    return found
+                name = attribute(body, NFTA_TABLE_NAME).rstrip(b"\0").decode(errors="replace")
+                found.append((body[0], name))
 
 
 def _asked(message: int, family: int, flags: int) -> socket.socket:

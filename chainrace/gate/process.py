@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+from chainrace.gate.rest import writes
 
 KUBELET_UNIT = "kubelet.service"
 SCRIPT_UNIT = "chainrace-script.service"
@@ -17,11 +20,15 @@ SERVICE_UNITS = (
     "netfilter-persistent.service",
     "firewalld.service",
 )
+EXECVEAT = 322
 KUBELET, SCRIPT, OTHER = "kubelet", "script", "other"
 SERVICE_STOP, SERVICE_START = "service stop", "service start"
 # The actors whose order is chosen, by letter: kubelet's work on a family, and all else.
 KUBELETS = {"k": "ipv4", "x": "ipv6"}
 SCRIPT_ACTOR = "s"
+
+# What is interpreted by one of these starts programs, each of which is seen by itself.
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 
 # iptables, ip6tables-save, iptables-legacy-restore, xtables-nft-multi, nft
 PROGRAMS = re.compile(r"(ip6?tables|xtables|nft)\b")
@@ -38,6 +45,12 @@ class Command:
     started: float
     ended: float | None = None
     code: int | None = None
+    kind: str = ""  # shell: it does nothing but start others
+    foreign: bool = False  # it runs in another network namespace than the gate
+    input: str = ""  # what its standard input is: file, pipe or nothing
+    output: str = ""  # what its standard output and error are, likewise
+    exe: str = ""  # the file's own name, links resolved
+    path: str = ""  # and where it lies
 
     @property
     def family(self) -> str:
@@ -73,7 +86,8 @@ def _arguments_of_exec(pid: int) -> list[str]:
     # 59 0x55d0c8 0x55d0d0 0x55d0e8 0x0 0x0 0x0 0x7ffe10 0x7f1a02
     while (told := _read(pid, "syscall").split())[0] == b"running":
         time.sleep(0.001)  # its event is out already, and it is about to wait for the answer
-    vector = int(told[2], 16)
+    # execve(2), or execveat(2), which names a folder before.
+    vector = int(told[3 if int(told[0]) == EXECVEAT else 2], 16)
     words: list[str] = []
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         while True:
@@ -96,29 +110,65 @@ def describe(pid: int, now: float, *, in_exec: bool = False) -> Command | None:
         else:
             words = [os.fsdecode(word) for word in _read(pid, "cmdline").split(b"\0")[:-1]]
         actor = _actor(pid)
+        exe = "" if in_exec else os.path.basename(os.readlink(f"/proc/{pid}/exe"))
     except (FileNotFoundError, ProcessLookupError):
         return None
     if not words:
         return None
-    return Command(pid, actor, os.path.basename(words[0]), words[1:], now)
+    return Command(pid, actor, os.path.basename(words[0]), words[1:], now, exe=exe)
 
 
-def waits_for_a_writer(pid: int) -> bool:
-    """Whether a process's standard input is a pipe that another's standard output leads to."""
+def held_in_exec(pid: int, now: float, path: str, interpreter: str, actor: str) -> Command | None:
+    """A process of the script's that waits in its execve(2) of `path`; None when it is gone.
+
+    `interpreter` is what the file's first line names, empty for a binary; `actor` whose it is.
+    """
+    try:
+        words = _arguments_of_exec(pid)
+        foreign = os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    exe = os.path.basename(path)
+    # Of a script the kernel hands on all but the first word.
+    program = exe if interpreter or not words else os.path.basename(words[0])
+    kind = kind_of(path, interpreter) or ("shell" if program in SHELLS else "")
+    return Command(
+        pid,
+        actor,
+        program,
+        [str(word) for word in words[1:]],
+        now,
+        kind=kind,
+        foreign=foreign,
+        exe=exe,
+        path=path,
+    )
+
+
+def kind_of(path: str, interpreter: str) -> str:
+    """`shell` for a file that is a shell or is interpreted by one; else nothing."""
+    runs = os.path.basename(interpreter or path)
+    return "shell" if runs in SHELLS or _by_env(path, interpreter) else ""
+
+
+def _by_env(path: str, interpreter: str) -> bool:
+    """Whether a script's first line asks env(1) for a shell: `#!/usr/bin/env bash`."""
+    if os.path.basename(interpreter) != "env":
+        return False
+    with open(path, "rb") as file:
+        words = file.readline(256).split()
+    return len(words) > 1 and os.path.basename(os.fsdecode(words[1])) in SHELLS
+
+
+def waits_for_a_writer(pid: int, others: Iterable[int], full: Collection[str]) -> bool:
+    """Whether a process's standard input is a pipe that another may still write to.
+
+    Not where the pipe is `full`: its writer waits for this reader.
+    """
     try:
         pipe = os.readlink(f"/proc/{pid}/fd/0")  # pipe:[4711]
     except OSError:
         return False
-    if not pipe.startswith("pipe:"):
-        return False
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != pid and _writes_into(entry, pipe):
-            return True
-    return False
-
-
-def _writes_into(process: str, pipe: str) -> bool:
-    try:
-        return os.readlink(f"/proc/{process}/fd/1") == pipe
-    except OSError:
-        return False
+    return pipe.startswith("pipe:") and pipe not in full and any(
+        other != pid and writes(other, pipe) for other in others
+    )

@@ -1,5 +1,7 @@
 """The node's rules as text: read in the backend in use, made comparable."""
 
+import re
+
 from chainrace.gate.shell import run
 
 SAVE = {"ipv4": "iptables-save", "ipv6": "ip6tables-save"}
@@ -8,6 +10,8 @@ SAVED_FILE = {
     "ipv4": "/etc/systemd/scripts/ip4save",
     "ipv6": "/etc/systemd/scripts/ip6save",
 }
+# [0:0] -A INPUT -j DROP
+COUNTERS = re.compile(r"^\[\d+:\d+\] ")
 
 
 def read() -> dict[str, str]:
@@ -20,6 +24,29 @@ def read() -> dict[str, str]:
 
 
 def plain(text: str) -> list[str]:
-    """An iptables-save text without comments and counters, to compare two of them."""
-    lines = (line.split(" [")[0] if line.startswith(":") else line for line in text.splitlines())
-    return sorted(line for line in lines if line and not line.startswith("#"))
+    """An iptables-save text without comments and counters, to compare two of them.
+
+    The order of rules is kept, it decides what they do. Tables are sorted, and so are the
+    lines that declare chains: their order means nothing, and iptables-save's varies.
+    """
+    tables: dict[str, tuple[list[str], list[str]]] = {}  # what declares chains; all other lines
+    table = ""  # what stands outside of tables comes first
+    for raw in text.splitlines():
+        line = COUNTERS.sub("", raw)
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("*"):  # *filter
+            table = line
+        chains, rest = tables.setdefault(table, ([], []))
+        if line.startswith(":"):
+            chains.append(line.split(" [")[0])  # :INPUT ACCEPT [0:0]
+        elif line != table:
+            rest.append(line)
+        if line == "COMMIT":
+            table = ""
+    found = []
+    for name in sorted(tables):
+        chains, rest = tables[name]
+        found += [name] if name else []
+        found += [*sorted(chains), *rest]
+    return found

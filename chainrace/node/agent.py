@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any, Self
@@ -57,6 +58,8 @@ class Agent:
         self._line = open_line(self._connection, command, self._port)
         self.survives_restore = self._line.survives_restore
         self._rest = b""
+        self._lock = threading.Lock()
+        self._asking = self._broken_off = False
 
     def ask(self, request: str, *, timeout: float, **arguments: Any) -> Any:
         """Send a request and return its answer.
@@ -65,6 +68,32 @@ class Agent:
         when it does not answer in time; after the latter the line is of no use.
         """
         self._line.settimeout(timeout)
+        with self._lock:
+            self._send(request, arguments)
+            self._asking = True
+        try:
+            reply = self._receive(request, timeout)
+        finally:
+            with self._lock:
+                self._asking = False
+                broken_off, self._broken_off = self._broken_off, False
+        if broken_off:
+            # Its own answer comes behind that of what it broke off.
+            self._receive("break", timeout)
+        if "error" in reply:
+            raise RefusedError(
+                f"{self._name}: {reply['error']}", f"look at the node: ./lab ssh {self._name}"
+            )
+        return reply["ok"]
+
+    def break_off(self) -> None:
+        """Have the request that another thread waits for end soon, with a refusal."""
+        with self._lock:
+            if self._asking and not self._broken_off:
+                self._broken_off = True
+                self._send("break", {})
+
+    def _send(self, request: str, arguments: dict[str, Any]) -> None:
         try:
             self._line.sendall(json.dumps({"do": request, **arguments}).encode() + b"\n")
         except OSError as error:
@@ -72,6 +101,8 @@ class Agent:
                 f"{self._name}: the line is gone before '{request}': {error}",
                 "see the node's console under .lab/log",
             ) from error
+
+    def _receive(self, request: str, timeout: float) -> dict[str, Any]:
         while b"\n" not in self._rest:
             try:
                 data = self._line.recv(1 << 20)
@@ -92,12 +123,7 @@ class Agent:
                     f"look at the node: ./lab ssh {self._name}",
                 )
         line, _, self._rest = self._rest.partition(b"\n")
-        reply = json.loads(line)
-        if "error" in reply:
-            raise RefusedError(
-                f"{self._name}: {reply['error']}", f"look at the node: ./lab ssh {self._name}"
-            )
-        return reply["ok"]
+        return dict(json.loads(line))
 
     def close(self) -> None:
         self._line.close()

@@ -31,12 +31,12 @@ class Snapshots:
         """Forget a snapshot; its room in the image is used again."""
         self._monitor(f"delvm {PREFIX}{name}")
 
-    def clear(self) -> None:
-        """Forget all of the lab's, also those that an interruption left."""
+    def clear(self, but: str = "") -> None:
+        """Forget all of the lab's but one, also those that an interruption left."""
         for line in self._ask("info snapshots").splitlines():
             # --        lab-3             227 MiB 2026-11-21 09:59:13 00:00:21.514
             words = line.split()
-            if len(words) > 1 and words[1].startswith(PREFIX):
+            if len(words) > 1 and words[1].startswith(PREFIX) and words[1] != PREFIX + but:
                 self._monitor(f"delvm {words[1]}")
 
     def _monitor(self, command: str) -> None:

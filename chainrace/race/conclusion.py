@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED
+from chainrace.race.force import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED, Word
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, THE_FIX, Verdict
 
 Evidence = Literal["force", "chance", "reboot"]
@@ -18,7 +18,7 @@ HOW = {FORCE: "by force", REBOOT: "over a reboot"}
 class Said:
     """What one kind of evidence says of the fixed script, and the sentence behind it."""
 
-    word: Literal["harmless", "harmful", "unfinished"]
+    word: Word
     reason: str
 
 
@@ -32,10 +32,11 @@ def conclude(
     """The verdict on a run, from what was wanted of it and what came.
 
     Chance proves a bug, force a fix: with chance among the wanted the word is confirmed,
-    refuted or inconclusive, and confirmed needs all that was wanted. Without it the word is
-    on the one script alone: harmless, harmful or unfinished. What was wanted and did not
-    come is unfinished, and so is a run of which nothing was wanted. `script` is what the one
-    in the fix's place is called.
+    refuted, not reproduced or inconclusive, and confirmed needs all that was wanted. Without it
+    the word is on the one script alone: harmless, harmful or unfinished. Either way it is not
+    proved or not exercised where that is all that keeps the script from being called harmless.
+    What was wanted and did not come is unfinished, and so is a run of which nothing was wanted.
+    `script` is what the one in the fix's place is called.
     """
     parts = {
         how: said or Said(UNFINISHED, "it was not come to")
@@ -50,9 +51,11 @@ def conclude(
     if by_chance and chance.word != CONFIRMED:
         return chance
     before = f"{chance.reason}; " if by_chance else ""
-    if left := _first(parts, UNFINISHED, script):
-        word = INCONCLUSIVE if by_chance else UNFINISHED
-        return replace(chance, word=word, reason=f"{before}{left}")
+    for word in (NOT_EXERCISED, NOT_PROVED, UNFINISHED):
+        if left := _first(parts, word, script):
+            # More time mends what is unfinished; the others keep their word beside chance, too.
+            kept = INCONCLUSIVE if by_chance and word == UNFINISHED else word
+            return replace(chance, word=kept, reason=f"{before}{left}")
     after = "; ".join(f"{HOW[how]}: {said.reason}" for how, said in parts.items())
     if by_chance and not parts:
         return chance

@@ -1,160 +1,201 @@
 """What a step did where it was made: in the same circumstances it does the same again.
 
 What a command does depends on the tables that it touches; where it reads more than its
-arguments (a file, a set) also on what its actor has done before. What an actor does next
-depends on what it has done before, and on the answers it got. So a step that was made once
-on the node stands for all states that differ in nothing else: in the other actor's history,
-in other tables. The reduction builds on the same (race/step.py).
+arguments (a file, a pipe, a set) also on what its actor has done before; where it is not
+understood on everything. What an actor does next depends on what it has done before, and on
+the answers it got. So a step that was made once on the node stands for all states that differ
+in nothing of that: in the other actor's history, in other tables.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chainrace.gate.backends import OTHER_BACKEND
-from chainrace.gate.process import SCRIPT_ACTOR
-from chainrace.race.state import Made, State, digest, saw
-from chainrace.race.step import footprint, tables, tables_alone
+from chainrace.gate.process import KUBELETS
+from chainrace.race.footprints import Footprints
+from chainrace.race.state import LOCK, Answer, Local, Made, State, digest, owner
+from chainrace.race.step import EVERYTHING, tables
 from chainrace.race.trial import Call
 
-Tables = Mapping[str, str | None]  # ipv4/filter -> digest of its rules; None: not there
+Parts = Mapping[str, str | None]  # ipv4/filter -> digest of its rules; None: not there
+
+
+class ContradictionError(Exception):
+    """A step changed what it cannot touch, as far as it is understood: `call` says which."""
+
+    def __init__(self, call: Call, changed: str) -> None:
+        super().__init__(f"{call} changed more than it touches: {changed}")
+        self.call = call
+
+
+class DiffersError(Exception):
+    """A step did something else than in the same circumstances before."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What a command did: its exit code, and the tables that it may touch afterwards.
+    """What a command did: its answer, and the parts that it may touch afterwards.
 
-    `on` stands for the command and all that this depends on.
+    `on` stands for the command and all that this depends on. `code` is None where its process
+    goes on after the step. `wrote` is empty where what is written follows from the place alone.
     """
 
     on: str
-    code: int
-    after: Tables
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Where an actor is: its history, its next command, whether it has ended."""
-
-    history: tuple[Made, ...]
-    waiting: Call | None
-    ended: bool
+    code: int | None
+    out: str
+    wrote: str
+    after: Parts
 
 
 @dataclass(frozen=True)
 class Follow:
-    """What comes after an actor's history, for which `history` stands.
+    """Where an actor is after a step: `history` stands for all that it did, with the answers.
 
-    Of kubelet's two actors one waits for the other, the `lazy` one: a step of the other's may
-    need it to go on first. `saved` are the files that the script has written by then; the
-    two stand apart, as only kubelet's steps concern the one, only the script's the other.
+    `lock`: who holds that of iptables then, where the actor is the script.
     """
 
     history: str
-    actor: Actor
-    lazy: Actor | None
-    saved: Mapping[str, str]
+    place: Local
+    lock: str | None
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a step that touches everything led to: from one state to another, whole."""
+
+    edge: str
+    target: State
 
 
 @dataclass
 class Effects:
-    """All that was learned of the steps of kubelet's actor that is explored, and the script's.
+    """All that was learned of the steps that were made."""
 
-    `lazy` is kubelet's other actor.
-    """
-
-    lazy: str
+    footprints: Footprints
     _effects: dict[str, Effect] = field(default_factory=dict)
     _follows: dict[str, Follow] = field(default_factory=dict)
+    _wholes: dict[str, Whole] = field(default_factory=dict)
 
-    def keep(self, learned: Effect | Follow) -> None:
+    def keep(self, learned: "Effect | Follow | Whole") -> None:
         """Take in what was learned before."""
         if isinstance(learned, Effect):
             self._effects[learned.on] = learned
-        else:
+        elif isinstance(learned, Follow):
             self._follows[learned.history] = learned
+        else:
+            self._wholes[learned.edge] = learned
 
-    def learn(self, origin: State, actor: str, target: State) -> tuple[Effect, Follow]:
+    def learn(self, origin: State, lane: str, target: State) -> "tuple[Effect | Follow | Whole, ...]":
         """Take in one step that was made, and return what it tells.
 
-        Raises ValueError where it changed what it cannot have touched, or did something else
-        than in the same circumstances before: then nothing may be inferred or left out.
+        Raises ContradictionError where it changed what it cannot have touched, DiffersError
+        where it did something else than in the same circumstances before: then nothing may be
+        inferred from it.
         """
-        made = target.histories[actor][-1]
-        touched = _touched(made.call)
-        effect = Effect(_on(origin, actor, made.call), made.code, _of(target, touched))
-        script = actor == SCRIPT_ACTOR
-        follow = Follow(
-            self._after(origin, actor, made),
-            _at(target, actor),
-            None if script else _at(target, self.lazy),
-            target.saved if script else {},
+        name = owner(lane)
+        at = len(origin.histories[name])
+        made = target.histories[name][at]
+        along = _along(origin, lane, target)
+        self.footprints.join(made.call, (one.call for one in along))
+        if self.footprints.of(made.call) == EVERYTHING:
+            whole = Whole(_edge(origin, lane), target)
+            if self._wholes.get(whole.edge, whole) != whole:
+                raise DiffersError(f"{made.call} did something else in the same state before")
+            self.keep(whole)
+            return (whole,)
+        own = made.own(at) or Answer(at, None)
+        if along:
+            own = replace(own, out=digest(along))
+        touched = self._touched(made.call, {*origin.rules, *target.rules})
+        wrote = "" if self.footprints.by_tables_alone(made.call) else made.wrote
+        effect = Effect(
+            self._on(origin, lane, made.call), own.code, own.out, wrote, _of(target.rules, touched)
         )
-        if self._put_together(origin, actor, effect, follow).key != target.key:
+        follow = Follow(
+            _after(origin, lane, made.call, own, wrote),
+            target.place(lane),
+            None if lane in KUBELETS else target.rules.get(LOCK),
+        )
+        if _put_together(origin, lane, effect, follow).key != target.key:
             changed = [
-                name
-                for name in sorted({*origin.rules, *target.rules} - touched)
-                if origin.rules.get(name) != target.rules.get(name)
+                part
+                for part in sorted({*origin.rules, *target.rules} - touched)
+                if origin.rules.get(part) != target.rules.get(part)
             ]
-            raise ValueError(
-                f"{made.call} changed more than it touches: {', '.join(changed) or 'another actor'}"
-            )
+            raise ContradictionError(made.call, ", ".join(changed) or "another actor")
         if effect != self._effects.get(effect.on, effect) or (
             follow != self._follows.get(follow.history, follow)
         ):
-            raise ValueError(
-                f"{made.call} did something else than in the same circumstances before"
-            )
+            raise DiffersError(f"{made.call} did something else in the same circumstances before")
         self.keep(effect)
         self.keep(follow)
         return effect, follow
 
-    def infer(self, origin: State, actor: str) -> State | None:
-        """The state that an actor's next step leads to; None where that is not known."""
-        call = origin.waiting[actor]
-        effect = None if call is None else self._effects.get(_on(origin, actor, call))
-        if call is None or effect is None:
+    def infer(self, origin: State, lane: str) -> State | None:
+        """The state that a lane's next step leads to; None where that is not known."""
+        call = origin.waiting.get(lane)
+        if call is None:
             return None
-        made = Made(call, effect.code, saw(origin, call))
-        follow = self._follows.get(self._after(origin, actor, made))
+        if self.footprints.of(call) == EVERYTHING:
+            whole = self._wholes.get(_edge(origin, lane))
+            return None if whole is None else whole.target
+        effect = self._effects.get(self._on(origin, lane, call))
+        if effect is None:
+            return None
+        own = Answer(len(origin.histories[owner(lane)]), effect.code, effect.out)
+        follow = self._follows.get(_after(origin, lane, call, own, effect.wrote))
         if follow is None:
             return None
-        return self._put_together(origin, actor, effect, follow)
+        return _put_together(origin, lane, effect, follow)
 
-    def _put_together(self, origin: State, actor: str, effect: Effect, follow: Follow) -> State:
-        moved = {actor: follow.actor}
-        if follow.lazy is not None:
-            moved[self.lazy] = follow.lazy
-        rules = {**origin.rules, **effect.after}
-        return State(
-            histories={**origin.histories, **{one: at.history for one, at in moved.items()}},
-            waiting={**origin.waiting, **{one: at.waiting for one, at in moved.items()}},
-            ended={**origin.ended, **{one: at.ended for one, at in moved.items()}},
-            rules={name: text for name, text in rules.items() if text is not None},
-            saved=follow.saved if actor == SCRIPT_ACTOR else origin.saved,
+    def _on(self, origin: State, lane: str, call: Call) -> str:
+        touched = _of(origin.rules, self._touched(call, origin.rules) | {LOCK})
+        if self.footprints.by_tables_alone(call):
+            return digest([call, touched])
+        # What it reads from files and pipes its own actor has written, and knows.
+        return digest([call, touched, lane, origin.place(lane).key])
+
+    def _touched(self, call: Call, parts: Iterable[str]) -> frozenset[str]:
+        """Which parts a command may touch, in either backend, of those that there are."""
+        made = self.footprints.of(call)
+        named = tables(made)
+        both = named.union(
+            *({name.replace("/", f"/{backend}/") for name in named} for backend in OTHER_BACKEND)
         )
-
-    def _after(self, origin: State, actor: str, made: Made) -> str:
-        lazy = () if actor == SCRIPT_ACTOR else origin.histories[self.lazy]
-        return digest([actor, lazy, *origin.histories[actor], made])
-
-
-def _on(origin: State, actor: str, call: Call) -> str:
-    # The same file may hold something else in a script's other branch.
-    more = () if tables_alone(call) else (actor, origin.histories[actor], origin.saved)
-    return digest([call, _of(origin, _touched(call)), more])
+        other = made.reads | made.writes
+        return both | {
+            part
+            for part in parts
+            if (part.startswith("nft/") and "nft" in other) or (part == "ipset" and "sets" in other)
+        }
 
 
-def _touched(call: Call) -> frozenset[str]:
-    """The tables that a command may touch, in either backend."""
-    named = tables(footprint(call))
-    return named.union(
-        *({name.replace("/", f"/{backend}/") for name in named} for backend in OTHER_BACKEND)
+def _along(origin: State, lane: str, target: State) -> list[Made]:
+    """What of kubelet's other lane came along with a step."""
+    return [
+        made
+        for other in KUBELETS
+        if other != lane and lane in KUBELETS
+        for made in target.histories[other][len(origin.histories[other]) :]
+    ]
+
+
+def _put_together(origin: State, lane: str, effect: Effect, follow: Follow) -> State:
+    rules: dict[str, str | None] = {**origin.rules, **effect.after}
+    if follow.lock is not None:
+        rules[LOCK] = follow.lock
+    return origin.with_place(
+        follow.place, lane, {name: text for name, text in rules.items() if text is not None}
     )
 
 
-def _at(state: State, actor: str) -> Actor:
-    return Actor(state.histories[actor], state.waiting[actor], state.ended[actor])
+def _after(origin: State, lane: str, call: Call, own: Answer, wrote: str) -> str:
+    return digest([origin.place(lane).key, Made(lane, call, (own,), wrote)])
 
 
-def _of(state: State, names: Iterable[str]) -> Tables:
-    return {name: state.rules.get(name) for name in names}
+def _edge(origin: State, lane: str) -> str:
+    return digest([origin.key, lane])
+
+
+def _of(rules: Mapping[str, str], names: Iterable[str]) -> Parts:
+    return {name: rules.get(name) for name in names}

@@ -1,6 +1,6 @@
 """What an exploration by force shows: end states, findings, and the verdict on a script."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from chainrace.race.verdict import (
     EXIT_CODES,
     FIXED,
     INCONCLUSIVE,
+    NOT_REPRODUCED,
     ORIGINAL,
     REFUTED,
 )
@@ -23,7 +24,22 @@ LOOKED_FOR = f"mangle :{CANARY}"
 HARMLESS: Literal["harmless"] = "harmless"
 HARMFUL: Literal["harmful"] = "harmful"
 UNFINISHED: Literal["unfinished"] = "unfinished"
-EXIT_OF = {**EXIT_CODES, NOT_EXPOSED: 0, HARMLESS: 0, HARMFUL: 1, UNFINISHED: 3}
+# Something was seen that the proof does not allow for.
+NOT_PROVED: Literal["not proved"] = "not proved"
+# The script did nothing that could be ordered, or does not come to its end.
+NOT_EXERCISED: Literal["not exercised"] = "not exercised"
+Word = Literal["harmless", "harmful", "unfinished", "not proved", "not exercised"]
+EXIT_OF = {
+    **EXIT_CODES,
+    NOT_EXPOSED: 0,
+    HARMLESS: 0,
+    HARMFUL: 1,
+    UNFINISHED: 3,
+    NOT_PROVED: 3,
+    NOT_EXERCISED: 3,
+}
+# A number that is longer is told by its digits: it can be too large for a float.
+MOST_TOLD = 10**300
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,6 @@ class Graph:
     states: int
     transitions: int
     merges: int
-    swaps: int
     walked: int
     open: int
     interleavings: int
@@ -72,6 +87,11 @@ class Graph:
             for name in end.outcome.classes:
                 found[name] = found.get(name, 0) + 1
         return found
+
+    def harms(self) -> set[Name]:
+        """The classes of harm that were seen so far: in its ends, and in the map."""
+        ends = {name for end in self.ends for name in end.outcome.classes}
+        return (ends | {name for cell in self.map.cells for name in cell.classes}) - {HEALTHY}
 
     def kinds(self) -> list[list[EndState]]:
         """The harmed end states by kind, the plainest first.
@@ -124,10 +144,28 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Stand:
+    """What an exploration says of one script, as far as a verdict on two needs it.
+
+    `signed`: the schedule by which it breaks kubelet's start with the outage's own message, in
+    every replay; empty where there is none.
+    """
+
+    word: Word
+    reason: str
+    signed: str = ""
+
+
+NOT_BEGUN = Stand(UNFINISHED, "it was not come to")
+
+
+@dataclass(frozen=True)
 class Explored:
     """One script, by force. `remark` says what is odd about it (it touches nothing, say).
 
-    `begun` says whether both families were explored at all.
+    `begun` says whether both families were explored at all. `doubts` are sentences on why
+    nothing is proved; `unexercised` is one on why the script was not exercised, else empty.
+    `alone` is what it does to others when it runs alone: that is no harm of kubelet's.
     """
 
     script: str
@@ -136,6 +174,9 @@ class Explored:
     begun: bool
     graphs: tuple[Graph, ...]
     findings: tuple[Finding, ...]
+    doubts: tuple[str, ...] = ()
+    unexercised: str = ""
+    alone: tuple[str, ...] = ()
 
     def simplest(self) -> dict[Name, Finding]:
         """For each class of harm the plainest finding that was reproduced."""
@@ -147,65 +188,133 @@ class Explored:
         return {name: found[name] for name in WORST_FIRST if name in found}
 
     @property
-    def word(self) -> str:
-        """harmless, harmful or unfinished."""
+    def word(self) -> Word:
+        """A harm that came out the same is harm, whatever else is in doubt."""
         if any(finding.reproduced for finding in self.findings):
             return HARMFUL
-        unreplayed = sum(len(graph.kinds()) for graph in self.graphs) > len(self.findings)
-        if self.findings or unreplayed or not self.begun:
-            return UNFINISHED
-        if not all(graph.complete for graph in self.graphs):
-            return UNFINISHED
-        return HARMLESS
+        if self.unexercised:
+            return NOT_EXERCISED
+        if self.doubts:
+            return NOT_PROVED
+        return UNFINISHED if self.pending() else HARMLESS
 
     @property
     def reason(self) -> str:
         """The sentence behind the word."""
-        if self.word == HARMFUL:
-            return f"interleavings harm kubelet: {', '.join(self.simplest())}"
-        if self.findings:
-            return "a finding did not come out the same when it was replayed"
-        if any(graph.kinds() for graph in self.graphs):
-            return "harm was seen, but not replayed yet"
-        states = sum(graph.states for graph in self.graphs)
-        orders = sum(graph.orders for graph in self.graphs)
-        if self.word == UNFINISHED:
-            left = sum(graph.open for graph in self.graphs)
-            bound = next((g.preemptions for g in self.graphs if g.preemptions is not None), None)
-            if left == 0 and bound is not None:
-                return f"no harm with {bound} preemptions; more were not tried ({states} states)"
-            return f"no harm in {states} states so far; {left} steps are still to be tried"
-        return (
-            f"no interleaving harms kubelet: {states} states, for {orders:.3g} orders of processes"
-        )
+        word = self.word
+        if word == HARMFUL:
+            parts = [f"interleavings harm kubelet: {', '.join(self.simplest())}", *self._open()]
+            if self.doubts:
+                parts.append(f"besides, something is in doubt: {self._doubt}")
+            return "; ".join(parts)
+        if word == NOT_EXERCISED:
+            return f"{NOT_EXERCISED}: {self.unexercised}"
+        if word == NOT_PROVED:
+            seen = f"; {self._so_far}" if self._harms() else ""
+            return f"{NOT_PROVED}: {self._doubt}{seen}"
+        if word == UNFINISHED:
+            return "; ".join((self._so_far, *self.pending()))
+        orders = in_short(sum(graph.orders for graph in self.graphs))
+        return f"no order of whole processes harms kubelet: {self._states}, for {orders} orders"
+
+    @property
+    def stand(self) -> Stand:
+        """The same for a verdict on two scripts."""
+        signed = [one for one in self.findings if one.signature and one.reproduced]
+        return Stand(self.word, self.reason, str(signed[0].schedule) if signed else "")
+
+    def pending(self) -> tuple[str, ...]:
+        """What keeps it from being called harmless, and is neither harm nor doubt."""
+        bound = next((g.preemptions for g in self.graphs if g.preemptions is not None), None)
+        found = list(self._open())
+        if self.findings and not all(one.reproduced for one in self.findings):
+            found.insert(0, "a finding did not come out the same when it was replayed")
+        if bound is not None:
+            found.append(f"of preemptions at most {bound} were tried")
+        if not self.begun or not self.graphs:
+            found.append("not every family was explored")
+        return tuple(found)
+
+    def _open(self) -> tuple[str, ...]:
+        """What is still to be done of what was begun."""
+        left = sum(graph.open for graph in self.graphs)
+        kinds = sum(len(graph.kinds()) for graph in self.graphs) - len(self.findings)
+        found = []
+        if kinds > 0:
+            found.append(f"{kinds} kind{'s' * (kinds > 1)} of harm still to be replayed")
+        if left:
+            found.append(f"{left} step{'s' * (left > 1)} still to be tried")
+        return tuple(found)
+
+    def _harms(self) -> list[Name]:
+        """The classes of harm that were seen, reproduced or not, the gravest first."""
+        seen = {name for one in self.findings for name in one.outcome.classes}
+        seen.update(*(graph.harms() for graph in self.graphs))
+        return [name for name in WORST_FIRST if name in seen - {HEALTHY}]
+
+    @property
+    def _so_far(self) -> str:
+        if harms := self._harms():
+            return f"harm was seen, but is not confirmed by replays: {', '.join(harms)}"
+        return f"no harm in {self._states} so far"
+
+    @property
+    def _states(self) -> str:
+        return f"{sum(graph.states for graph in self.graphs)} states"
+
+    @property
+    def _doubt(self) -> str:
+        """The first doubt, and how many more there are."""
+        more = len(self.doubts) - 1
+        return self.doubts[0] + (f" (and {more} more doubt{'s' * (more > 1)})" if more else "")
 
 
-def conclusion(explored: Mapping[str, Explored]) -> tuple[str, str]:
+def in_short(number: int) -> str:
+    """`1.33e+09`, also of a number that is too large for a float."""
+    # Its digits cannot be counted by writing it down: Python refuses that of very many.
+    digits = number.bit_length() * 3 // 10
+    return f"{number:.3g}" if abs(number) < MOST_TOLD else f"1e+{digits} or more"
+
+
+def conclusion(explored: Mapping[str, Explored], wanted: Collection[str] = ()) -> tuple[str, str]:
     """The word on what was explored, and the sentence behind it.
 
-    Of the outage's two scripts the verdict on the bug and its fix; of any one script
-    its own word.
+    Of the outage's two scripts the verdict on the bug and its fix; of any one script its own
+    word. `wanted` are the names of all that were to be explored.
     """
-    if explored.keys() == {ORIGINAL, FIXED}:
-        return decide(explored[ORIGINAL], explored[FIXED])
-    if len(explored) == 1:
-        (one,) = explored.values()
+    return conclude({name: one.stand for name, one in explored.items()}, wanted)
+
+
+def conclude(stands: Mapping[str, Stand], wanted: Collection[str] = ()) -> tuple[str, str]:
+    """The same from what was stored."""
+    names = {*wanted, *stands}
+    if names == {ORIGINAL, FIXED}:
+        return decide(stands.get(ORIGINAL, NOT_BEGUN), stands.get(FIXED, NOT_BEGUN))
+    if len(stands) == len(names) == 1:
+        (one,) = stands.values()
         return one.word, one.reason
     return UNFINISHED, "not every script was explored"
 
 
-def decide(original: Explored, fixed: Explored) -> tuple[str, str]:
+def decide(original: Stand, fixed: Stand) -> tuple[str, str]:
     """The verdict on an outage's original script and its fix, and the sentence behind it."""
-    signed = [one for one in original.findings if one.signature and one.reproduced]
+    of_original, of_fixed = (
+        f"the original: {original.reason}",
+        f"the fixed script: {fixed.reason}",
+    )
     if fixed.word == HARMFUL:
-        return REFUTED, f"the fixed script: {fixed.reason}"
+        return REFUTED, of_fixed
     if original.word == HARMLESS:
-        return REFUTED, f"the original: {original.reason}"
+        return NOT_REPRODUCED, f"the bug is not there; {of_original}"
+    if fixed.word in (NOT_PROVED, NOT_EXERCISED):
+        return fixed.word, f"{of_fixed}; {of_original}"
     if fixed.word == UNFINISHED:
-        return INCONCLUSIVE, f"the fixed script: {fixed.reason}"
-    if not signed:
-        return INCONCLUSIVE, "the original was not seen to break kubelet with the outage's message"
+        return INCONCLUSIVE, f"{of_fixed}; {of_original}"
+    if not original.signed:
+        never = "; none broke its start with the outage's own message"
+        said = never if original.word == HARMFUL else ""
+        return INCONCLUSIVE, f"{of_original}{said}; {of_fixed}"
     return CONFIRMED, (
-        f"the original breaks kubelet's start ({signed[0].schedule}) with the outage's own "
-        f"message; the fixed script: {fixed.reason}"
+        f"the original breaks kubelet's start ({original.signed}) with the outage's own "
+        f"message; {of_fixed}"
     )

@@ -1,84 +1,105 @@
-"""What is known of one script and kubelet's work on one family: steps, states, ends. No I/O."""
+"""What is known of one script and kubelet's lanes that are explored: steps, states, ends. No I/O."""
+
+from collections.abc import Mapping, Sequence
 
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.race.effects import Effects
 from chainrace.race.explorer import Observation, Path
-from chainrace.race.plan import Plan, as_step
-from chainrace.race.state import ACTOR_OF, State
-from chainrace.race.step import footprint, touches
+from chainrace.race.footprints import Footprints
+from chainrace.race.futures import Futures
+from chainrace.race.state import ACTOR_OF, SCRIPT_LANES, Local, State, owner
+from chainrace.race.step import EVERYTHING, Footprint, touches
 from chainrace.race.trace import Step, Trace
-from chainrace.race.trial import Ending
+from chainrace.race.trial import Call, Ending
+
+LIFE = frozenset({"life/k", "life/x"})
 
 
 class Knowledge:
-    """Grows by what is walked on a node; says what need not be.
+    """Grows by what is executed on a node; says what need not be.
 
-    `kubelet` is kubelet's actor for the family, `other` the one for the other family;
+    `families` are explored, `lanes` those that step for them: kubelet's and the script's.
     `states` are by key, `endings` by what an end leaves.
     """
 
-    def __init__(self, family: str, *, reduced: bool, restarts: bool = False) -> None:
-        """Unless `reduced`, nothing is inferred. With `restarts` the script restarts kubelet."""
-        self.family = family
-        self.kubelet = ACTOR_OF[family]
-        (self.other,) = set(KUBELETS) - {self.kubelet}
-        self.actors = (self.kubelet, SCRIPT_ACTOR)
-        self.plan = Plan()
-        self.effects = Effects(self.other)
+    def __init__(self, families: Sequence[str], *, reduced: bool, looks: bool = False) -> None:
+        """Unless `reduced`, nothing is inferred and no order left out.
+
+        `looks`: the script's shell may look at kubelet by itself, without any process.
+        """
+        self.families = tuple(families)
+        self.kubelets = tuple(ACTOR_OF[family] for family in families)
+        self.footprints = Footprints()
+        self.futures = Futures(self.footprints)
+        self.effects = Effects(self.footprints)
         self.states: dict[str, State] = {}
         self.endings: dict[str, Ending] = {}
+        self.sequences: dict[str, tuple[Call, ...]] = {}
+        self.restarts = False  # the script starts kubelet again
         self._reduced = reduced
-        self._restarts = restarts
+        self._looks = looks
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """All lanes that may step here."""
+        return (*self.kubelets, *SCRIPT_LANES)
 
     def remember(self, state: State) -> None:
         """Take in a state that was reached."""
         self.states.setdefault(state.key, state)
 
+    def learn_run(self, steps: Sequence[tuple[str, Local, Local]]) -> None:
+        """Take in a run of steps, each with the places of its actor before and after."""
+        for lane, before, after in steps:
+            self.futures.learn(lane, before, after)
+
+    def touches(self, call: Call) -> Footprint:
+        """What a command may touch; the script's also sees kubelet where its shell may look."""
+        made = self.footprints.of(call)
+        if self._looks and call.actor != "kubelet":
+            return made | Footprint(reads=LIFE)
+        return made
+
+    def as_step(self, call: Call) -> Step:
+        """A command as far as its order among others is concerned."""
+        return Step(str(call), self.touches(call))
+
     def observe(self, state: State) -> Observation:
         """The state as the explorer needs it."""
-        futures = {actor: self.plan.future(actor, state) for actor in self.actors}
-        if self._restarts and not state.ended[SCRIPT_ACTOR]:
+        waiting = {lane: state.waiting[lane] for lane in self.lanes if lane in state.waiting}
+        enabled = {lane: self.touches(call) for lane, call in waiting.items()}
+        if not self._reduced:
+            return Observation(state.key, enabled, {lane: EVERYTHING for lane in enabled})
+        futures = self._futures(state)
+        if self._over(state, futures):
+            # Nothing that is left can touch what is explored: it is as it will stay.
+            return Observation(state.key, {}, futures)
+        return Observation(state.key, enabled, futures)
+
+    def _futures(self, state: State) -> dict[str, Footprint]:
+        found = {lane: self.futures.future(lane, state) for lane in self.kubelets}
+        script = self.futures.future(SCRIPT_ACTOR, state)
+        if self._looks and not state.ended[SCRIPT_ACTOR]:
+            script |= Footprint(reads=LIFE)
+        for lane in SCRIPT_LANES:
+            if lane in state.waiting or lane == SCRIPT_ACTOR:
+                found[lane] = script
+        if self.restarts and not state.ended[SCRIPT_ACTOR]:
             # Another kubelet may come, and do it all again.
-            futures[self.kubelet] |= self.plan.whole(self.kubelet)
-        over = state.ended[self.kubelet] and not touches(futures[SCRIPT_ACTOR], self.family)
-        if over and not self._restarts:
-            # Nothing that is left can touch the family: it is as it will stay.
-            return Observation(state.key, {}, futures, {})
-        enabled = {
-            actor: footprint(call)
-            for actor in self.actors
-            if (call := state.waiting[actor]) is not None
-        }
-        runs = {}
-        for actor in enabled:
-            (other,) = (one for one in self.actors if one != actor)
-            run = self.plan.run(actor, state, futures[other])
-            # Not beyond the last step that touches the family at all.
-            length = max(
-                (at for at, one in enumerate(run, 1) if touches(one.touches, self.family)),
-                default=len(run),
-            )
-            runs[actor] = run[:length]
-        return Observation(state.key, enabled, futures, runs)
+            for lane in self.kubelets:
+                found[lane] = EVERYTHING
+        return found
 
-    def infer(self, state: State, actor: str) -> State | None:
-        """Where an actor's next step leads to; None where only a walk can tell."""
-        return self.effects.infer(state, actor) if self._reduced else None
+    def _over(self, state: State, futures: Mapping[str, Footprint]) -> bool:
+        if self.restarts or not all(state.ended[lane] for lane in self.kubelets):
+            return False
+        script = futures[SCRIPT_ACTOR]
+        others = {"nft", "sets", "units"} & (script.writes)
+        return not others and not any(touches(script, family) for family in self.families)
 
-    def inferred(self, origin: str, actor: str, steps: int) -> tuple[int, State] | None:
-        """How many of so many steps would be made, and the state then; None as in `infer`."""
-        state, made = self.states[origin], 0
-        while made < steps and state.waiting[actor]:
-            following = self.infer(state, actor)
-            if following is None:
-                return None
-            state, made = following, made + 1
-        return made, state
-
-    def made(self, actor: str, steps: int, target: State) -> list[Step]:
-        """An actor's last steps on its way to a state."""
-        history = target.histories[actor]
-        return [as_step(one.call) for one in history[len(history) - steps :]]
+    def infer(self, state: State, lane: str) -> State | None:
+        """Where a lane's next step leads to; None where only the node can tell."""
+        return self.effects.infer(state, lane) if self._reduced else None
 
     def is_end(self, state: State) -> bool:
         """Whether all is decided in a state."""
@@ -90,7 +111,7 @@ class Knowledge:
         Both together say all that an outcome is judged by: what kubelet logs follows from
         the exit codes that it got.
         """
-        return end.left(self.kubelet, self.family)
+        return end.left(self.families)
 
     def ending(self, key: str) -> Ending:
         """What was found in an end state, or in another that leaves the same."""
@@ -98,8 +119,18 @@ class Knowledge:
 
     def trace(self, path: Path, end: State) -> Trace:
         """The trace of a path that leads to a state."""
-        left = {actor: iter(made) for actor, made in end.histories.items()}
+        left = {name: iter(made) for name, made in end.histories.items()}
         trace = Trace()
-        for actor in path:
-            trace = trace.after(actor, [as_step(next(left[actor]).call)])
+        for lane in path:
+            made = next(one for one in left[owner(lane)] if one.call.program != "goes on")
+            trace = trace.after(lane, [self.as_step(made.call)])
         return trace
+
+    def calls(self, state: State) -> tuple[Call, ...]:
+        """The script's commands on the way to a state."""
+        return tuple(made.call for made in state.histories[SCRIPT_ACTOR])
+
+
+def other_lanes(lanes: Sequence[str]) -> tuple[str, ...]:
+    """Kubelet's lanes that are not among those."""
+    return tuple(lane for lane in KUBELETS if lane not in lanes)

@@ -1,7 +1,7 @@
 """What became of kubelet's rules in one trial, against the reference."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,15 +11,36 @@ from chainrace.race.coverage import unmade
 from chainrace.race.rules import FAMILIES, RuleSet
 from chainrace.race.trial import Call, Ending
 
-Name = Literal["healthy", "init_failed", "rules_lost", "hint_lost", "canary_lost", "environment"]
+Name = Literal[
+    "healthy",
+    "init_failed",
+    "family_dropped",
+    "guard_open",
+    "rules_lost",
+    "hint_lost",
+    "canary_lost",
+    "environment",
+]
 HEALTHY: Literal["healthy"] = "healthy"
 INIT_FAILED: Literal["init_failed"] = "init_failed"
+# NewBestEffort drops a family whose first look fails, and says nothing (pkg/util/iptables).
+FAMILY_DROPPED: Literal["family_dropped"] = "family_dropped"
+# A neighbour's packet reaches what listens on 127.0.0.1 (chainrace/gate/guard.py).
+GUARD_OPEN: Literal["guard_open"] = "guard_open"
 RULES_LOST: Literal["rules_lost"] = "rules_lost"
 HINT_LOST: Literal["hint_lost"] = "hint_lost"
 CANARY_LOST: Literal["canary_lost"] = "canary_lost"
 ENVIRONMENT: Literal["environment"] = "environment"
 # Several can hold at once; one name alone is that of the first of these.
-WORST_FIRST: tuple[Name, ...] = (INIT_FAILED, RULES_LOST, HINT_LOST, CANARY_LOST, HEALTHY)
+WORST_FIRST: tuple[Name, ...] = (
+    INIT_FAILED,
+    FAMILY_DROPPED,
+    GUARD_OPEN,
+    RULES_LOST,
+    HINT_LOST,
+    CANARY_LOST,
+    HEALTHY,
+)
 
 HINT = "KUBE-IPTABLES-HINT"
 # Where azure-npm looks, and in which order (npm/pkg/dataplane/policies/chain-management_linux.go
@@ -77,9 +98,9 @@ def worst(classes: Iterable[Name]) -> Name:
 def reference_rules(
     before: Mapping[str, str], ending: Ending, calls: Iterable[Call]
 ) -> dict[str, RuleSet]:
-    """The rules that a clean start leaves, by family.
+    """What a clean start adds to the rules, by family: what kubelet promises is there.
 
-    `before` are those it began with, as iptables-save texts by family; `calls` are all that
+    What was there before is others', and its loss no harm of kubelet's. `before` are those it began with, as iptables-save texts by family; `calls` are all that
     were seen. Raises ValueError when that start was not clean, or not seen whole: then nothing
     can be compared.
     """
@@ -87,17 +108,23 @@ def reference_rules(
     for family in FAMILIES:
         if ending.words.get(family) != "initialised":
             raise ValueError(f"kubelet did not initialise {family} even on a clean start")
-        found[family] = rules.parse(ending.after[family])
-        if not found[family].missing_from(rules.parse(before[family])):
+        added = rules.parse(ending.after[family]).missing_from(rules.parse(before[family]))
+        found[family] = RuleSet(frozenset(added))
+        if not added:
             raise ValueError(f"kubelet's clean start added no {family} rules at all")
     if missed := unmade(before, ending.after, calls):
         raise ValueError(f"kubelet was not seen to make {', '.join(missed)}")
     return found
 
 
-def judge(reference: Mapping[str, RuleSet], ending: Ending) -> Outcome:
-    """Compare what a trial left with the reference, family by family."""
-    families = {family: judge_family(reference, ending, family) for family in FAMILIES}
+def judge(
+    reference: Mapping[str, RuleSet], ending: Ending, allowed: Collection[int] = ()
+) -> Outcome:
+    """Compare what a trial left with the reference, family by family.
+
+    `allowed` are the ports of 127.0.0.1 that a neighbour reaches after a clean start.
+    """
+    families = {family: judge_family(reference, ending, family, allowed) for family in FAMILIES}
     left = rules.parse(ending.after["ipv4"]).entries
     return Outcome(
         families,
@@ -106,7 +133,9 @@ def judge(reference: Mapping[str, RuleSet], ending: Ending) -> Outcome:
     )
 
 
-def judge_family(reference: Mapping[str, RuleSet], ending: Ending, family: str) -> FamilyOutcome:
+def judge_family(
+    reference: Mapping[str, RuleSet], ending: Ending, family: str, allowed: Collection[int] = ()
+) -> FamilyOutcome:
     """What became of one family's rules."""
     missing = reference[family].missing_from(rules.parse(ending.after[family]))
     word = ending.words.get(family)
@@ -114,14 +143,25 @@ def judge_family(reference: Mapping[str, RuleSet], ending: Ending, family: str) 
     if word == "failed":
         cause = failure_causes(ending.journal).get(family, "")
     elif word is None:
-        # NewBestEffort drops a family whose first look fails, and says nothing.
         cause = "kubelet went on without a word about this family"
-    return FamilyOutcome(_classes(missing, initialised=word == "initialised"), cause, missing)
+    classes = _classes(missing, word)
+    # kubelet's guard is IPv4's alone, and is there where its initialisation came to its end.
+    reached = set(ending.guard) - set(allowed) if family == "ipv4" and word == "initialised" else ()
+    if reached:
+        cause = f"a neighbour reaches 127.0.0.1, port {', '.join(map(str, sorted(reached)))}"
+        found = {GUARD_OPEN, *classes} - {HEALTHY}
+        classes = tuple(name for name in WORST_FIRST if name in found)
+    return FamilyOutcome(classes, cause, missing)
 
 
-def _classes(missing: tuple[str, ...], *, initialised: bool) -> tuple[Name, ...]:
+def _classes(missing: tuple[str, ...], word: str | None) -> tuple[Name, ...]:
     """Every class that holds. A kubelet that failed has made no canaries to lose."""
-    found: list[Name] = [] if initialised else [INIT_FAILED]
+    found: list[Name] = []
+    if word == "failed":
+        found.append(INIT_FAILED)
+    elif word is None:
+        found.append(FAMILY_DROPPED)
+    initialised = word == "initialised"
     others = [entry for entry in missing if not entry.endswith((f":{HINT}", f":{CANARY}"))]
     if initialised and others:
         found.append(RULES_LOST)

@@ -8,6 +8,7 @@ exploration knows. No I/O.
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 from chainrace.gate.process import SCRIPT_ACTOR
 from chainrace.race.explorer import Path
@@ -15,7 +16,7 @@ from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import FamilyOutcome, Name
 from chainrace.race.schedule import from_steps
 from chainrace.race.state import State
-from chainrace.race.step import footprint
+from chainrace.race.step import Footprint
 from chainrace.race.trial import Ending
 
 
@@ -50,33 +51,35 @@ class OutcomeMap:
 def draw(
     known: Knowledge,
     root: State,
+    kubelet: str,
     judge: Callable[[Ending], FamilyOutcome],
     only: tuple[Name, ...] | None,
 ) -> OutcomeMap:
-    """The map of one family.
+    """The map of one family, whose lane of kubelet's is `kubelet`.
 
     `only` are the classes of every end there is, where all ends are known and alike: then each
     schedule leads to them, also one that the exploration left out as equal to another. Other
     cells that it cannot tell are left out.
     """
-    kubelets = known.plan.sequences[known.kubelet][0]
-    scripts = known.plan.sequences[SCRIPT_ACTOR][0]
-    all_of_kubelets = known.plan.whole(known.kubelet)
-    # Right before each step that can matter: what cannot is made at once when exploring, too.
-    matter = [at for at, call in enumerate(scripts) if footprint(call).conflicts(all_of_kubelets)]
+    kubelets, scripts = known.sequences.get(kubelet, ()), known.sequences.get(SCRIPT_ACTOR, ())
+    all_of_kubelets = reduce(Footprint.__or__, map(known.touches, kubelets), Footprint())
+    # Right before each step that can matter: between two of them nothing else comes out.
+    matter = [
+        at for at, call in enumerate(scripts) if known.touches(call).conflicts(all_of_kubelets)
+    ]
     stops = sorted({at for at in matter if at} | {len(scripts)})
-    walk = _Walk(known)
+    walk = _Walk(known, kubelet)
 
     def as_all(before: int, stop: int, until: int) -> Cell | None:
         if only is None:
             return None
         turns = (before, stop, until - before, len(scripts) - stop, len(kubelets) - until)
-        return Cell(before, stop, until, str(from_steps(_path(known.kubelet, turns))), only)
+        return Cell(before, stop, until, str(from_steps(_path(kubelet, turns))), only)
 
     cells = (
         cell
         for stop in stops
-        for before in range(len(root.histories[known.kubelet]), len(kubelets) + 1)
+        for before in range(len(root.histories[kubelet]), len(kubelets) + 1)
         for until in range(before, len(kubelets) + 1)
         if (cell := walk.cell(root, before, stop, until, judge) or as_all(before, stop, until))
     )
@@ -92,8 +95,9 @@ def _path(kubelet: str, turns: tuple[int, ...]) -> Path:
 class _Walk:
     """Goes on in what is known; a step that was made once here is not looked up again."""
 
-    def __init__(self, known: Knowledge) -> None:
+    def __init__(self, known: Knowledge, kubelet: str) -> None:
         self._known = known
+        self._kubelet = kubelet
         self._next: dict[tuple[str, str], State | None] = {}
         self._ends: dict[str, bool] = {}
 
@@ -106,12 +110,13 @@ class _Walk:
         judge: Callable[[Ending], FamilyOutcome],
     ) -> Cell | None:
         """One cell; None where kubelet has not so many steps, or what comes is not known."""
-        kubelet = self._known.kubelet
+        kubelet = self._kubelet
         state = root
         done = len(root.histories[kubelet])
         path: Path = (kubelet,) * done
         asked = ((kubelet, before - done), (SCRIPT_ACTOR, script), (kubelet, until - before))
-        for actor, steps in (*asked, (SCRIPT_ACTOR, None), (kubelet, None)):
+        rest = [(lane, None) for lane in self._known.kubelets if lane != kubelet]
+        for actor, steps in (*asked, (SCRIPT_ACTOR, None), (kubelet, None), *rest):
             found = self._go(state, actor, steps)
             if found is None:
                 return None
@@ -126,7 +131,7 @@ class _Walk:
     def _go(self, state: State, actor: str, steps: int | None) -> tuple[int, State] | None:
         """So many steps of an actor, or all that can still matter; the state then."""
         made = 0
-        while made != steps and state.waiting[actor] and not (steps is None and self._end(state)):
+        while made != steps and actor in state.waiting and not (steps is None and self._end(state)):
             name = (state.key, actor)
             if name not in self._next:
                 self._next[name] = self._known.infer(state, actor)

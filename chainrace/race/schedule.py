@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
+from chainrace.race.state import owner
+
 # k3, s12, s*
 TURN = re.compile(r"([a-z])([1-9][0-9]*|\*)")
 # No script and no start of kubelet makes so many.
@@ -68,14 +70,18 @@ def parse(name: str) -> Schedule:
 
 
 def from_steps(actors: tuple[str, ...]) -> Schedule:
-    """The schedule of single steps, `("k", "k", "s")`; an actor's last turn is its end."""
+    """The schedule of single steps, `("k", "k", "s")`; an actor's last turn is its end.
+
+    Of the script's lanes only `s` has an end, and only where none of the others steps later:
+    it stands for all that the script still has.
+    """
     runs = [(actor, len(list(steps))) for actor, steps in groupby(actors)]
     if not runs:
         raise ValueError("a schedule has at least one turn")
-    last = {actor: index for index, (actor, _) in enumerate(runs)}
+    last = {owner(actor): index for index, (actor, _) in enumerate(runs)}
     return Schedule(
         tuple(
-            Turn(actor, None if last[actor] == index else steps)
+            Turn(actor, None if last.get(actor) == index else steps)
             for index, (actor, steps) in enumerate(runs)
         )
     )

@@ -6,30 +6,29 @@ not conflict are moved together again, so that a finding reads as one would tell
 
 from collections.abc import Mapping
 from heapq import heappop, heappush
-from itertools import count
 
 from chainrace.race.explorer import Explorer, Path
 from chainrace.race.schedule import Schedule, from_steps
+from chainrace.race.state import owner
 from chainrace.race.trace import Needs, Trace
 
 
 def plain_paths(explorer: Explorer) -> dict[str, Path]:
     """A way with the fewest switches of actor from the start to each state, by its key."""
     best: dict[str, Path] = {}
-    numbers = count()  # ties in the order they were found
     done: set[tuple[str, str]] = set()
-    heap: list[tuple[int, int, int, str, Path]] = [(0, 0, 0, explorer.initial.key, ())]
+    # Ties by the path itself, never by the order in which states were found.
+    heap: list[tuple[int, int, Path, str]] = [(0, 0, (), explorer.initial.key)]
     while heap:
-        switches, _, _, key, path = heappop(heap)
+        switches, _, path, key = heappop(heap)
         last = path[-1] if path else ""
         if (key, last) in done:
             continue
         done.add((key, last))
         best.setdefault(key, path)
-        for actor, edge in explorer.edges[key].items():
-            further = (*path, *(actor,) * edge.steps)
-            cost = switches + (actor != last)
-            heappush(heap, (cost, len(further), next(numbers), edge.target, further))
+        for actor, target in explorer.edges[key].items():
+            further = (*path, actor)
+            heappush(heap, (switches + (actor != last), len(further), further, target))
     return best
 
 
@@ -37,6 +36,9 @@ def plainest(path: Path, trace: Trace) -> Schedule:
     """The schedule with the fewest preemptions among those that mean the same as a path."""
     if not path:
         raise ValueError("nobody makes a step: there is nothing to schedule")
+    if {owner(lane) for lane in path} != set(path):
+        # Which lane of the script's is which depends on the order of its own steps.
+        return from_steps(path)
     orders = (_order(first, trace.needs) for first in sorted(set(path)))
     return min((from_steps(order) for order in orders), key=cost)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,80 +10,213 @@ from typing import Any
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race.rules import sections
-from chainrace.race.step import reads_rules
 from chainrace.race.trial import Call
 
 ACTOR_OF = {family: actor for actor, family in KUBELETS.items()}
-ACTORS = {"k": "kubelet", "x": "kubelet IPv6", SCRIPT_ACTOR: "script and service"}
+# The script's own concurrency: each of its processes that wait at once is a lane.
+SCRIPT_LANES = "stuvwyz"
+ACTORS = {
+    "k": "kubelet",
+    "x": "kubelet IPv6",
+    SCRIPT_ACTOR: "script and what it starts",
+    **{lane: "another process of the script's" for lane in SCRIPT_LANES[1:]},
+}
+# Whose lanes stand in one history: kubelet's two stand apart.
+HISTORIES = (*KUBELETS, SCRIPT_ACTOR)
+LOCK = "lock"
+# A process of the script's ended because of a step of another actor.
+GOES_ON = Call(SCRIPT_ACTOR, "goes on", ())
+
+
+def owner(lane: str) -> str:
+    """The lane in whose history a lane's steps stand: all of the script's are in one."""
+    return lane if lane in KUBELETS else SCRIPT_ACTOR
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a process ended: which step of its actor it was, its exit code, what it told.
+
+    `out` is a digest of what it wrote for its caller; empty where it wrote nothing.
+    """
+
+    step: int
+    code: int | None
+    out: str = ""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A step that was made: the command, its exit code, and what it may have told.
+    """A step that was made: its lane, its command, and what was answered until it was over.
 
-    `saw` is a digest of the rules that a reading command of the script found: the
-    script may act on them later. kubelet looks at exit codes alone (iptables.go).
+    Another process's end may come with it: a shell's, a client's of systemd's. `wrote` is a
+    digest of the files that the script's processes left changed.
     """
 
+    lane: str
     call: Call
-    code: int
-    saw: str = ""
+    answers: tuple[Answer, ...] = ()
+    wrote: str = ""
+
+    def own(self, step: int) -> Answer | None:
+        """This step's own answer; None where its process has not ended with it."""
+        return next((one for one in self.answers if one.step == step), None)
+
+
+@dataclass(frozen=True)
+class Local:
+    """Where an actor is: its history, what it waits for by lane, whether it has ended."""
+
+    histories: Mapping[str, tuple[Made, ...]]
+    waiting: Mapping[str, Call]
+    ended: Mapping[str, bool]
+
+    @cached_property
+    def key(self) -> str:
+        """Its identity."""
+        return digest([self.histories, self.waiting, self.ended])
 
 
 @dataclass(frozen=True)
 class State:
-    """Each actor's history and next step, whether it has ended; the rules, the saved files.
+    """Each actor's history and next steps, whether it has ended; all firewall state.
 
-    Rules are those of both families, all tables, both backends (`ipv4/filter`,
-    `ipv4/legacy/filter`); like the saved files they are kept as digests of their texts
-    without counters and comments.
+    `rules` has a digest for each part: `ipv4/filter`, `ipv4/legacy/filter`, `nft/inet mine`,
+    `ipset`, and `lock`, which says who holds that of iptables.
     """
 
     histories: Mapping[str, tuple[Made, ...]]
-    waiting: Mapping[str, Call | None]
+    waiting: Mapping[str, Call]
     ended: Mapping[str, bool]
     rules: Mapping[str, str]
-    saved: Mapping[str, str]
 
     @cached_property
     def key(self) -> str:
         """The state's identity: the same for the same state, on any node."""
-        return digest(vars(self))
+        return digest([self._kubelets.key, self._scripts.key, self.rules])
 
-    def left(self, actor: str, family: str) -> str:
-        """A digest of a family's rules and an actor's commands with their exit codes."""
-        rules = {name: text for name, text in self.rules.items() if name.startswith(family)}
-        return digest([rules, self.histories[actor]])
+    def place(self, lane: str) -> Local:
+        """What concerns the actor of a lane alone: kubelet's two lanes stand together."""
+        return self._kubelets if lane in KUBELETS else self._scripts
+
+    @cached_property
+    def _kubelets(self) -> Local:
+        return self._of(set(KUBELETS))
+
+    @cached_property
+    def _scripts(self) -> Local:
+        return self._of(set(SCRIPT_LANES))
+
+    def _of(self, mine: set[str]) -> Local:
+        return Local(
+            {name: made for name, made in self.histories.items() if name in mine},
+            {name: call for name, call in self.waiting.items() if name in mine},
+            {name: ended for name, ended in self.ended.items() if name in mine},
+        )
+
+    def with_place(self, place: Local, lane: str, rules: Mapping[str, str]) -> "State":
+        """This state with another place of one actor, and other rules."""
+        moved, other = ("_kubelets", "_scripts") if lane in KUBELETS else ("_scripts", "_kubelets")
+        stays: Local = getattr(self, other)
+        following = State(
+            histories={**stays.histories, **place.histories},
+            waiting={**stays.waiting, **place.waiting},
+            ended={**stays.ended, **place.ended},
+            rules=rules,
+        )
+        # Both are known, with their keys: cached_property keeps its value there.
+        vars(following).update({moved: place, other: stays})
+        return following
+
+    def left(self, families: Sequence[str]) -> str:
+        """A digest of some families' rules and of kubelet's commands with their exit codes."""
+        rules = {
+            name: text
+            for name, text in self.rules.items()
+            if name.startswith((*families, "nft/", "ipset"))
+        }
+        mine = [self.histories[ACTOR_OF[family]] for family in families]
+        return digest([rules, mine])
 
     def differing(self, other: "State") -> tuple[str, ...]:
         """What of two states is not the same: `rules ipv4/filter`, `waiting k`."""
         return tuple(
             f"{part} {name}"
-            for part, mine in vars(self).items()
-            if isinstance(mine, Mapping)
-            for name in sorted({*mine, *getattr(other, part)})
-            if mine.get(name) != getattr(other, part).get(name)
+            for part in ("rules", "waiting", "ended", "histories")
+            for name in sorted({*getattr(self, part), *getattr(other, part)})
+            if getattr(self, part).get(name) != getattr(other, part).get(name)
         )
 
 
 def digest(value: object) -> str:
     """Sixteen hexadecimal digits that stand for a value of plain data and dataclasses."""
-    text = json.dumps(value, sort_keys=True, default=vars)
+    text = json.dumps(value, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def actor_of(call: Call) -> str:
-    """The letter of the actor that a command belongs to."""
+def _plain(value: object) -> object:
+    if isinstance(value, Made):
+        # One text for each step that is made: a history has many.
+        return value.lane, _call_key(value.call), [vars(one) for one in value.answers], value.wrote
+    return _call_key(value) if isinstance(value, Call) else vars(value)
+
+
+def _call_key(call: Call) -> list[object]:
+    return [
+        *(call.actor, call.program, list(call.arguments)),
+        *(call.kind, call.foreign, call.input, call.output, call.exe),
+    ]
+
+
+def lane_of(call: Call) -> str:
+    """The lane in whose history a command stands, where nobody has said it."""
     if call.actor != "kubelet":
         return SCRIPT_ACTOR
     return "x" if call.family == "ipv6" else "k"
 
 
-def saw(before: State, call: Call) -> str:
-    """What a reading command of the script may tell it about the rules it was made on."""
-    if actor_of(call) != SCRIPT_ACTOR or not reads_rules(call):
-        return ""
-    return digest([item for item in sorted(before.rules.items()) if call.family in item[0]])
+class _Histories:
+    """The histories that a view's commands make, grown step by step."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, list[Made]] = {name: [] for name in HISTORIES}
+        self._at: dict[int, int] = {}  # a command's number in the view -> in its history
+
+    def add(self, number: int, one: Mapping[str, Any]) -> None:
+        """Take in the next command of a view."""
+        lane, name = one["lane"], owner(one["lane"])
+        mine = self.made[name]
+        self._at[number] = len(mine)
+        answers = tuple(
+            Answer(self._at[said["step"]], said["code"], said["out"]) for said in one["answers"]
+        )
+        if name == SCRIPT_ACTOR:
+            mine.append(Made(lane, Call.of(one), answers, one["wrote"]))
+            return
+        # kubelet looks at exit codes alone (iptables.go), and each of its processes ends at once.
+        mine.append(Made(lane, Call.of(one), (Answer(len(mine), one["code"]),)))
+        if answers:
+            # kubelet's step let the script go on: that is no step of the script's own.
+            self.made[SCRIPT_ACTOR].append(Made(SCRIPT_ACTOR, GOES_ON, answers))
+
+    def of(self, lane: str) -> dict[str, tuple[Made, ...]]:
+        """Those of a lane's actor."""
+        names = KUBELETS if lane in KUBELETS else (SCRIPT_ACTOR,)
+        return {name: tuple(self.made[name]) for name in names}
+
+
+def places(view: Mapping[str, Any]) -> list[tuple[str, Local, Local]]:
+    """Each step of a view with its lane, and where its actor was before it and after it."""
+    histories = _Histories()
+    found = []
+    commands = view["commands"]
+    looks = [*(one["before"] for one in commands), view]
+    for number, one in enumerate(commands):
+        lane = one["lane"]
+        before = _place(looks[number], histories, lane)
+        histories.add(number, one)
+        found.append((lane, before, _place(looks[number + 1], histories, lane)))
+    return found
 
 
 def read(view: Mapping[str, Any], before: State | None) -> State:
@@ -93,33 +226,45 @@ def read(view: Mapping[str, Any], before: State | None) -> State:
     Raises ValueError where the view does not continue that state: then the same
     steps have not led to the same state, and nothing may be concluded.
     """
-    histories: dict[str, list[Made]] = {actor: [] for actor in ACTORS}
-    for one in view["commands"]:
-        call = Call.of(one)
-        actor = actor_of(call)
-        known = before.histories[actor] if before else ()
-        at = len(histories[actor])
-        if at >= len(known):
-            histories[actor].append(Made(call, one["code"], saw(before, call) if before else ""))
-        elif (known[at].call, known[at].code) == (call, one["code"]):
-            histories[actor].append(known[at])
-        else:
-            raise ValueError(f"{call} ended with {one['code']} where {known[at]} was known")
-    for actor, made in (before.histories if before else {}).items():
-        if len(histories[actor]) < len(made):
-            raise ValueError(f"{ACTORS[actor]} has not made the steps that it made before")
+    histories = _Histories()
+    for number, one in enumerate(view["commands"]):
+        histories.add(number, one)
+    for name, made in (before.histories if before else {}).items():
+        mine = histories.made[name]
+        for at, known in enumerate(made):
+            if at >= len(mine):
+                raise ValueError(f"{ACTORS[name]} has not made the steps that it made before")
+            if mine[at] != known:
+                raise ValueError(f"{_told(mine[at])} where {_told(known)} was known")
     return State(
-        histories={actor: tuple(made) for actor, made in histories.items()},
-        waiting={actor: _call(words) for actor, words in view["next"].items()},
+        histories={name: tuple(made) for name, made in histories.made.items()},
+        waiting={lane: Call.of(words) for lane, words in view["next"].items()},
         ended=dict(view["done"]),
-        rules={
-            f"{family}/{table}": digest(plain(text))
-            for family, both in view["rules"].items()
-            for table, text in sections(both).items()
-        },
-        saved={name: digest(plain(text)) for name, text in view["saved"].items()},
+        rules=parts(view),
     )
 
 
-def _call(words: list[str] | None) -> Call | None:
-    return None if words is None else Call(words[0], words[1], tuple(words[2:]))
+def parts(view: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of each part of a view's firewall state."""
+    found = {LOCK: str(view.get("lock", ""))}
+    for name, text in view["rules"].items():
+        if name.startswith(("nft/", "ipset")):
+            found[name] = digest(text)
+        else:
+            for table, section in sections(text).items():
+                found[f"{name}/{table}"] = digest(plain(section))
+    return found
+
+
+def _told(made: Made) -> str:
+    said = ", ".join(f"{one.code}" + (f" ({one.out})" if one.out else "") for one in made.answers)
+    return f"{made.call} ended with {said or 'nothing yet'}"
+
+
+def _place(look: Mapping[str, Any], histories: _Histories, lane: str) -> Local:
+    mine = set(KUBELETS) if lane in KUBELETS else set(SCRIPT_LANES)
+    return Local(
+        histories.of(lane),
+        {name: Call.of(words) for name, words in look["next"].items() if name in mine},
+        {name: ended for name, ended in look["done"].items() if name in mine},
+    )

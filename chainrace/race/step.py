@@ -1,91 +1,143 @@
 """What one command reads and writes: two that touch nothing in common may be swapped.
 
 A footprint errs on the side of too much: a conflict that is not there costs time,
-one that is overlooked would lose an end state. Both backends count as one.
+one that is overlooked would lose an end state. Both backends count as one. What a
+command starts is no part of it: that is a step of its own.
 """
 
-from dataclasses import dataclass
+from functools import cache
 
+from chainrace.race import command, programs, resources
+from chainrace.race.command import BUILT_IN, Command, called, parse
+from chainrace.race.resources import (
+    ALL_PARTS,
+    CHAINS,
+    COUNTERS,
+    POLICY,
+    RULES,
+    parts,
+)
 from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Call
 
-TABLES = ("filter", "nat", "mangle", "raw", "security")
-# Parts of a table that can be touched by themselves (iptables(8)): which user chains
-# there are, the rules in all chains, the policies, the counters. Counters are no part
-# of a state: a save reads them, and what comes back differs by them alone.
-CHAINS, RULES, POLICY, COUNTERS = "chains", "rules", "policy", "counters"
-PARTS = (CHAINS, RULES, POLICY, COUNTERS)
+TABLES = command.TABLES
+PARTS = resources.PARTS
+EVERYTHING = resources.EVERYTHING
+Footprint = resources.Footprint
 
-ASKING = frozenset({"-V", "--version", "-h", "--help"})
-LISTING = frozenset({"-S", "--list-rules", "-L", "--list"})
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Resources by name: `ipv4/filter/rules`."""
-
-    reads: frozenset[str] = frozenset()
-    writes: frozenset[str] = frozenset()
-
-    def __or__(self, other: "Footprint") -> "Footprint":
-        return Footprint(self.reads | other.reads, self.writes | other.writes)
-
-    def __le__(self, other: "Footprint") -> bool:
-        """Whether the other covers all of this one."""
-        return self.reads <= other.reads | other.writes and self.writes <= other.writes
-
-    def conflicts(self, other: "Footprint") -> bool:
-        """Whether the order of the two can matter: one writes what the other touches."""
-        return bool(
-            self.writes & (other.reads | other.writes) or other.writes & (self.reads | self.writes)
-        )
-
-
-# What each action of iptables reads and writes of its one table. Making a chain
-# commutes with emptying all chains; deleting one does not (a jump to it forbids it).
+# What each action reads and writes of its one table. Making a chain commutes with emptying
+# all chains; deleting one does not (a jump to it forbids it).
 ACTIONS = {
-    ("-N", "--new-chain"): ((), (CHAINS,)),
-    ("-X", "--delete-chain"): ((RULES,), (CHAINS,)),
-    ("-F", "--flush"): ((CHAINS,), (RULES,)),
-    ("-A", "--append", "-I", "--insert", "-D", "--delete", "-R", "--replace"): (
-        (CHAINS,),
-        (RULES,),
-    ),
-    ("-C", "--check"): ((CHAINS, RULES), ()),
-    tuple(LISTING): (PARTS, ()),
-    ("-P", "--policy"): ((), (POLICY,)),
-    ("-Z", "--zero"): ((CHAINS,), (COUNTERS,)),
+    "-N": ((CHAINS,), (CHAINS,)),
+    "-X": ((CHAINS, RULES), (CHAINS,)),
+    "-E": ((CHAINS, RULES), (CHAINS, RULES)),
+    "-F": ((), (RULES,)),
+    "-A": ((CHAINS, RULES), (RULES,)),
+    "-I": ((CHAINS, RULES), (RULES,)),
+    "-D": ((CHAINS, RULES), (RULES,)),
+    "-R": ((CHAINS, RULES), (RULES,)),
+    "-C": ((CHAINS, RULES), ()),
+    "-L": ((CHAINS, RULES, POLICY), ()),
+    "-S": ((CHAINS, RULES, POLICY), ()),
+    "-P": ((POLICY,), (POLICY,)),
+    "-Z": ((), (COUNTERS,)),
 }
+LISTING = frozenset({"-L", "-S"})
 # Without a chain's name these ask for none: they do the same whatever chains there are.
-BARE = frozenset({"-F", "--flush", "-Z", "--zero"})
+BARE = frozenset({"-F", "-Z"})
+# kubelet looks at these when it starts: its unit's file, its configuration, its addresses.
+START = frozenset({"units", "files", "sysctl"})
+LIFE = {"ipv4": "life/k", "ipv6": "life/x"}
+# What another network namespace has in common with this one.
+SHARED = frozenset({"files", "lock"})
 
-EVERYTHING = Footprint(
-    writes=frozenset(
-        f"{family}/{table}/{part}" for family in FAMILIES for table in TABLES for part in PARTS
-    )
-)
 
-
+@cache
 def footprint(call: Call) -> Footprint:
-    """What an iptables process may read and write, from its program and arguments."""
-    words = frozenset(call.arguments)
-    if words & ASKING:
+    """What a process may read and write, from its program and arguments."""
+    made = _footprint(call)
+    if call.actor == "kubelet":
+        made |= Footprint(writes=frozenset({LIFE[_family(call)]}))
+    return made
+
+
+def _footprint(call: Call) -> Footprint:
+    if call.arguments == ("begins",) and call.program == "kubelet" and call.actor == "kubelet":
+        return Footprint(reads=START, writes=frozenset(LIFE.values()))
+    if call.kind == "shell":  # it does nothing but start others
         return Footprint()
-    if call.program.endswith("-save"):
-        return Footprint(reads=_parts(call.family, _tables(call), PARTS))
-    if call.program.endswith("-restore"):
-        return Footprint(writes=_parts(call.family, _tables(call), PARTS))
-    if not call.program.startswith(("iptables", "ip6tables")):
-        return EVERYTHING  # nft may touch any table of any family
-    for options, (reads, writes) in ACTIONS.items():
-        if found := words & set(options):
-            bare = found & BARE and call.arguments[-1] in found
-            table = (call.table,)
-            return Footprint(
-                _parts(call.family, table, () if bare else reads),
-                _parts(call.family, table, writes),
-            )
-    return Footprint(writes=_parts(call.family, TABLES, PARTS))
+    network = _of_network(call)
+    if network is None:
+        return programs.footprint(call)
+    if call.foreign:
+        return Footprint(network.reads & SHARED, network.writes & SHARED)
+    return network
+
+
+def _of_network(call: Call) -> Footprint | None:
+    """Of a program that touches nothing but its network namespace and files; else None."""
+    found = called(call)
+    if found is None:
+        return programs.of_network(call)
+    if not found.name.startswith("ip"):  # ebtables and arptables have tables of their own
+        return Footprint(frozenset({"nft", "files"}), frozenset({"nft"}))
+    read = parse(call)
+    if read is not None:
+        return _of_iptables(read)
+    # Whatever it does, in another namespace it cannot touch this one's rules.
+    return EVERYTHING
+
+
+def _of_iptables(made: Command) -> Footprint:
+    if made.asking:
+        return Footprint()
+    if made.translates:
+        return Footprint(reads=frozenset({"files"}))
+    every = parts(made.family, made.tables, PARTS)
+    reads: set[str] = set()
+    writes: set[str] = set()
+    if made.saves:
+        reads |= every
+        writes |= {"files"} if made.file is not None else set()
+    elif made.restores:
+        reads |= {"files", "sets"}  # its rules may name sets
+        reads |= every if made.dry or made.noflush else set()
+        writes |= set() if made.dry else every
+    else:
+        for action in made.actions:
+            one = _of_action(made, action)
+            reads |= one.reads
+            writes |= one.writes
+    if made.backend != command.NFT:
+        reads.add("lock")
+    return Footprint(frozenset(reads), frozenset(writes))
+
+
+def _of_action(made: Command, action: str) -> Footprint:
+    reads, writes = (set(some) for some in ACTIONS[action])
+    if action in BARE and (made.chain or made.verbose):  # it names them, or prints their names
+        reads.add(CHAINS)
+    if action in BARE and made.number:
+        reads.add(RULES)
+    if action == "-X" and made.chain in BUILT_IN:  # iptables-nft deletes it where it accepts
+        reads.add(POLICY)
+    if action == "-P" and made.chain not in BUILT_IN:
+        reads.add(CHAINS)
+    if made.counters and action not in LISTING:
+        writes.add(COUNTERS)
+    if action in LISTING and (made.verbose or made.counters):
+        reads.add(COUNTERS)
+    elsewhere = frozenset() if made.plain_rule else frozenset({"sets", "files"})
+    return Footprint(
+        parts(made.family, made.tables, reads) | elsewhere,
+        parts(made.family, made.tables, writes),
+    )
+
+
+def _family(call: Call) -> str:
+    found = called(call)
+    name = call.program if found is None else found.name
+    return "ipv6" if name.startswith("ip6") else "ipv4"
 
 
 def touches(made: Footprint, family: str) -> bool:
@@ -93,40 +145,47 @@ def touches(made: Footprint, family: str) -> bool:
     return any(name.startswith(f"{family}/") for name in made.reads | made.writes)
 
 
-# What names a rule, whose matches may name what lies elsewhere: a set, a user.
-OF_A_RULE = frozenset(
-    {"-A", "--append", "-I", "--insert", "-D", "--delete", "-R", "--replace", "-C", "--check"}
-)
-WITHOUT_RULE = frozenset(word for words in ACTIONS for word in words) - OF_A_RULE
+def tables(made: Footprint) -> frozenset[str]:
+    """The tables of a footprint: `ipv4/filter`."""
+    named = (name for name in made.reads | made.writes if name.startswith(FAMILIES))
+    return frozenset(name.rpartition("/")[0] for name in named)
 
 
 def tables_alone(call: Call) -> bool:
-    """Whether what a command does depends on nothing but the tables that it touches.
+    """Whether what a command does and answers depends on nothing but the tables it touches.
 
-    A restore reads a file.
+    A restore reads a file; a rule may name a set or a host; a list without -n looks up names;
+    counters differ from one run to the next. Who holds the lock is no part of this.
     """
-    if not call.program.startswith(("iptables", "ip6tables")):
+    made = parse(call)
+    if made is None or call.foreign or call.kind == "shell":
         return False
-    if call.program.endswith("-save") or frozenset(call.arguments) & ASKING:
+    if made.asking:
         return True
-    return not call.program.endswith("-restore") and bool(frozenset(call.arguments) & WITHOUT_RULE)
+    if made.restores or made.translates or made.file is not None:
+        return False
+    if made.counters or not made.plain_rule:
+        return False
+    lists = LISTING & set(made.actions)
+    return not (lists and made.verbose) and (made.numeric or "-L" not in lists)
 
 
-def tables(made: Footprint) -> frozenset[str]:
-    """The tables of a footprint: `ipv4/filter`."""
-    return frozenset(name.rpartition("/")[0] for name in made.reads | made.writes)
-
-
-def reads_rules(call: Call) -> bool:
+def prints(call: Call) -> bool:
     """Whether what the command prints depends on the rules: its caller may act on it."""
-    return bool(footprint(call).reads) and not footprint(call).writes
+    made = footprint(call)
+    if made == EVERYTHING:
+        return True
+    if not made.reads & ALL_PARTS:
+        return False
+    read = parse(call)
+    if read is None or read.saves or read.verbose:
+        return True
+    return bool({*LISTING, "-C"} & set(read.actions))
 
 
-def _tables(call: Call) -> tuple[str, ...]:
-    """The tables of a save or restore: one where it is named, else all of them."""
-    named = {"-t", "--table"} & frozenset(call.arguments)
-    return (call.table,) if named else TABLES
+reads_rules = prints
 
 
-def _parts(family: str, tables: tuple[str, ...], parts: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(f"{family}/{table}/{part}" for table in tables for part in parts)
+def understood(call: Call) -> bool:
+    """Whether more is known of a command than that it may touch everything."""
+    return footprint(call) != EVERYTHING

@@ -2,25 +2,39 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # -tnat, --table=nat
 TABLE = re.compile(r"(?:-t|--table=)(\w+)")
+# What the gate tells of a process besides its words.
+MORE = ("kind", "foreign", "input", "output", "exe")
 
 
 @dataclass(frozen=True)
 class Call:
-    """What one iptables process was asked to do, and whose it was."""
+    """What one process was asked to do, and whose it was.
 
-    actor: str  # kubelet, script, service stop, service start or other
+    `kind` is `shell` where the file executed is one or is interpreted by one: such a process
+    does nothing but start others. `foreign`: it runs in another network namespace. `input` is
+    what its standard input is, `file`, `pipe` or nothing that anybody writes to; `output`
+    likewise. `exe` is the name of the file that is executed, links resolved.
+    """
+
+    actor: str  # kubelet, script, service stop, service start, a unit's name, or other
     program: str  # ip6tables-save
     arguments: tuple[str, ...]
+    kind: str = field(default="", kw_only=True)
+    foreign: bool = field(default=False, kw_only=True)
+    input: str = field(default="", kw_only=True)
+    output: str = field(default="", kw_only=True)
+    exe: str = field(default="", kw_only=True)
 
     @staticmethod
     def of(one: Mapping[str, Any]) -> "Call":
         """The call of a command as the agent tells it."""
-        return Call(one["actor"], one["program"], tuple(one["arguments"]))
+        more = {name: one[name] for name in MORE if name in one}
+        return Call(one["actor"], one["program"], tuple(one["arguments"]), **more)
 
     def __str__(self) -> str:
         return " ".join((self.program, *self.arguments))
@@ -51,11 +65,15 @@ class Command(Call):
 
 @dataclass(frozen=True)
 class Ending:
-    """What is left when all is over: kubelet's words by family, its log, the rules."""
+    """What is left when all is over: kubelet's words by family, its log, the rules.
+
+    `guard` are the ports of 127.0.0.1 that a neighbour reaches, where that was tried.
+    """
 
     words: Mapping[str, str]  # ipv4 -> initialised or failed
     journal: tuple[str, ...]
     after: Mapping[str, str]  # family -> iptables-save text
+    guard: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

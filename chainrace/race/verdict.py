@@ -1,4 +1,4 @@
-"""From judged trials to one word: confirmed, refuted or inconclusive."""
+"""From judged trials to one word: confirmed, refuted, not reproduced or inconclusive."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,8 +11,10 @@ from chainrace.race.statistics import Rate
 
 CONFIRMED = "confirmed"
 REFUTED = "refuted"
+# The bug is not there: that says nothing against the fix, and nothing for it.
+NOT_REPRODUCED = "not reproduced"
 INCONCLUSIVE = "inconclusive"
-EXIT_CODES = {CONFIRMED: 0, REFUTED: 1, INCONCLUSIVE: 3}
+EXIT_CODES = {CONFIRMED: 0, REFUTED: 1, NOT_REPRODUCED: 3, INCONCLUSIVE: 3}
 
 ORIGINAL: Literal["original"] = "original"
 FIXED: Literal["fixed"] = "fixed"
@@ -111,7 +113,7 @@ def decide(trials: Iterable[Judged], script: str = THE_FIX) -> Verdict:
     elif not original.trials or not fixed.trials:
         word, reason = INCONCLUSIVE, "no trials of both scripts were completed"
     elif not signed and original.failures == 0 and original.hits >= HELD_HITS:
-        word = REFUTED
+        word = NOT_REPRODUCED
         reason = f"the original held in {original.hits} trials that hit the window"
     elif not signed:
         word = INCONCLUSIVE

@@ -15,15 +15,18 @@ LOCKED = 4
 Span = tuple[float, float | None]  # from, until; None: still there
 
 
-def why_void(script: str, reference: Iterable[Call], seen: Seen, outcome: Outcome) -> str:
+def why_void(
+    script: str, reference: Iterable[Call], seen: Seen, outcome: Outcome, *, expect: int = 0
+) -> str:
     """Why a trial counts nowhere; empty where it counts.
 
-    `script` is the arm, `reference` what kubelet does in its clean start. Harm while the fixed
+    `script` is the arm, `reference` what kubelet does in its clean start, `expect` the code that
+    the script is to end with. Harm while the fixed
     script ran always counts, and what speaks for the original always does: what is left out may
     only make it harder to confirm.
     """
     harmed, fixed = outcome.name != HEALTHY, script == FIXED
-    if seen.script_code != 0 and not (fixed and harmed):
+    if seen.script_code != expect and not (fixed and harmed):
         # One that does nothing would look harmless.
         return f"the {script} script itself failed with code {seen.script_code}"
     if harmed and _locked_by_another(seen):

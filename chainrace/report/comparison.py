@@ -1,5 +1,6 @@
 """What changed from one run to another, as far as it is more than noise."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ from chainrace.report.verdict import Document, explored_in
 # What differs from run to run without anything being different.
 PASSING = frozenset({"seed", "window", "tables"})
 NOT_LOOKED_AT = "not looked at"
+# python3 (pid 812, unit foo.service)
+PID = re.compile(r"\bpid \d+")
+# What was said of a script by force, besides its word and its ends.
+SAID = {"doubts": "doubts", "unexercised": "not exercised", "alone": "what it does alone"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def _differing(what: str, before: str, after: str) -> Iterator[Change]:
 
 
 def _by_force(before: Document, after: Document) -> Iterator[Change]:
-    """The words, and the classes of end states: by force there is no noise."""
+    """The words, the classes of end states, the doubts: by force there is no noise."""
     old, new = explored_in(before), explored_in(after)
     for script in sorted({*old, *new}):
         pair = (old.get(script), new.get(script))
@@ -96,12 +101,22 @@ def _by_force(before: Document, after: Document) -> Iterator[Change]:
         for family in FAMILIES:
             ends = [_classes(one, family) if one else NOT_LOOKED_AT for one in pair]
             yield from _differing(f"{script}, end states of {family}", ends[0], ends[1])
+        if old.get(script) and new.get(script):
+            for key, what in SAID.items():
+                said = [_told(one.get(key)) for one in pair if one]
+                yield from _differing(f"{script}, {what}", said[0], said[1])
 
 
 def _classes(explored: Mapping[str, Any], family: str) -> str:
     mine = (graph for graph in explored["graphs"] if graph["family"] == family)
     found = {name for graph in mine for name in graph["classes"]}
     return ", ".join(sorted(found)) or "none"
+
+
+def _told(said: Any) -> str:
+    """What is said of a script, without the numbers that every run has of its own."""
+    lines = [said] if isinstance(said, str) else said or []
+    return "; ".join(sorted({PID.sub("pid", one) for one in lines if one})) or "none"
 
 
 def _by_chance(before: Document, after: Document) -> Iterator[Change]:

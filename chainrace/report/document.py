@@ -1,7 +1,9 @@
-"""What the views rely on of a verdict.json, and its limits (docs/reference.md has all of it).
+"""What a verdict.json is: its writers make these types, and its views read nothing else.
 
 What is drawn must not depend on who wrote the file: no number is without end, no count below
-0, no cell outside its map, and a map has room on a page.
+0, no cell outside its map. No limit here is tighter than what a writer can make; what has no
+room in the file or on a page, whoever writes it leaves out (report/writing.py).
+(docs/reference.md says what each key means.)
 """
 
 import json
@@ -11,25 +13,39 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from chainrace.gate.backends import Backend
 from chainrace.race.conclusion import Evidence
+from chainrace.race.force import Word as ForceWord
+from chainrace.race.outcome import WORST_FIRST, Name
 
-# No kubelet makes half as many steps in a family (docs/kubelets.md: 28).
-MOST_STEPS = 64
-# That kubelet with a script of a hundred stops.
-MOST_CELLS = 50_000
-MOST_COMMANDS = 1000
+# Of an actor. No kubelet makes a hundredth of it in a family (docs/kubelets.md: 28).
+MOST_COMMANDS = 10_000
+MOST_CELLS = 1_000_000
+# Of one graph a family there are two.
+MOST_GRAPHS = 16
+# What the page says again at every cell or grid; a file's name is no longer than 255.
+MOST_LETTERS = 1000
 
 RUN, FORCE = "run", "force"
-Word = Literal[
-    "confirmed", "refuted", "inconclusive", "not exposed", "harmless", "harmful", "unfinished"
-]
-ForceWord = Literal["harmless", "harmful", "unfinished"]
+VerdictWord = Literal["confirmed", "refuted", "not reproduced", "inconclusive", "not exposed"]
+Word = VerdictWord | ForceWord
 Family = Literal["ipv4", "ipv6"]
-Class = Literal["healthy", "init_failed", "rules_lost", "hint_lost", "canary_lost"]
-Classes = Annotated[list[Class], Field(min_length=1, max_length=5)]
+
+
+def _judged(name: Name) -> Name:
+    if name not in WORST_FIRST:
+        raise ValueError(f"{name} is no class of an end")
+    return name
+
+
+Class = Annotated[Name, AfterValidator(_judged)]
+Classes = Annotated[list[Class], Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
-# What the page says again at every cell or grid; a file's name is no longer than 255.
-Short = Annotated[str, Field(max_length=1000)]
+# Ways through a graph: their number grows with the power of its states.
+Many = Annotated[int, Field(ge=0, lt=10**4000)]
+Short = Annotated[str, Field(max_length=MOST_LETTERS)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -43,10 +59,10 @@ class Complaint(TypedDict):
 
 
 class Cell(TypedDict):
-    """One schedule and what it leads to."""
+    """One schedule and what it leads to. `script` is 0 for a script that steps nowhere."""
 
     before: Count
-    script: Annotated[int, Field(ge=1)]
+    script: Count
     until: Count
     schedule: str
     classes: Classes
@@ -55,8 +71,8 @@ class Cell(TypedDict):
 class Map(TypedDict):
     """Both actors' commands, and a cell for each stop of the script."""
 
-    kubelet: Annotated[list[Short], Field(max_length=MOST_STEPS)]
-    script: Annotated[list[str], Field(max_length=MOST_COMMANDS)]
+    kubelet: Annotated[list[Short], Field(max_length=MOST_COMMANDS)]
+    script: Annotated[list[Short], Field(max_length=MOST_COMMANDS)]
     cells: Annotated[list[Cell], Field(max_length=MOST_CELLS)]
 
 
@@ -69,17 +85,35 @@ def _within(one: Map) -> Map:
 
 
 class Graph(TypedDict):
-    """One family's interleavings. Those of earlier versions were stored without a map."""
+    """One family's interleavings; seconds are sums over all nodes.
+
+    Those of earlier versions have no map; where there was no room for one it is None.
+    """
 
     family: Family
     classes: dict[Class, Count]
     map: NotRequired[Annotated[Map, AfterValidator(_within)] | None]
+    complete: NotRequired[bool]
+    states: NotRequired[Count]
+    transitions: NotRequired[Count]
+    merges: NotRequired[Count]
+    walked: NotRequired[Count]
+    open: NotRequired[Count]
+    preemptions: NotRequired[Count | None]
+    interleavings: NotRequired[Many]
+    orders: NotRequired[Many]
+    end_states: NotRequired[Count]
+    walked_again: NotRequired[Count]
+    counts: NotRequired[dict[str, Count]]
+    seconds: NotRequired[dict[str, Number]]
 
 
 class Monitor(TypedDict):
     """What kubelet's Monitor made of a finding."""
 
     healed: bool
+    looked: NotRequired[bool]
+    missing: NotRequired[list[str]]
 
 
 class Finding(TypedDict):
@@ -94,15 +128,48 @@ class Finding(TypedDict):
     replays: Count
     replays_that_ended_so: Count
     monitor: Monitor | None
+    preemptions: NotRequired[Count]
+    cause: NotRequired[str]
+    signature: NotRequired[bool]
 
 
 class Explored(TypedDict):
-    """One script, by force."""
+    """One script, by force. `doubts` and what follows came later than schema 1."""
 
     word: ForceWord
     reason: str
-    graphs: Annotated[list[Graph], Field(max_length=2)]
+    graphs: Annotated[list[Graph], Field(max_length=MOST_GRAPHS)]
     findings: list[Finding]
+    remark: NotRequired[str]
+    commands: NotRequired[Count]
+    simplest: NotRequired[dict[Class, str]]
+    doubts: NotRequired[list[str]]
+    unexercised: NotRequired[str]
+    alone: NotRequired[list[str]]
+
+
+class KeptScript(TypedDict):
+    """A script that lies in `scripts/`: the code that it is to end with, whether it is a boot's."""
+
+    sha256: Digest
+    exit: Annotated[int, Field(ge=0, le=255)]
+    boot: bool
+
+
+class MadeBy(TypedDict):
+    """What results were made by: with the files beside it, all that a replay needs.
+
+    `prepare`: the digest of the file of that name. `kubelet`: a version, or a file; None where
+    it was the image's own.
+    """
+
+    command: list[str]
+    version: str
+    commit: str
+    kubelet: str | None
+    backend: Backend | None
+    prepare: Digest | None
+    scripts: Annotated[dict[Short, KeptScript], Field(max_length=MOST_GRAPHS)]
 
 
 class AzureNpm(TypedDict):
@@ -141,7 +208,7 @@ class Arms(TypedDict):
 class Reboot(TypedDict):
     """What a boot brought back."""
 
-    word: ForceWord
+    word: Literal["harmless", "harmful", "unfinished"]
     reason: str
     service: str
     kubelet: dict[Family, Classes]
@@ -165,7 +232,7 @@ class Scenario(TypedDict):
 class Node(TypedDict):
     """What was on the node, as far as more is done with it than showing it."""
 
-    backend: NotRequired[Literal["nft", "legacy"]]
+    backend: NotRequired[Backend]
     tables: NotRequired[dict[str, dict[str, list[str]]]]
 
 
@@ -176,13 +243,14 @@ class Common(TypedDict):
     reason: str
     interrupted: bool
     options: NotRequired[list[str]]
+    made_by: NotRequired[MadeBy | None]
     lines: NotRequired[dict[str, str]]
     node: Node
     complaints: list[Complaint]
 
 
 class Run(Common):
-    """The verdict on a run. `options` and `lines` came later than schema 2."""
+    """The verdict on a run. `options`, `lines` and `made_by` came later than schema 2."""
 
     schema: Literal[2]
     kind: Literal["run"]
@@ -201,6 +269,14 @@ class Exploration(Common):
 
 
 KINDS: dict[object, TypeAdapter[Any]] = {RUN: TypeAdapter(Run), FORCE: TypeAdapter(Exploration)}
+
+
+def family(name: str) -> Family:
+    """A family's name as it is stored. Raises ValueError for what is none."""
+    found: dict[str, Family] = {"ipv4": "ipv4", "ipv6": "ipv6"}
+    if name not in found:
+        raise ValueError(f"{name} is no family")
+    return found[name]
 
 
 def parse(text: str) -> Any:

@@ -1,6 +1,6 @@
 """What an exploration leaves in the results folder: data, and evidence of each finding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,16 @@ from chainrace.files import write_json
 from chainrace.force.replay import Replayed
 from chainrace.race.badlines import Complaint
 from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
+from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.trial import Ending
-from chainrace.report.document import MOST_CELLS
+from chainrace.report import document as schema
+from chainrace.report import made_by
 from chainrace.report.folder import Folder
+from chainrace.report.made_by import Origin
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.text import write
+from chainrace.report.verdict import NAME
+from chainrace.report.writing import MOST_DRAWN, file_name, short, store
 
 SCHEMA = 1
 
@@ -28,34 +33,38 @@ class ForceFolder(Folder):
         super().__init__(parent)
         self._options = list(options)
 
+    def made_by(self, origin: Origin) -> None:
+        """Keep what is explored, and by what: a replay needs nothing else."""
+        made_by.keep(self.path, origin)
+
     def keep(self, script: str, finding: Finding, last: Replayed) -> None:
         """Put a finding's last replay into a folder of its own."""
-        name = "+".join(finding.outcome.classes)
-        folder = self.path / "findings" / f"{script}-{finding.family}-{name}"
-        number = 1
-        while folder.exists():
-            number += 1
-            folder = folder.with_name(f"{script}-{finding.family}-{name}.{number}")
-        write_replay(folder, last)
+        name = f"{script}-{finding.family}-{'+'.join(finding.outcome.classes)}"
+        write_replay(new_folder(self.path / "findings", name), last)
 
     def end_states(self, explored: Explored) -> None:
         """Every end state of a script: what a map of outcomes is drawn from."""
         for graph in explored.graphs:
             ends = [_end_json(end) for end in graph.ends]
-            write_json(self.path / f"ends-{explored.script}-{graph.family}.json", ends)
+            name = f"ends-{file_name(explored.script)}-{graph.family}.json"
+            write_json(self.path / name, ends)
 
     def conclude(
         self,
         explored: Mapping[str, Explored],
         node: Mapping[str, Any],
         *,
+        wanted: Collection[str] = (),
         complaints: Sequence[Complaint] = (),
         interrupted: bool,
     ) -> None:
-        """Write verdict.json, whole or not at all."""
-        word, reason = conclusion(explored)
-        write_json(
-            self.path / "verdict.json",
+        """Write verdict.json, whole or not at all.
+
+        `wanted` are the names of all scripts that were to be explored.
+        """
+        word, reason = conclusion(explored, wanted)
+        store(
+            self.path / NAME,
             {
                 "schema": SCHEMA,
                 "kind": "force",
@@ -63,35 +72,38 @@ class ForceFolder(Folder):
                 "reason": reason,
                 "interrupted": interrupted,
                 "options": self._options,
-                "scripts": {name: explored_json(one) for name, one in explored.items()},
+                "made_by": made_by.read(self.path),
+                "scripts": {short(name): explored_json(one) for name, one in explored.items()},
                 "node": dict(node),
                 "complaints": [asdict(one) for one in complaints],
             },
         )
 
 
-def explored_json(explored: Explored) -> dict[str, Any]:
+def explored_json(explored: Explored) -> schema.Explored:
     """One script's part of verdict.json."""
     return {
         "word": explored.word,
         "reason": explored.reason,
         "remark": explored.remark,
         "commands": explored.commands,
+        "doubts": list(explored.doubts),
+        "unexercised": explored.unexercised,
+        "alone": list(explored.alone),
         "graphs": [graph_json(graph) for graph in explored.graphs],
         "findings": [finding_json(finding) for finding in explored.findings],
         "simplest": {name: str(one.schedule) for name, one in explored.simplest().items()},
     }
 
 
-def graph_json(graph: Graph) -> dict[str, Any]:
+def graph_json(graph: Graph) -> schema.Graph:
     """A graph's figures. Seconds are sums over all nodes."""
     return {
-        "family": graph.family,
+        "family": schema.family(graph.family),
         "complete": graph.complete,
         "states": graph.states,
         "transitions": graph.transitions,
         "merges": graph.merges,
-        "swaps": graph.swaps,
         "walked": graph.walked,
         "open": graph.open,
         "preemptions": graph.preemptions,
@@ -102,16 +114,36 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "walked_again": graph.differing,
         "counts": dict(graph.counts),
         "seconds": {name: round(value, 1) for name, value in graph.seconds.items()},
-        # One that no page has room for is left out, as of a script with hundreds of stops.
-        "map": asdict(graph.map) if len(graph.map.cells) <= MOST_CELLS else None,
+        "map": map_json(graph.map),
     }
 
 
-def finding_json(finding: Finding) -> dict[str, Any]:
+def map_json(drawn: OutcomeMap) -> schema.Map | None:
+    """A map as it is stored; None where it has no room: of a script with hundreds of stops."""
+    steps = max(len(drawn.kubelet), len(drawn.script))
+    if len(drawn.cells) > MOST_DRAWN or steps > schema.MOST_COMMANDS:
+        return None
+    return {
+        "kubelet": [short(step) for step in drawn.kubelet],
+        "script": [short(step) for step in drawn.script],
+        "cells": [
+            {
+                "before": one.before,
+                "script": one.script,
+                "until": one.until,
+                "schedule": one.schedule,
+                "classes": list(one.classes),
+            }
+            for one in drawn.cells
+        ],
+    }
+
+
+def finding_json(finding: Finding) -> schema.Finding:
     """A finding with the schedule that shows it."""
     healing = finding.healing
     return {
-        "family": finding.family,
+        "family": schema.family(finding.family),
         "classes": list(finding.outcome.classes),
         "schedule": str(finding.schedule),
         "preemptions": finding.schedule.preemptions,
@@ -124,8 +156,22 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "replays_that_ended_so": finding.same,
         "monitor": None
         if healing is None
-        else {**asdict(healing), "missing": list(healing.missing), "healed": healing.healed},
+        else {
+            "looked": healing.looked,
+            "missing": list(healing.missing),
+            "healed": healing.healed,
+        },
     }
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder that is not there yet, called so as far as a file may be."""
+    folder = parent / file_name(name)
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = parent / f"{file_name(name)}.{number}"
+    return folder
 
 
 def _end_json(end: EndState) -> dict[str, Any]:

@@ -1,51 +1,64 @@
 """junit.xml: each part of a verdict as a test case, for CI's own views."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from chainrace.race.force import HARMFUL, UNFINISHED
-from chainrace.race.verdict import CONFIRMED, FIXED, INCONCLUSIVE, ORIGINAL, REFUTED
-from chainrace.report.text import clean
+from chainrace.race.exposure import NOT_EXPOSED
+from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED
+from chainrace.race.verdict import (
+    CONFIRMED,
+    FIXED,
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    ORIGINAL,
+    REFUTED,
+)
+from chainrace.report.text import clean, told
 from chainrace.report.verdict import explored_in
 
 NAME = "junit.xml"
+PASSED = frozenset({CONFIRMED, HARMLESS, NOT_EXPOSED})
+FAILED = frozenset({REFUTED, HARMFUL})
+# Nothing is shown yet, and nothing is broken: CI tells it from a pass.
+SKIPPED = frozenset({INCONCLUSIVE, UNFINISHED, NOT_REPRODUCED})
 
 
 @dataclass(frozen=True)
 class Case:
-    """One test case. `failed` and `skipped` have why; both empty: it passed."""
+    """One test case. `failed`, `skipped`, `broken` have why; all of them empty: it passed."""
 
     name: str
     said: str
     failed: str = ""
     skipped: str = ""
+    broken: str = ""
 
 
 def render(document: Mapping[str, Any]) -> bytes:
     """A verdict's junit.xml. Source of the format: pytest's own junitxml.py."""
     name = clean(_name(document))
     cases = list(_cases(document))
+    if document.get("interrupted"):
+        why = "the run was cut off before its end"
+        cases.insert(0, Case("run", why, broken=why))
     suite = ET.Element(
         "testsuite",
         name=name,
-        tests=str(len(cases) + bool(document.get("interrupted"))),
+        tests=str(len(cases)),
         failures=str(sum(bool(case.failed) for case in cases)),
         skipped=str(sum(bool(case.skipped) for case in cases)),
-        errors=str(int(bool(document.get("interrupted")))),
+        errors=str(sum(bool(case.broken) for case in cases)),
     )
-    if document.get("interrupted"):
-        element = ET.SubElement(suite, "testcase", classname=f"chainrace.{name}", name="run")
-        ET.SubElement(element, "error", message="the run was cut off before its end")
     for case in cases:
         element = ET.SubElement(
             suite, "testcase", classname=f"chainrace.{name}", name=clean(case.name)
         )
-        if case.failed:
-            ET.SubElement(element, "failure", message=clean(case.failed))
-        if case.skipped:
-            ET.SubElement(element, "skipped", message=clean(case.skipped))
+        kinds = {"failure": case.failed, "skipped": case.skipped, "error": case.broken}
+        for kind, why in kinds.items():
+            if why:
+                ET.SubElement(element, kind, message=clean(why))
         ET.SubElement(element, "system-out").text = clean(case.said)
     whole = ET.Element("testsuites")
     whole.append(suite)
@@ -60,20 +73,32 @@ def _name(document: Mapping[str, Any]) -> str:
 def _cases(document: Mapping[str, Any]) -> Iterator[Case]:
     yield _case("verdict", document["verdict"], document["reason"])
     for script, explored in explored_in(document).items():
-        # That the original harms kubelet is what it is there to show, not a failure.
-        beside = document["kind"] == "force" and {ORIGINAL, FIXED} == document["scripts"].keys()
-        expected = beside and script == ORIGINAL and explored["word"] == HARMFUL
-        word = CONFIRMED if expected else explored["word"]
-        yield _case(f"force: {script}", word, explored["reason"])
+        case = _case(f"force: {script}", _stands(document, script, explored), explored["reason"])
+        doubts = (f"not proved: {doubt}" for doubt in explored.get("doubts", ()))
+        yield replace(case, said="\n".join((case.said, *doubts)))
     if reboot := document.get("reboot"):
         yield _case("reboot", reboot["word"], reboot["reason"])
 
 
+def _stands(document: Mapping[str, Any], script: str, explored: Mapping[str, Any]) -> str:
+    """A script's word, as far as it is a success or a failure of what was to be shown.
+
+    That the outage's original harms kubelet is what it is there to show.
+    """
+    word = str(explored["word"])
+    beside = document["kind"] == "force" and {ORIGINAL, FIXED} == document["scripts"].keys()
+    if not beside or script != ORIGINAL:
+        return word
+    return {HARMFUL: CONFIRMED, HARMLESS: NOT_REPRODUCED}.get(word, word)
+
+
 def _case(name: str, word: str, reason: str) -> Case:
-    said = f"{word}: {reason}"
-    if word in (REFUTED, HARMFUL):
+    said = told(word, reason)
+    if word in PASSED:
+        return Case(name, said)
+    if word in FAILED:
         return Case(name, said, failed=said)
-    # Nothing is shown yet, and nothing is broken: CI tells it from a pass.
-    if word in (INCONCLUSIVE, UNFINISHED):
+    if word in SKIPPED:
         return Case(name, said, skipped=said)
-    return Case(name, said)
+    # Not proved, not exercised: it did not show what it was run for, and more time mends nothing.
+    return Case(name, said, broken=said)

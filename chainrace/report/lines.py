@@ -3,6 +3,7 @@
 from chainrace.gate.backends import NFT
 from chainrace.race.exposure import Found
 from chainrace.race.outcome import HEALTHY
+from chainrace.report.text import told
 from chainrace.report.verdict import Document, arms
 
 
@@ -36,7 +37,7 @@ def _chance(document: Document) -> str:
 
 def _force(document: Document) -> str:
     force = document["force"]
-    return f"{force['word']}: {force['reason']}" if force else ""
+    return told(force["word"], force["reason"]) if force else ""
 
 
 def _monitor(document: Document) -> str:

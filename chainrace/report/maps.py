@@ -1,19 +1,25 @@
 """Outcome maps of a graph as grids that page and picture draw."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chainrace.race.outcome import HEALTHY, worst
 
 # What a cell says without its colour.
-LETTERS = {
+LETTERS: dict[str, str] = {
     "healthy": "·",
     "init_failed": "F",
+    "family_dropped": "D",
+    "guard_open": "G",
     "rules_lost": "R",
     "hint_lost": "H",
     "canary_lost": "C",
 }
+# Of a grid that is drawn: a page or a picture has room for no more.
+MOST_SIDE = 128
+# Of all grids of a page together: kubelet's steps with a script of two hundred stops.
+MOST_PLACES = 200_000
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,23 @@ class Grid:
     script: str
     family: str
     stop: int
-    last: str  # the script's command before the stop
+    last: str  # the script's command before the stop, empty where it has none
     kubelet: tuple[str, ...]
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     squares: Mapping[tuple[int, int], Square]
+
+    @property
+    def where(self) -> str:
+        """`after its step 2 (iptables-save)`."""
+        if not self.stop:
+            return "before its first step"
+        return f"after its step {self.stop} ({self.last})"
+
+    @property
+    def places(self) -> int:
+        """How many places it has, with those without a cell."""
+        return len(self.rows) * len(self.columns)
 
     @property
     def kinds(self) -> int:
@@ -80,13 +98,24 @@ def grids(script: str, graph: Mapping[str, Any]) -> list[Grid]:
             script=script,
             family=graph["family"],
             stop=stop,
-            last=drawn["script"][stop - 1],
+            last=drawn["script"][stop - 1] if stop else "",
             kubelet=tuple(drawn["kubelet"]),
             rows=tuple(sorted({before for before, _ in squares})),
             columns=tuple(sorted({until for _, until in squares})),
             squares=squares,
         )
         if not found or _ends(found[-1]) != _ends(grid):
+            found.append(grid)
+    return found
+
+
+def drawable(grids: Iterable[Grid]) -> list[Grid]:
+    """Those of some grids that a page has room for, the first ones."""
+    found: list[Grid] = []
+    left = MOST_PLACES
+    for grid in grids:
+        if max(len(grid.rows), len(grid.columns)) <= MOST_SIDE and grid.places <= left:
+            left -= grid.places
             found.append(grid)
     return found
 

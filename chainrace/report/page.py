@@ -1,6 +1,8 @@
 """report.html: one page without any network, drawn from what a results folder holds."""
 
 import re
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +19,11 @@ from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report import verdict
 from chainrace.report.document import FORCE
-from chainrace.report.maps import LETTERS, Grid, grids
+from chainrace.report.maps import LETTERS, Grid, drawable, grids
 from chainrace.report.strip import strip
 from chainrace.report.text import clean
 from chainrace.report.trials import TRIALS, Finite, Record, read_trials
+from chainrace.report.writing import file_name
 
 NAME = "report.html"
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that KUBE-FIREWALL ..."
@@ -73,13 +76,18 @@ def draw(folder: Path) -> str:
     )
     records = read_trials(folder) if (folder / TRIALS).exists() else []
     failures = list(_failures(folder, document, records))
+    drawn, made_by = grids_of(document), document.get("made_by")
     return environment.get_template("report.html").render(
         document=document,
         folder=folder.resolve().name,
         lines=document.get("lines", {}),
         node={name: value for name, value in document["node"].items() if isinstance(value, str)},
-        grids=grids_of(document),
-        replay_of=partial(verdict.replay_of, document),
+        forced=verdict.explored_in(document),
+        made_by=made_by,
+        call=shlex.join(made_by["command"]) if made_by else "",
+        grids=drawn,
+        left_out=_left_out(document, drawn),
+        replay_of=partial(verdict.replay_of, document, folder),
         letters={name: LETTERS[name] for name in WORST_FIRST},
         arms=verdict.arms(document),
         strip=strip(records) if records else None,
@@ -90,29 +98,40 @@ def draw(folder: Path) -> str:
 
 
 def grids_of(document: verdict.Document) -> list[Grid]:
-    """All maps of a verdict."""
+    """All maps of a verdict that a page has room for."""
+    return drawable(grid for script, graph in _graphs_of(document) for grid in grids(script, graph))
+
+
+def _graphs_of(document: verdict.Document) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for script, explored in verdict.explored_in(document).items():
+        for graph in explored["graphs"]:
+            yield script, graph
+
+
+def _left_out(document: verdict.Document, drawn: Iterable[Grid]) -> list[str]:
+    """Which maps are not on the page, or not whole."""
+    counts = Counter((grid.script, grid.family) for grid in drawn)
     return [
-        grid
-        for script, explored in verdict.explored_in(document).items()
-        for graph in explored["graphs"]
-        for grid in grids(script, graph)
+        f"{script}, {graph['family']}"
+        for script, graph in _graphs_of(document)
+        # None: the results have no room for it either. Without the key it is of an old version.
+        if graph.get("map", ()) is None
+        or len(grids(script, graph)) > counts[(script, graph["family"])]
     ]
 
 
 def _failures(
     folder: Path, document: verdict.Document, records: Iterable[Record]
 ) -> Iterator[Failure]:
-    for script, explored in verdict.explored_in(document).items():
-        for finding in explored["findings"]:
-            yield _found(folder, document, script, finding)
+    for numbered in verdict.findings_in(document):
+        yield _found(folder, document, numbered)
     for record in records:
         if record.outcome != HEALTHY:
             yield _trial(folder, document, record)
 
 
-def _found(
-    folder: Path, document: verdict.Document, script: str, finding: Mapping[str, Any]
-) -> Failure:
+def _found(folder: Path, document: verdict.Document, numbered: verdict.Numbered) -> Failure:
+    script, finding = numbered.script, numbered.finding
     about = [
         f"replayed: ended so in {finding['replays_that_ended_so']} of {finding['replays']}",
         f"end states of this kind: {finding['end_states']}",
@@ -123,12 +142,12 @@ def _found(
         )
     chain = finding["azure_npm_finds"]
     about.append(f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}")
-    prefix = f"{script}-{finding['family']}-" if document["kind"] == FORCE else ""
-    evidence = _evidence_of(folder, prefix, finding["schedule"])
+    named = f"{file_name(script)}-{finding['family']}-"
+    evidence = _evidence_of(folder, named if document["kind"] == FORCE else "", finding["schedule"])
     return Failure(
-        title=f"{script}, {finding['family']}: {', '.join(finding['classes'])}",
+        title=f"{numbered.number} · {script}, {finding['family']}: {', '.join(finding['classes'])}",
         schedule=finding["schedule"],
-        replay=verdict.replay_of(document, script, finding["schedule"]),
+        replay=verdict.again(document, folder, numbered),
         about=tuple(about),
         missing=tuple(finding["missing"]),
         log=_log(evidence / "kubelet.log"),
@@ -144,7 +163,9 @@ def _evidence_of(folder: Path, prefix: str, schedule: str) -> Path:
     except OSError:
         return folder
     for one in kept:
-        if one.name.startswith(prefix) and _text(one / "schedule.txt").strip() == schedule:
+        # Earlier versions named them by the script as it is.
+        named = one.name.startswith((file_name(prefix) if prefix else "", prefix))
+        if named and _text(one / "schedule.txt").strip() == schedule:
             return one
     return folder
 
@@ -166,7 +187,7 @@ def _trial(folder: Path, document: verdict.Document, record: Record) -> Failure:
     return Failure(
         title=f"trial {record.number}, {label}: {record.outcome}",
         schedule=schedule,
-        replay=verdict.replay_of(document, label, schedule),
+        replay=verdict.replay_of(document, folder, label, schedule),
         about=tuple(about),
         missing=tuple(missing),
         log=_log(evidence / "kubelet.log"),

@@ -12,12 +12,14 @@ from chainrace.report.text import line
 NAME = "map.png"
 CELL = 44
 LEFT, TOP, BOTTOM = 70, 110, 60
-LEAST_WIDTH = 720
+LEAST_WIDTH = 1000  # the legend's
 MOST_LETTERS = 200  # of a line: a script names its commands as it likes
 BACK, TEXT, SOFT = "#ffffff", "#1b1f24", "#57606a"
 COLOURS = {
     "healthy": "#d7f0dc",
     "init_failed": "#f5b5b0",
+    "family_dropped": "#f3c1d9",
+    "guard_open": "#c7dcf7",
     "rules_lost": "#ffd39b",
     "hint_lost": "#f9eaa0",
     "canary_lost": "#d9d2f5",
@@ -40,7 +42,7 @@ def draw(grid: Grid, title: str) -> Image.Image:
     pen = ImageDraw.Draw(image)
     big, small = ImageFont.load_default(22), ImageFont.load_default(15)
     pen.text((16, 12), line(title)[:MOST_LETTERS], TEXT, big)
-    about = f"{grid.script}, {grid.family}: stopped after its step {grid.stop} ({grid.last})"
+    about = f"{grid.script}, {grid.family}: stopped {grid.where}"
     pen.text((16, 44), line(about)[:MOST_LETTERS], SOFT, small)
     pen.text((16, 66), "down: kubelet's steps when it begins; across: when it goes on", SOFT, small)
     for at, column in enumerate(grid.columns):

@@ -9,6 +9,7 @@ results/<UTC time>/verdict.json      the one truth
                    force.json        the fixed script in all interleavings
                    exposure.json     why there was nothing to race
                    image.json        what an image of the user's own says it is
+                   made_by.json      the call, the tool, the scripts; these lie in scripts/
                    reboot.json       what was saved and what a boot brought back
                    trials/<n>-<script>/  kubelet.log, rules, timeline, console.log
 """
@@ -28,9 +29,13 @@ from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.conclusion import FORCE as FORCED
 from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
-from chainrace.race.force import HARMFUL, HARMLESS, Explored
+from chainrace.race.force import HARMFUL, HARMLESS, Explored, Stand
+from chainrace.race.force import conclude as conclude_scripts
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY
 from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
+from chainrace.report import made_by
+from chainrace.report import verdict as stored
+from chainrace.report.document import FORCE as EXPLORATION
 from chainrace.report.document import Explored as StoredForce
 from chainrace.report.document import Node as StoredNode
 from chainrace.report.document import Reboot as StoredReboot
@@ -38,8 +43,10 @@ from chainrace.report.document import Scenario, fault, parse
 from chainrace.report.folder import Folder
 from chainrace.report.force import explored_json, write_ending
 from chainrace.report.lines import lines
+from chainrace.report.made_by import Origin
 from chainrace.report.trials import TRIALS, Record, read_trials
 from chainrace.report.verdict import NAME
+from chainrace.report.writing import store
 
 SCHEMA = 2
 SCENARIO = "scenario.json"
@@ -70,7 +77,11 @@ class ResultsFolder(Folder):
 
     def __init__(self, parent: Path, asked: Asked = Asked()) -> None:
         super().__init__(parent)
-        write_json(self.path / SCENARIO, asdict(asked))
+        store(self.path / SCENARIO, asdict(asked))
+
+    def made_by(self, origin: Origin) -> None:
+        """Keep the scripts, and by what the run is made: a replay needs nothing else."""
+        made_by.keep(self.path, origin)
 
     def add(self, record: Record) -> Path:
         """Append a trial to trials.jsonl; returns the folder for its evidence."""
@@ -104,7 +115,7 @@ class ResultsFolder(Folder):
 
     def force(self, explored: Explored) -> None:
         """Keep what force showed of the fixed script, for this verdict and a later one."""
-        write_json(self.path / FORCE, explored_json(explored))
+        store(self.path / FORCE, explored_json(explored))
 
     def reboot(self, boot: Boot) -> None:
         """Keep what a reboot showed, and kubelet's log of that boot."""
@@ -131,6 +142,7 @@ def write_verdict(
         "schema": SCHEMA,
         "kind": "run",
         "options": scenario.pop("options"),
+        "made_by": made_by.read(folder),
         "scenario": scenario,
         "verdict": verdict.word,
         "reason": verdict.reason,
@@ -147,7 +159,7 @@ def write_verdict(
         "node": node,
         "complaints": [asdict(one) for one in complaints],
     }
-    write_json(folder / NAME, {**document, "lines": lines(document)})
+    store(folder / NAME, {**document, "lines": lines(document)})
 
 
 def read_node(folder: Path) -> dict[str, Any]:
@@ -187,8 +199,13 @@ def boot_json(boot: Boot) -> dict[str, Any]:
 
 
 def judge_again(folder: Path) -> Verdict:
-    """The verdict of a stored run, from what lies in its folder. Raises UsageError."""
+    """The verdict of a stored run, from what lies in its folder. Raises UsageError.
+
+    Of an exploration: from what it says of each script.
+    """
     asked = _asked(folder)
+    if asked is None and _is_exploration(folder):
+        return _judge_exploration(stored.read(folder))
     if exposure := _read(folder / EXPOSURE, TypeAdapter(NotExposed)):
         return replace(decide(()), word=exposure.word, reason=exposure.reason)
     # A run that was stopped early has no trials yet; a folder of something else has neither.
@@ -213,6 +230,44 @@ def judge_again(folder: Path) -> Verdict:
         _read(folder / REBOOT, TypeAdapter(Said)),
         script,
     )
+
+
+def doubts_in(folder: Path) -> dict[str, list[str]]:
+    """Why nothing is proved, by script. Raises UsageError for parts that are none."""
+    asked = _asked(folder)
+    if asked is None and _is_exploration(folder):
+        found = stored.explored_in(stored.read(folder))
+    else:
+        force = _stored(folder / FORCE, TypeAdapter(StoredForce))
+        found = {(asked or Asked()).script: force} if force else {}
+    return {script: list(one.get("doubts", ())) for script, one in found.items()}
+
+
+def _is_exploration(folder: Path) -> bool:
+    return not (folder / TRIALS).exists() and (folder / NAME).exists()
+
+
+def _judge_exploration(document: stored.Document) -> Verdict:
+    if document["kind"] != EXPLORATION:
+        raise UsageError("it is a run without its trials: there is nothing to judge", REMEDY)
+    # What kept no scripts was to explore those that it has.
+    wanted = (document.get("made_by") or {"scripts": ()})["scripts"]
+    stands = {
+        name: Stand(one["word"], one["reason"], _signed(one["findings"]))
+        for name, one in document["scripts"].items()
+    }
+    word, reason = conclude_scripts(stands, wanted)
+    return replace(decide(()), word=word, reason=reason)
+
+
+def _signed(findings: Sequence[Mapping[str, Any]]) -> str:
+    """The schedule of the first that broke kubelet's start by the outage's message each time."""
+    found = (
+        one["schedule"]
+        for one in findings
+        if one.get("signature") and 0 < one["replays"] == one["replays_that_ended_so"]
+    )
+    return next(found, "")
 
 
 def _asked(folder: Path) -> Asked | None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainrace.gate.process import SCRIPT_ACTOR
-from chainrace.race.state import ACTORS, actor_of
+from chainrace.gate.process import KUBELET, SCRIPT, SCRIPT_ACTOR
+from chainrace.race.state import ACTORS, owner
 from chainrace.race.trial import Call
 
 WIDTH = 60  # of kubelet's column; its longest step of note fits
@@ -16,10 +16,10 @@ def side_by_side(view: Mapping[str, Any]) -> Iterator[str]:
     yield f"step  {'kubelet':<{WIDTH}}  {ACTORS[SCRIPT_ACTOR]}"
     for one in view["commands"]:
         call = Call.of(one)
-        actor = actor_of(call)
+        actor = one["lane"]
         counts[actor] += 1
-        text = _short(call) + ("" if one["code"] == 0 else f"  → {one['code']}")
-        before = (WIDTH + 2) * " " if actor == SCRIPT_ACTOR else ""
+        text = _short(call) + ("" if one["code"] in (0, None) else f"  → {one['code']}")
+        before = (WIDTH + 2) * " " if owner(actor) == SCRIPT_ACTOR else ""
         yield f"{actor}{counts[actor]:<4} {before}{text}"
 
 
@@ -29,8 +29,8 @@ def _short(call: Call) -> str:
     if "-w" in words:
         at = words.index("-w")
         del words[at : at + 2]
-    if call.actor.startswith("service"):
-        words.insert(0, f"[{call.actor.removeprefix('service ')}]")
+    if call.actor not in (KUBELET, SCRIPT):
+        words.insert(0, f"[{call.actor}]")  # a unit that the script started
     text = " ".join(words)
     longest = WIDTH - len("  → 1")
     return text if len(text) <= longest else text[: longest - 1] + "…"

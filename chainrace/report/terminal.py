@@ -22,17 +22,21 @@ from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
 from chainrace.report.comparison import Change
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.text import clean
+from chainrace.report.verdict import Numbered
 from chainrace.scenario import Chosen
 
 LOG_WIDTH = 120
 COLOURS = {
     "confirmed": "green",
     "refuted": "red",
+    "not reproduced": "yellow",
     "inconclusive": "yellow",
     "not exposed": "green",
     "harmless": "green",
     "harmful": "red",
     "unfinished": "yellow",
+    "not proved": "yellow",
+    "not exercised": "yellow",
 }
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -120,6 +124,11 @@ class Terminal:
         self.say(f"\n{explored.script}: {explored.commands} commands when it runs alone")
         if explored.remark:
             self.say(f"  note: {explored.remark}")
+        if explored.unexercised:
+            self.say(f"  not exercised: {explored.unexercised}")
+        self.doubts(explored.doubts)
+        for said in explored.alone:
+            self.say(f"  alone, and no harm of kubelet's: {said}")
         for graph in explored.graphs:
             state = "all of them" if graph.complete else f"{graph.open} steps still open"
             if graph.preemptions is not None:
@@ -140,6 +149,17 @@ class Terminal:
                     f"{finding.replays} replays"
                 )
 
+    def doubts(self, doubts: Sequence[str]) -> None:
+        """Why nothing is proved, a line each."""
+        for doubt in doubts:
+            self.say(f"  not proved: {doubt}")
+
+    def findings(self, findings: Sequence[Numbered], replays: Sequence[str]) -> None:
+        """Each finding with the command that runs it again."""
+        for one, command in zip(findings, replays, strict=True):
+            self.say(f"finding {one}")
+            self.say(f"    {command}")
+
     def replayed(self, replayed: Replayed, number: int, times: int) -> None:
         """The timeline of a replay (of the first of many), and what it led to."""
         if number == 1:
@@ -157,8 +177,10 @@ class Terminal:
     def word(self, word: str, reason: str, where: str) -> None:
         """The closing word, and where the evidence lies."""
         self._console.print()
+        # Some reasons begin with the word.
+        said = reason.removeprefix(f"{word}: ")
         self._console.print(
-            f"[bold {COLOURS[word]}]{word}[/]: {escape(clean(reason))}",
+            f"[bold {COLOURS[word]}]{word}[/]: {escape(clean(said))}",
             highlight=False,
             soft_wrap=True,
         )

@@ -22,6 +22,11 @@ def line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
+def told(word: str, reason: str) -> str:
+    """A verdict in one sentence: its word stands there once."""
+    return reason if reason.startswith(f"{word}:") else f"{word}: {reason}"
+
+
 def cell(text: str) -> str:
     """A text as a cell of a Markdown table, which a | or a new line would end."""
     return line(text).replace("|", "\\|")

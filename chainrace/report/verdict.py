@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from chainrace.errors import UsageError
 from chainrace.files import read_text_input
 from chainrace.gate.backends import NFT
+from chainrace.paths import REPOSITORY
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.report.document import FORCE, KINDS, fault, parse
 
@@ -18,7 +19,7 @@ NAME = "verdict.json"
 REMEDY = "name a results folder"
 Document = Mapping[str, Any]
 
-# What `./lab replay` must be told of a script, besides the schedule.
+# What `./lab replay` must be told of a script, besides the schedule, where results keep none.
 REPLAYED = {
     ORIGINAL: "",
     FIXED: " --script provision/node/save/fixed.sh",
@@ -73,8 +74,63 @@ def arms(document: Document) -> list[Arm]:
     ]
 
 
-def replay_of(document: Document, script: str, schedule: str) -> str:
+@dataclass(frozen=True)
+class Numbered:
+    """A finding by its number in a verdict, counted from 1 over all its scripts."""
+
+    number: int
+    script: str
+    finding: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        """`3: original, ipv4: init_failed (s1 k7 s* k*)`."""
+        found = self.finding
+        classes = ", ".join(found["classes"])
+        return f"{self.number}: {self.script}, {found['family']}: {classes} ({found['schedule']})"
+
+
+def findings_in(document: Document) -> list[Numbered]:
+    """All that force found, in its order."""
+    pairs = (
+        (script, finding)
+        for script, explored in explored_in(document).items()
+        for finding in explored["findings"]
+    )
+    return [Numbered(number, *pair) for number, pair in enumerate(pairs, start=1)]
+
+
+def shown(folder: Path) -> str:
+    """A results folder as a command of this clone takes it."""
+    whole = folder.resolve()
+    inside = whole.is_relative_to(REPOSITORY)
+    return str(whole.relative_to(REPOSITORY) if inside else whole)
+
+
+def again(document: Document, folder: Path, numbered: Numbered) -> str:
+    """The command that runs a finding again, as a shell takes it."""
+    if numbered.script in _kept(document):
+        return f"./lab replay --from {shlex.quote(shown(folder))} {numbered.number}"
+    return _told(document, numbered.script, numbered.finding["schedule"])
+
+
+def replay_of(document: Document, folder: Path, script: str, schedule: str) -> str:
     """The command that replays a schedule of a script, as a shell takes it."""
+    kept = _kept(document)
+    if script not in kept:
+        return _told(document, script, schedule)
+    which = f" --of {shlex.quote(script)}" if len(kept) > 1 else ""
+    where = shlex.quote(shown(folder))
+    return f"./lab replay --from {where}{which} {shlex.quote(schedule)}"
+
+
+def _kept(document: Document) -> Mapping[str, Any]:
+    """The scripts that results keep; those of earlier versions keep none."""
+    made_by = document.get("made_by")
+    return made_by["scripts"] if made_by else {}
+
+
+def _told(document: Document, script: str, schedule: str) -> str:
+    """A replay of what results do not keep: its user must have the file."""
     chosen = REPLAYED.get(script, f" --script {shlex.quote(script)}")
     image = document.get("options", ())
     backend = document["node"].get("backend", NFT)

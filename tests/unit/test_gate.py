@@ -15,7 +15,7 @@ from chainrace.gate.shell import NodeError
 
 def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
     text = "# by hand\n*filter\n:INPUT DROP [3:9]\n-A INPUT -j DROP\nCOMMIT\n"
-    assert rules.plain(text) == ["*filter", "-A INPUT -j DROP", ":INPUT DROP", "COMMIT"]
+    assert rules.plain(text) == ["*filter", ":INPUT DROP", "-A INPUT -j DROP", "COMMIT"]
 
 
 @pytest.mark.parametrize(

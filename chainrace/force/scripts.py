@@ -1,0 +1,72 @@
+"""Scripts as they are brought to nodes."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainrace.errors import UsageError
+from chainrace.files import read_input
+from chainrace.node.node import Node
+
+UPLOADS = "/usr/local/lib/chainrace/save/own"
+# What a shell may look at by itself, without any process of its own: kubelet's files, its
+# process, its port, its log.
+LOOKS = ("/proc/", "/dev/tcp", "/sys/", "/run/systemd", "/var/lib/kubelet", "/var/log", "kill -0")
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script on every node: its name for people, its path there, its text's digest.
+
+    `boot`: it begins before iptables.service has been started. `prepared`: the digest of
+    what was done to the node before, if anything was. `expect`: the code that it ends with.
+    `looks`: its text names what a shell may look at without any process.
+    """
+
+    name: str
+    path: str
+    digest: str
+    boot: bool = False
+    prepared: str = ""
+    expect: int = 0
+    looks: bool = False
+
+
+def read_script(file: Path) -> bytes:
+    """A script of the user's own. Raises UsageError for what is none."""
+    data = read_input(file, "name a script")
+    if not data.startswith(b"#!"):
+        raise UsageError(f"{file} does not begin with #!", "write #!/bin/sh above it")
+    # The kernel would look for a program `/bin/sh\r`, or for none.
+    program = data.partition(b"\n")[0].removeprefix(b"#!").strip(b" \t")
+    if not program or b"\r" in program or b"\0" in program:
+        raise UsageError(
+            f"{file} names no program in its first line: {program!r}",
+            "write #!/bin/sh there, with a plain line end",
+        )
+    return data
+
+
+def bring_script(nodes: list[Node], file: Path) -> Script:
+    """Put a file of the host's onto the nodes. Raises UsageError for what is no script."""
+    data = read_script(file)
+    identity = hashlib.sha256(data).hexdigest()[:12]
+    # A name of the lab's own: the file's may be anything.
+    path = f"{UPLOADS}/{identity}"
+    for node in nodes:
+        node.connection.succeed(f"mkdir -p {UPLOADS}")
+        node.connection.put(data, path)
+        node.connection.succeed(f"chmod 755 {path}")
+    return Script(file.name, path, identity, looks=looks(data))
+
+
+def script_on(node: Node, name: str, path: str) -> Script:
+    """A script that the node has already."""
+    data = node.connection.succeed(f"cat '{path}'").encode()
+    return Script(name, path, hashlib.sha256(data).hexdigest()[:12], looks=looks(data))
+
+
+def looks(data: bytes) -> bool:
+    """Whether a line of it, comments apart, names what a shell may look at by itself."""
+    lines = (line.partition("#")[0] for line in data.decode(errors="replace").splitlines()[1:])
+    return any(word in line for line in lines for word in LOOKS)

@@ -1,0 +1,156 @@
+"""The node's side of the line: one JSON request a line in, one JSON answer a line out."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chainrace.gate import backends, rules
+from chainrace.gate.clean import CleanState
+from chainrace.gate.forced import Forced
+from chainrace.gate.nftables import generation
+from chainrace.gate.shell import NodeError
+from chainrace.gate.systemd import Systemd
+from chainrace.gate.trial import run_trial
+
+
+class Agent:
+    """Does what is asked. `clean_state` and `machine` are the node's, which tests replace."""
+
+    def __init__(
+        self,
+        source: int,
+        clean_state: Callable[[], CleanState] = CleanState,
+        machine: Callable[[], Systemd] = Systemd,
+    ) -> None:
+        self.source = source
+        self._clean_state = clean_state
+        self._machine = machine
+        self.clean: CleanState | None = None
+        self.forced: Forced | None = None
+
+    def answer(self, name: str, request: dict[str, Any]) -> Any:
+        """Do what is asked and return what to answer. Raises NodeError and OSError."""
+        known: dict[str, Callable[..., Any]] = {
+            "clean": self._record_clean,
+            "trial": self._trial,
+            "rules": rules.read,
+            "tables": backends.tables,
+            "generation": generation,
+            "arm": self._arm,
+            "walk": self._walk,
+            "watch": self._watch,
+            "release": self._release_and_restore,
+            "clock": self._set_clock,
+            "break": self._break,
+        }
+        if name not in known:
+            raise NodeError(f"unknown request {name!r}")
+        return known[name](**request)
+
+    def _record_clean(self) -> dict[str, str]:
+        self.release()
+        self.clean = self._clean_state()
+        return self.clean.rules
+
+    def _trial(self, **request: Any) -> Any:
+        self.release()
+        return run_trial(self._clean(), **request)
+
+    def _arm(self, **request: Any) -> None:
+        self.release()
+        self.forced = Forced(
+            self._clean(), **request, machine=self._machine(), asked=self.source
+        )
+
+    def _walk(
+        self,
+        turns: list[tuple[str, int | None]],
+        entropy: str,
+        seconds: float | None,
+        **wanted: bool,
+    ) -> dict[str, Any]:
+        made = self._armed().walk(turns, entropy, seconds)
+        return {"made": made, **self._armed().view(**wanted)}
+
+    def _break(self) -> None:
+        """Nothing: that it came at all has broken off what was under way."""
+
+    def _watch(self, limit: float) -> dict[str, Any]:
+        return self._armed().watch(limit)
+
+    def _release_and_restore(self) -> None:
+        # The script may have left a node that lets no ssh in.
+        self.release()
+        self._clean().restore()
+
+    @staticmethod
+    def _set_clock(now: float) -> None:
+        # A restored snapshot brings its own time back with it.
+        time.clock_settime(time.CLOCK_REALTIME, now)
+
+    def _armed(self) -> Forced:
+        if self.forced is None:
+            raise NodeError("nothing is armed")
+        return self.forced
+
+    def _clean(self) -> CleanState:
+        if self.clean is None:
+            raise NodeError("no clean state is recorded yet")
+        return self.clean
+
+    def release(self) -> None:
+        """Let everything go that the gate holds."""
+        if self.forced is not None:
+            forced = self.forced
+            self.forced = None
+            forced.close()
+
+
+class Line:
+    """Whole lines from one descriptor, and answers to another."""
+
+    def __init__(self, source: int, target: int) -> None:
+        self.source = source
+        self._target = target
+        self._rest = b""
+
+    def receive(self) -> list[bytes] | None:
+        """The lines that have come; None when the other side is gone."""
+        data = os.read(self.source, 1 << 16)
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return lines
+
+    def send(self, reply: Any) -> None:
+        data = json.dumps(reply).encode() + b"\n"
+        while data:
+            data = data[os.write(self._target, data) :]
+
+
+def serve(agent: Agent, line: Line) -> None:
+    """Answer until the other side is gone."""
+    while True:
+        poll = select.poll()
+        poll.register(line.source, select.POLLIN)
+        for descriptor in agent.forced.filenos() if agent.forced else ():
+            poll.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        if agent.forced and ready - {line.source}:
+            agent.forced.pump(0)
+        if line.source in ready:
+            lines = line.receive()
+            if lines is None:
+                return
+            for request in lines:
+                try:
+                    wanted = json.loads(request)
+                    reply = {"ok": agent.answer(wanted.pop("do"), wanted)}
+                except (NodeError, OSError) as error:
+                    reply = {"error": str(error)}
+                line.send(reply)

@@ -1,0 +1,207 @@
+"""What the proof stands on, checked at every step: who changed rules, and which files changed.
+
+The kernel's own record names each change of rules and the process that made it (witness.py).
+Every one between two settled states must belong to the step that was let go, and its program
+must be one whose work is understood as one step. What does not fit is a doubt: a sentence, with
+which nothing is proved any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+
+from chainrace.gate.nftables import generation
+from chainrace.gate.process import KUBELET, KUBELETS, Command
+from chainrace.gate.shell import NodeError
+from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
+from chainrace.gate.witness import Change, Witness
+from chainrace.gate.written import Written, digest_files
+
+# Programs whose work on rules is known: each call is one step, whatever it is called by.
+KNOWN = frozenset(
+    {"xtables-nft-multi", "xtables-legacy-multi", "nft", "ipset", "ebtables", "arptables"}
+)
+FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin")
+LOCK = "/run/xtables.lock"
+# What the kernel, systemd and the lab itself write is no file of the script's.
+NOT_FILES = ("/proc/", "/sys/", "/dev/", "/run/chainrace/", "/run/systemd/", "/run/xtables.lock")
+
+
+class Proof:
+    """Doubts as they come. Use as a context manager; `begin`, `let_go`, `settle` each step."""
+
+    def __init__(
+        self, owners: Owners, witness: Callable[[], Witness], file_systems: list[str]
+    ) -> None:
+        self._owners = owners
+        self.doubts: list[str] = []
+        self._steps: dict[int, Command] = {}
+        self._changed: set[tuple[str, str]] | None = None  # None: all must be read
+        self._lane = ""
+        self._known_files: set[str] = set()
+        with ExitStack() as stack:
+            self._witness: Witness | None = None
+            try:
+                self._witness = stack.enter_context(witness())
+            except (OSError, NodeError) as error:
+                self.doubt(f"the kernel keeps no record of changes of rules: {error}")
+            self._written = stack.enter_context(Written(file_systems))
+            self._generation = _generation()
+            self._stack = stack.pop_all()
+
+    def doubt(self, why: str) -> None:
+        """Note why nothing is proved; once each."""
+        if why not in self.doubts:
+            self.doubts.append(why)
+
+    def begin(self, lane: str) -> None:
+        """A lane is about to step. What changed since the last step was nobody's turn."""
+        self._lane = ""
+        self._take_changes()
+        self._lane = lane
+
+    def let_go(self, command: Command) -> None:
+        """A held process was let go."""
+        self._steps[command.pid] = command
+
+    def settle(self) -> str:
+        """The step is over: check who changed what. Returns a digest of the files it wrote."""
+        self._take_changes()
+        self._lane = ""
+        return self._take_files()
+
+    def take_changed(self) -> set[tuple[str, str]] | None:
+        """The tables that changed since the last call, by family; None where all may have."""
+        changed, self._changed = self._changed, set()
+        return changed if self._witness is not None else None
+
+    def lock(self) -> str:
+        """Who holds the lock of iptables' legacy backend; empty for nobody."""
+        try:
+            inode = os.stat(LOCK).st_ino
+        except FileNotFoundError:
+            return ""
+        with open("/proc/locks", encoding="ascii") as file:
+            for line in file:
+                # 1: FLOCK  ADVISORY  WRITE 812 00:19:1187 0 EOF
+                words = line.split()
+                if "->" not in words and words[5].rpartition(":")[2] == str(inode):
+                    return self._owners.of(int(words[4]))
+        return ""
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Proof:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take_changes(self) -> None:
+        if self._witness is None:
+            return
+        now = _generation()
+        records = self._witness.changes()
+        # Each commit makes the next generation of its own network namespace, and is of one
+        # process: one of ours that is accounted for is nobody else's.
+        ours = set(range(self._generation + 1, now + 1))
+        mine = {one.generation for one in records if self._is_step(one)}
+        for change in records:
+            if not self._is_step(change) and self._is_anothers(change, ours - mine):
+                continue
+            if self._changed is not None:
+                self._changed.add((change.family, change.table))
+            self._judge(change)
+        if ours - {one.generation for one in records}:
+            self.doubt("the kernel's rules changed, and its record does not say by whom")
+        self._generation = now
+
+    def _is_step(self, change: Change) -> bool:
+        """Whether a change is of a process that was held, in the node's own namespace."""
+        command = self._steps.get(change.pid)
+        return command is not None and not command.foreign
+
+    def _is_anothers(self, change: Change, unaccounted: set[int]) -> bool:
+        """Whether a change was made in another network namespace than the node's own."""
+        if change.generation is not None:
+            return change.generation not in unaccounted
+        if change.pid in self._steps:
+            return True  # foreign: told when it was held
+        with suppress(OSError):
+            with open(f"/proc/{change.pid}/cmdline", "rb") as file:
+                if not file.read():
+                    return True  # a kernel thread, which takes a namespace down
+            here = os.readlink("/proc/self/ns/net")
+            return os.readlink(f"/proc/{change.pid}/ns/net") != here
+        return False
+
+    def _judge(self, change: Change) -> None:
+        what = f"{change.family}/{change.table}"
+        command = self._steps.get(change.pid)
+        who = f"{change.program} (pid {change.pid})"
+        if command is None:
+            whose = self._owners.of(change.pid)
+            unit = self._owners.unit(change.pid) or "a unit that is gone"
+            if change.pid in self._owners.ever:
+                self.doubt(f"{change.program} of the script changed {what} by itself, unheld")
+            elif whose == SUBJECT:
+                self.doubt(f"{change.program} of kubelet changed {what} without being held")
+            else:
+                self.doubt(f"{who} in {unit} changed {what}: it is nobody's who was held")
+            return
+        turn = SUBJECT if self._lane in KUBELETS else SCRIPT if self._lane else ""
+        mine = SUBJECT if command.actor == KUBELET else SCRIPT
+        if mine != turn:
+            self.doubt(f"{command.program} changed {what} when it was not its turn")
+        elif mine == SCRIPT and not _is_known(command):
+            self.doubt(
+                f"{command.program} changed {what} by itself: how many steps it takes for that "
+                "is not known, and it is held as a whole"
+            )
+
+    def _take_files(self) -> str:
+        mine = [
+            path
+            for path, pids in self._written.take().items()
+            if pids & self._owners.ever and not path.startswith(NOT_FILES)
+        ]
+        found = digest_files(sorted(mine))
+        # What is gone again was seen by nobody: a temporary file has another name each time.
+        kept = {
+            path: said
+            for path, said in found.items()
+            if said != "absent" or path in self._known_files
+        }
+        self._known_files.update(kept)
+        if not kept:
+            return ""
+        return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()[:16]
+
+
+def _is_known(command: Command) -> bool:
+    """Whether a program is one of the known ones, or a copy of one under another name."""
+    if command.exe in KNOWN:
+        return True
+    mine = _digest(command.path)
+    return mine != "" and any(
+        mine == _digest(os.path.join(folder, name)) for folder in FOLDERS for name in KNOWN
+    )
+
+
+def _digest(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _generation() -> int:
+    try:
+        return generation()
+    except OSError:
+        return 0

@@ -1,0 +1,133 @@
+"""Whether a process goes on by itself, or waits until another one has gone on.
+
+Told by the system call that each of its threads sleeps in (proc(5), /proc/pid/task/tid/syscall),
+never by how long it has slept, but for one case: a program that polls may wait for anything.
+Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Collection, Iterable
+
+FIONREAD = 0x541B
+READS = {0, 17, 19}  # read, pread64, readv
+WRITES = {1, 18, 20}  # write, pwrite64, writev
+CHILDREN = {56, 57, 58, 61, 247, 435, 130}  # clone, fork, vfork, wait4, waitid, clone3, sigsuspend
+LOCKS = {72, 73}  # fcntl (F_SETLKW), flock
+SLEEPS = {35, 230}  # nanosleep, clock_nanosleep
+POLLS = {7, 23, 34, 45, 47, 128, 202, 219, 232, 270, 271, 281, 299, 441, 449}
+
+
+class Look:
+    """One look at the processes of an actor: why it is not settled; `print` to compare two."""
+
+    def __init__(self, held: Collection[int], stopped: Collection[int]) -> None:
+        """`held` wait at the gate, `stopped` were stopped by the gate itself."""
+        self._held = held
+        self._stopped = stopped
+        self.prints: dict[int, str] = {}
+        self.polls: list[int] = []  # those that wait for something that only they know
+
+    def missing(
+        self, pids: Iterable[int], children: Callable[[int], Collection[int]]
+    ) -> str:
+        """What still goes on by itself, in words; empty where nothing does."""
+        every = sorted(pids)
+        for pid in every:
+            if pid in self._held or pid in self._stopped:
+                self.prints[pid] = "held"
+                continue
+            try:
+                why = self._of(pid, every, children(pid))
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended just now; its event will say so
+            if why:
+                return why
+        return ""
+
+    def _of(self, pid: int, every: list[int], children: Collection[int]) -> str:
+        name, state = _status(pid)
+        if state in ("Z", "X"):
+            return ""  # its end has been, or will be heard of
+        marks = []
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            told = _read(f"/proc/{pid}/task/{thread}/syscall").split()
+            if not told or told[0] == "running" or told[0] == "-1":
+                return f"{name} runs"
+            number = int(told[0])
+            if number in READS:
+                if not self._waits_for_a_writer(pid, int(told[1], 16), every):
+                    return f"{name} reads"
+            elif number in CHILDREN:
+                if not children:
+                    return f"{name} is about to go on"
+            elif number in SLEEPS:
+                return f"{name} sleeps"
+            elif number in LOCKS or number in WRITES:
+                if not self._held:
+                    return f"{name} waits to write, or for a lock"
+            elif number in POLLS:
+                self.polls.append(pid)
+            else:
+                return f"{name} is in system call {number}"
+            marks.append(f"{thread}:{number}:{_switches(pid, thread)}")
+        self.prints[pid] = " ".join(marks)
+        return ""
+
+    def _waits_for_a_writer(self, pid: int, descriptor: int, every: list[int]) -> bool:
+        """Whether a read is of an empty pipe that another process of the actor may write to."""
+        pipe = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+        if not pipe.startswith("pipe:"):
+            return False
+        writers = any(writes(other, pipe) for other in every if other != pid)
+        return writers and _unread(f"/proc/{pid}/fd/{descriptor}") == 0
+
+
+def _unread(path: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(descriptor, FIONREAD, b"\0" * 4))[0])
+    finally:
+        os.close(descriptor)
+
+
+def writes(pid: int, pipe: str) -> bool:
+    """Whether a process has a pipe's write end open: `pipe` is `pipe:[4711]`."""
+    try:
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{number}") != pipe:
+                continue
+            for line in _read(f"/proc/{pid}/fdinfo/{number}").splitlines():
+                # flags:	0100001
+                if line.startswith("flags:") and int(line.split()[1], 8) & os.O_ACCMODE:
+                    return True
+    except OSError:
+        return False
+    return False
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _status(pid: int) -> tuple[str, str]:
+    # 812 (sh) S 1 ...
+    text = _read(f"/proc/{pid}/stat")
+    name = text[text.index("(") + 1 : text.rindex(")")]
+    return name, text[text.rindex(")") + 2]
+
+
+def _switches(pid: int, thread: str) -> str:
+    """How often a thread has gone to sleep: the same number twice is one and the same sleep."""
+    for line in _read(f"/proc/{pid}/task/{thread}/status").splitlines():
+        # voluntary_ctxt_switches:	12
+        if line.startswith("voluntary_ctxt_switches"):
+            return line.split()[1]
+    return ""

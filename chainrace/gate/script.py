@@ -1,0 +1,192 @@
+"""The script under the gate, with all that follows from it: which of it waits, whether it goes on.
+
+Each program that it executes is a step. Where several wait at once, each is a lane of its own
+(s, t, u, ...), in the order of how they were forked: whose turn is next is chosen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from chainrace.gate.answers import Capture, Pipes
+from chainrace.gate.door import Waiting
+from chainrace.gate.process import SCRIPT_UNIT, Command, waits_for_a_writer
+from chainrace.gate.rest import Look
+from chainrace.gate.units import jobs
+from chainrace.gate.whose import Owners
+
+# Lanes of the script's; k and x are kubelet's.
+LANES = "stuvwyz"
+# How long a program that polls must have slept in one call before it is taken for one that
+# waits for another of the script's, which waits at the gate.
+QUIET_SECONDS = 0.4
+# systemctl waits in poll(2) for systemd's job. Source: sd_bus_wait().
+CLIENTS = frozenset({"systemctl", "systemd-run"})
+
+
+@dataclass
+class Held:
+    """A process that waits, and who it is."""
+
+    command: Command
+    waiting: Waiting
+
+
+@dataclass
+class Answer:
+    """How a process of the script's ended: which step it was, its exit code, what it wrote."""
+
+    step: int
+    code: int | None
+    out: str
+
+
+@dataclass
+class ScriptActor:
+    """The script's processes. `held` are those of all actors, the loop's own list."""
+
+    owners: Owners
+    held: dict[int, Held]
+    main_unit: str = SCRIPT_UNIT
+    begun: bool = False
+    ended: bool = False  # all that followed from it
+    code: int | None = None  # of the script itself
+    main_pid: int | None = None
+    new_timers: Callable[[], list[str]] = lambda: []
+    jobs: Callable[[], dict[str, str]] = jobs
+    subject_unit: str = ""
+    pipes: Pipes = field(default_factory=Pipes)
+    running: dict[int, int] = field(default_factory=dict)  # pid -> its latest step
+    silent: set[str] = field(default_factory=set)  # sockets that lead to the journal
+    answers: list[Answer] = field(default_factory=list)
+    _captures: dict[int, Capture] = field(default_factory=dict)
+    _quiet: tuple[dict[int, str], float] = ({}, 0.0)
+    _overflown: set[str] = field(default_factory=set)  # pipes whose writer waits for a reader
+    _looked: dict[int, str] | None = None
+
+    def mine(self) -> list[Held]:
+        """All of the script's that wait, in the order of their forks."""
+        found = [one for one in self.held.values() if one.command.pid in self.owners.script]
+        return sorted(found, key=lambda one: _order(self.owners, one.command.pid))
+
+    def ready(self) -> list[Held]:
+        """Those that wait and have all their input: in a pipeline the writers come first."""
+        return [
+            one
+            for one in self.mine()
+            if not waits_for_a_writer(one.command.pid, self.owners.script.keys(), self._overflown)
+        ]
+
+    def listen(self, one: Held) -> Capture:
+        """Prepare to hear what a held process will write for its caller."""
+        pid = one.command.pid
+        found = self._captures.get(pid)
+        if found is None:
+            found = Capture(
+                pid,
+                self.owners.script.keys,
+                lambda other: other in self.held,
+                self.pipes,
+                self.silent,
+            )
+            self._captures[pid] = found
+        return found
+
+    def let_go(self, pid: int, step: int) -> None:
+        """A process of it was let go, as the step of this number."""
+        self.running[pid] = step
+        self._looked = None
+        self._captures[pid].begin()
+
+    def heard_end(self, pid: int, code: int) -> None:
+        """One of its processes ended."""
+        if pid == self.main_pid:
+            self.code = code
+        step = self.running.pop(pid, None)
+        capture = self._captures.pop(pid, None)
+        out = capture.finish() if capture is not None else ""
+        if step is not None:
+            self.answers.append(Answer(step, code, out))
+
+    def take_answers(self) -> list[Answer]:
+        """What has been answered since the last call, in the order of the steps."""
+        found, self.answers = sorted(self.answers, key=lambda one: one.step), []
+        return found
+
+    def missing(self) -> str:
+        """What of the script still goes on by itself, in words; empty where it is settled."""
+        if not self.begun or self.ended:
+            return ""
+        if self.main_pid is None:
+            return "the script has not been started yet"
+        for capture in self._captures.values():
+            if capture.full():
+                # Its reader may read, whatever that is: what it read is not known.
+                self._overflown |= capture.links
+                capture.give_up()
+        look = Look(self.held.keys(), self.pipes.stopped())
+        why = look.missing(self.owners.script, self._children)
+        if why:
+            self._looked = None
+            return why
+        if look.prints != self._looked:
+            # Once more: what woke up meanwhile has another print.
+            self._looked = look.prints
+            return "the script is looked at once more"
+        return self._waits_for_nobody(look) if self.owners.script else self._over()
+
+    def _children(self, pid: int) -> set[int]:
+        process = self.owners.script.get(pid)
+        return process.children & self.owners.script.keys() if process else set()
+
+    def _waits_for_nobody(self, look: Look) -> str:
+        if not self.held.keys() & self.owners.script.keys():
+            names = ", ".join(_names(look.polls or list(self.owners.script)[:3]))
+            return f"the script has not ended: {names} waits, and none of its processes is held"
+        for pid in look.polls:
+            if _names([pid])[0] in CLIENTS:
+                if why := self._job_goes_on():
+                    return why
+            elif self._quiet[0] != look.prints:
+                self._quiet = (look.prints, time.monotonic())
+                return f"{_names([pid])[0]} may go on"
+            elif time.monotonic() - self._quiet[1] < QUIET_SECONDS:
+                return f"{_names([pid])[0]} may go on"
+        return ""
+
+    def _job_goes_on(self) -> str:
+        """A job of systemd's none of whose processes is there: systemd is at work."""
+        here = {self.owners.unit(pid) for pid in self.owners.script}
+        for unit, state in self.jobs().items():
+            if state == "running" and unit not in here and unit != self.subject_unit:
+                return f"systemd works on {unit}"
+        return ""
+
+    def _over(self) -> str:
+        """All of its processes are gone: jobs and timers may still be to come."""
+        coming = [unit for unit in self.jobs() if unit != self.subject_unit]
+        if coming:
+            return f"systemd has a job for {coming[0]}"
+        if timers := self.new_timers():
+            return f"{timers[0]} has not fired"
+        self.ended = True
+        return ""
+
+
+def _order(owners: Owners, pid: int) -> tuple[tuple[str, str], ...]:
+    # Numbers before names, each compared with its like.
+    path = owners.script[pid].path
+    return tuple((f"{part:09d}" if isinstance(part, int) else "", str(part)) for part in path)
+
+
+def _names(pids: Iterable[int]) -> list[str]:
+    found = []
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                found.append(file.read().strip())
+        except OSError:
+            found.append("?")
+    return found

@@ -1,0 +1,242 @@
+"""The light node's own process: the real gate in a network and a mount namespace, no VM.
+
+Run as `python -m tests.light.machine FOLDER`; it speaks as chainrace/gate does. In place of
+systemd stands this file, in place of kubelet tests/light/subject.sh. Everything else is the
+product's and the kernel's: the gate, its door, the witness, iptables.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+from chainrace.gate.agent import Agent, Line, serve
+from chainrace.gate.backends import Backend, in_use
+from chainrace.gate.clean import CleanState
+from chainrace.gate.journal import Journal
+from chainrace.gate.procevents import ProcessEvents
+from chainrace.gate.rules import RESTORE, read
+from chainrace.gate.shell import run
+from chainrace.gate.systemd import Systemd
+from chainrace.gate.witness import Witness
+from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
+
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+SUBJECT = Path(__file__).with_name("subject.sh")
+# What a script may write, emptied before each start.
+OWN = ("/run", "/etc/systemd", "/tmp")
+RULES = """*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT DROP [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A OUTPUT -j ACCEPT
+COMMIT
+"""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_host = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+
+def _called(result: int, what: str) -> None:
+    if result:
+        raise OSError(ctypes.get_errno(), what)
+
+
+@contextmanager
+def on_the_host() -> Iterator[None]:
+    """The connector and audit answer in the first network namespace alone."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    _called(_libc.setns(_host, CLONE_NEWNET), "setns")
+    try:
+        yield
+    finally:
+        _called(_libc.setns(here, CLONE_NEWNET), "setns")
+        os.close(here)
+
+
+class LightJournal:
+    """The subject's words, from a pipe that its lines are written to."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.words: dict[str, str] = {}
+        self.beyond = False
+        self.path = "/run/subject.log"
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+        os.mkfifo(self.path)
+        self._pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._pipe
+
+    def forget(self, _: int) -> None:
+        self.words.clear()
+        self.beyond = False
+
+    def hear(self) -> None:
+        with suppress(BlockingIOError):
+            for line in os.read(self._pipe, 65536).decode().splitlines():
+                self.lines.append(line)
+                for pattern, word in ((INITIALISED, "initialised"), (FAILED, "failed")):
+                    if found := pattern.search(line):
+                        self.words.setdefault(FAMILY_OF_PROTOCOL[found[1]], word)
+                self.beyond = self.beyond or BEYOND in line
+
+    def __enter__(self) -> "LightJournal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._pipe)
+
+
+class Light:
+    """What systemd is on a node: starts the subject and the script, and ends them."""
+
+    subject_unit, script_unit = "kubelet.service", "chainrace-script.service"
+    by_mount = True
+    ordered = False
+    busy: frozenset[str] = frozenset({"-"})
+    journal = LightJournal
+
+    def __init__(self) -> None:
+        self._roots: dict[str, subprocess.Popen[bytes]] = {}
+
+    def unit_of(self, pid: int) -> str:
+        """The unit by descent: whose root is above a process."""
+        roots = {root.pid: unit for unit, root in self._roots.items()}
+        while pid > 1:
+            if pid in roots:
+                return roots[pid]
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text()
+            except OSError:
+                return ""
+            # 812 (sh) S 1 ...
+            pid = int(stat[stat.rindex(")") + 2 :].split()[1])
+        return "-"
+
+    @staticmethod
+    def process_events() -> ProcessEvents:
+        with on_the_host():
+            return ProcessEvents(everything=True)
+
+    @staticmethod
+    def witness() -> Witness:
+        with on_the_host():
+            return Witness()
+
+    @staticmethod
+    def jobs() -> dict[str, str]:
+        return {}
+
+    @staticmethod
+    def new_timers() -> list[str]:
+        return []
+
+    @staticmethod
+    def file_systems() -> list[str]:
+        return ["/", *OWN]
+
+    def begin_subject(self, _: str) -> None:
+        self._start(self.subject_unit, str(SUBJECT), CHAINRACE_LOG="/run/subject.log")
+
+    def begin_script(self, script: str) -> None:
+        self._start(self.script_unit, script)
+
+    def _start(self, unit: str, program: str, **more: str) -> None:
+        # The root is known before it executes anything: it waits for a word.
+        reader, writer = os.pipe()
+        root = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r _ <&3; exec 3<&-; exec "$0"', program],
+            env={**os.environ, **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: os.dup2(reader, 3) and None,  # noqa: PLW1509
+            pass_fds=(3, reader),
+            start_new_session=True,
+        )
+        self._roots[unit] = root
+        os.close(reader)
+        os.write(writer, b"go\n")
+        os.close(writer)
+
+    def subject_pid(self) -> int:
+        root = self._roots.get(self.subject_unit)
+        return 0 if root is None or root.poll() is not None else root.pid
+
+    def subject_state(self) -> str:
+        return "active" if self.subject_pid() else "failed"
+
+    def end(self, _: list[str], pids: list[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for root in self._roots.values():
+            with suppress(ProcessLookupError):
+                os.killpg(root.pid, signal.SIGKILL)
+            root.wait()
+        self._roots.clear()
+
+
+class LightClean:
+    """The state that every start is made from: the image's rules, nothing written."""
+
+    def __init__(self) -> None:
+        self.backend: Backend = in_use()
+        self.restore()
+        self.rules = read()
+
+    def restore(self) -> None:
+        for place in OWN:
+            for entry in os.scandir(place):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
+        os.makedirs("/etc/systemd/scripts")
+        run(["nft", "flush", "ruleset"])
+        for program in RESTORE.values():
+            run([program], RULES)
+
+    def as_at_boot(self) -> None:
+        self.restore()
+        run(["nft", "flush", "ruleset"])
+
+
+def main() -> None:
+    """Serve on stdin and stdout."""
+    _called(_libc.unshare(CLONE_NEWNS | CLONE_NEWNET), "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    for place in OWN:
+        os.makedirs(place, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    line = Line(sys.stdin.fileno(), os.dup(sys.stdout.fileno()))
+    os.dup2(2, 1)
+    agent = Agent(
+        line.source,
+        cast("Any", LightClean),
+        cast("Any", Light),
+    )
+    try:
+        serve(agent, line)
+    finally:
+        agent.release()
+
+
+if __name__ == "__main__":
+    assert CleanState  # the product's, whose place LightClean takes
+    assert Systemd
+    assert Journal
+    main()
