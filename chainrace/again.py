@@ -81,7 +81,7 @@ def schedule_of(name: str) -> Schedule:
     try:
         schedule = schedules.parse(name)
     except ValueError as error:
-        raise UsageError(str(error), "write it as in: ./lab replay 's1 k7 s* k*'") from error
+        raise UsageError(str(error), "write it as in: ./lab replay 's2 k8 s* k*'") from error
     turns_of(schedule)
     return schedule
 
@@ -93,7 +93,7 @@ def _finding(folder: Path, document: Document, what: str | None, script: str | N
     found = [one for one in named if what is None or str(one.number) == what.lstrip("0")]
     if found:
         return found[0]
-    remedy = "give a schedule, as in: ./lab replay --from FOLDER 's1 k7 s* k*'"
+    remedy = "give a schedule, as in: ./lab replay --from FOLDER 's2 k8 s* k*'"
     if named:
         told = "; ".join(str(one) for one in named[:MOST_TOLD])
         more = f"; and {len(named) - MOST_TOLD} more" if len(named) > MOST_TOLD else ""

@@ -90,7 +90,7 @@ def generation(node: Node, config: LabConfig, step: Step) -> Generation:
     steps = {family: _steps(reference.view, actor) for actor, family in KUBELETS.items()}
     cuts = []
     for made in range(len(steps["ipv4"]) + 1):
-        schedule = parse(f"s1 k{made} s* k*" if made else "s* k*")
+        schedule = parse(f"s2 k{made} s* k*" if made else "s* k*")
         with step(f"kubelet {version}: {schedule}"):
             outcome = replayer.run(schedule, reference).outcome
         mine = outcome.families["ipv4"]

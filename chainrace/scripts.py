@@ -97,7 +97,7 @@ def look(data: bytes) -> tuple[str, bool]:
     Where this machine has no such shell, nothing.
     """
     # Not str.splitlines, which ends lines where no shell does.
-    lines = [f"{line}\n" for line in data.decode(errors="surrogateescape").split("\n")]
+    lines = re.findall(r"[^\n]*\n|[^\n]+", data.decode(errors="surrogateescape"))
     shell = shell_of(lines[0])
     readers = readers_of(shell, "".join(lines))
     mistakes = [read(reader, lines) for reader in readers]

@@ -119,7 +119,7 @@ def explore(
 def replay(
     what: Annotated[
         str | None,
-        typer.Argument(help="A schedule, as in 's1 k7 s* k*'; with --from a finding's number [1]."),
+        typer.Argument(help="A schedule, as in 's2 k8 s* k*'; with --from a finding's number [1]."),
     ] = None,
     *,
     origin: Annotated[

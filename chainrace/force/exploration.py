@@ -116,7 +116,9 @@ class Exploration:
         }
         self._restart()
         self._doubt(first.doubts)
-        return ScriptAlone.of(start, alone, afterwards)
+        found = ScriptAlone.of(start, alone, afterwards)
+        self._ordered = found.ordered
+        return found
 
     @staticmethod
     def _run(walker: Walker, before: Turns) -> View:
@@ -131,6 +133,7 @@ class Exploration:
                 read=as_seen,
                 tries=1,
                 seconds=ALONE_SECONDS,
+                places=True,
             )
         except UnrepeatableError as error:
             raise UnexercisedError(error.what, error.remedy) from error
@@ -221,7 +224,7 @@ class Exploration:
             walked=len(self._executed) if counted else 0,
             open=explorer.open,
             interleavings=explorer.interleavings(),
-            orders=math.comb(sum(lengths), lengths[0]),
+            orders=1 if self._ordered else math.comb(sum(lengths), lengths[0]),
             preemptions=self._options.preemptions,
             differing=sum(walker.differing for walker in self._walkers) if counted else 0,
             counts=_summed(cost.counts for cost in costs),
@@ -331,7 +334,8 @@ class Exploration:
                 with self._changed:
                     self._busy -= 1
                     explorer.give_back(task)
-                    self._doubt([str(error), *walker.doubts])
+                    said = error.what if isinstance(error, LabError) else str(error)
+                    self._doubt([said, *walker.doubts])
                     self._stopped = True
                 return
             except BaseException:
@@ -382,7 +386,9 @@ class Exploration:
         if self._options.reduced and not self.known.futures.known(lane, state):
             # To its end, to know what it may still do after what it was answered.
             turns: Turns = [(states.owner(lane), ALONE_STEPS)]
-            whole: View = walker.visit(path, turns, read=as_seen, seconds=ALONE_SECONDS)
+            whole: View = walker.visit(
+                path, turns, read=as_seen, seconds=ALONE_SECONDS, places=True
+            )
             self.known.learn_run(states.places(whole))
         return target
 

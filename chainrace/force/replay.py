@@ -80,14 +80,14 @@ class Replayer:
         )
         before = walker.visit((), [], read=as_seen)
         turns: Turns = [(actor, None) for actor in KUBELETS]
-        view = walker.visit((), turns, read=as_seen, evidence=True)
+        view = walker.visit((), turns, read=as_seen, evidence=True, places=True)
         return reference_of(before, view)
 
     def run(self, schedule: Schedule, reference: Reference) -> Replayed:
         """One replay. Raises UsageError for a schedule with steps that there are not."""
         turns = turns_of(schedule)
         view = self._walker(lazy_in(schedule)).visit((), turns, read=as_seen, evidence=True)
-        for (actor, asked), (_, made) in zip(turns, view["made"], strict=True):
+        for (actor, asked), made in zip(turns, view["counts"], strict=True):
             if asked is not None and made < asked:
                 raise UsageError(
                     f"{schedule}: {ACTORS[actor]} had only {made} of {asked} steps left",

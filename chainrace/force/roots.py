@@ -42,7 +42,7 @@ class ScriptAlone:
             calls=calls_of(alone, SCRIPT_ACTOR),
             code=alone["script_code"],
             changed=before != left,
-            ordered="k" not in start["next"],
+            ordered="k" not in start["next"] and not start["done"]["k"],
             restarts=max(alone["restarts"], afterwards["restarts"]) > 0,
             afterwards=calls_of(afterwards, SCRIPT_ACTOR),
             unended=_unended(alone) or _unended(afterwards),

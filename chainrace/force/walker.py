@@ -125,21 +125,23 @@ class Walker:
         evidence: bool = False,
         tries: int = TRIES,
         seconds: float | None = None,
+        places: bool = False,
     ) -> Seen:
         """Go to a state, let actors make turns there, and return what `read` makes of the view.
 
         `later` are paths that will be gone, as far as is known. `read` raises ValueError for
         a view that does not continue what is known of the path; then the way is walked
-        again, and counted in `differing`. After `seconds` no further step is made. Raises
+        again, and counted in `differing`. With `places` the view has each step's. After `seconds` no further step is made. Raises
         LabError when the node is broken, UnrepeatableError when the walk failed `tries` times.
         """
         flips = 0
         for attempt in itertools.count(1):
             try:
                 self._go(path, later)
-                return read(
-                    self._walk(turns, rules=True, evidence=evidence, seconds=seconds)
+                view = self._walk(
+                    turns, rules=True, evidence=evidence, seconds=seconds, places=places
                 )
+                return read(view)
             except FlippedError:
                 self.at = None
                 flips += 1
@@ -260,7 +262,13 @@ class Walker:
             self._walk(turns, rules=False, evidence=False)
 
     def _walk(
-        self, turns: Turns, *, rules: bool, evidence: bool, seconds: float | None = None
+        self,
+        turns: Turns,
+        *,
+        rules: bool,
+        evidence: bool,
+        seconds: float | None = None,
+        places: bool = False,
     ) -> View:
         assert self.at is not None  # noqa: S101 - for the type
         if self.stopped:
@@ -276,8 +284,9 @@ class Walker:
             seconds=seconds,
             rules_too=rules,
             evidence=evidence,
+            places=places,
         )
-        made = tuple(actor for actor, count in view["made"] for _ in range(count))
+        made = tuple(view["made"])
         took = time.monotonic() - started - view["reading"]
         began = view["beginning"]
         if began:

@@ -74,8 +74,8 @@ class Agent:
         seconds: float | None,
         **wanted: bool,
     ) -> dict[str, Any]:
-        made = self._armed().walk(turns, entropy, seconds)
-        return {"made": made, **self._armed().view(**wanted)}
+        made, counts = self._armed().walk(turns, entropy, seconds)
+        return {"made": made, "counts": counts, **self._armed().view(**wanted)}
 
     def _break(self) -> None:
         """Nothing: that it came at all has broken off what was under way."""

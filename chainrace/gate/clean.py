@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 from chainrace.gate import backends, guard
+from chainrace.gate.programs import without_library
 from chainrace.gate.rules import RESTORE, SAVED_FILE, plain, read
 from chainrace.gate.shell import NodeError, run
 
@@ -27,6 +28,8 @@ class CleanState:
     def __init__(self) -> None:
         """Bring the node there by its own service, and record what that is."""
         _leave_the_guards_link()
+        # Looked for once: a restored snapshot brings the agent's memory back, too.
+        without_library()
         self._stop_and_empty()
         for path in SAVED_FILE.values():
             if os.path.exists(path + ".image"):

@@ -75,6 +75,8 @@ class Forced:
             clean.restore()
         with ExitStack() as stack:
             self._machine = machine
+            self._behind = self._machine.before_subject(boot=boot)
+            self._may_begin = not self._behind
             self._events = stack.enter_context(self._machine.process_events())
             self._journal = stack.enter_context(self._machine.journal())
             self._owners = Owners(
@@ -122,37 +124,43 @@ class Forced:
 
     def walk(
         self, turns: list[tuple[str, int | None]], entropy: str, seconds: float | None
-    ) -> list[tuple[str, int]]:
+    ) -> tuple[list[str], list[int]]:
         """Let lanes step, turn by turn; `None` steps are all that the actor still has.
 
-        A lane that has ended makes no more steps, and after `seconds` none does. Returns the
-        turns as they were made. Raises NodeError for a lane that cannot step before another has.
+        A lane that has ended makes no more steps, and after `seconds` none does. Of kubelet's
+        lanes one that has to be first steps where the other is told to. Returns the steps as
+        they were made, but for those of lazy lanes, and how many each turn made. Raises
+        NodeError for a lane that cannot step before another has.
         """
         self._entropy = entropy
         self._beginning = 0.0
         deadline = None if seconds is None else time.monotonic() + seconds
-        made = []
+        made: list[str] = []
+        counts = []
         for lane, steps in turns:
             count = 0
             while count != steps and not self.done(lane):
                 if deadline is not None and time.monotonic() > deadline:
                     break
-                self._bring(lane)
+                made += self._bring(lane)
                 self._step(lane)
+                made.append(lane)
                 count += 1
-            made.append((lane, count))
-        return made
+            counts.append(count)
+        return made, counts
 
-    def view(self, *, rules_too: bool, evidence: bool) -> dict[str, Any]:
+    def view(self, *, rules_too: bool, evidence: bool, places: bool) -> dict[str, Any]:
         """What can be seen now, as plain data for JSON.
 
-        `rules_too`: the rules; `evidence`: kubelet's journal.
+        `rules_too`: the rules; `evidence`: kubelet's journal; `places`: what each lane waited
+        for before every step.
         """
         if self._disturbed:
             raise NodeError(self._disturbed)
         seen: dict[str, Any] = {
             "commands": [
-                {**vars(one), **made} for one, made in zip(self.commands, self._trail)
+                {**vars(one), **made, **({} if places else {"before": None})}
+                for one, made in zip(self.commands, self._trail)
             ],
             **self._local(),
             "first_family": self.kubelet.first_family(),
@@ -303,7 +311,7 @@ class Forced:
     def _waiting(self) -> dict[str, Held | None]:
         """Each lane that can step, and the process that waits there: None for a start."""
         found: dict[str, Held | None] = {}
-        if not self.kubelet.begun and (self.script.begun or not self._machine.ordered):
+        if not self.kubelet.begun and self._may_begin:
             found[FIRST_LANE] = None
         if self._script_path is not None and not self.script.begun:
             found[SCRIPT_ACTOR] = None
@@ -337,13 +345,16 @@ class Forced:
         kind = kind_of(os.path.realpath(self._script_path or ""), interpreter)
         return Command(0, "script", "script", [BEGINS], now, kind=kind)
 
-    def _bring(self, lane: str) -> None:
-        """Have the lazy lanes step until one of kubelet's that needs them waits."""
+    def _bring(self, lane: str) -> list[str]:
+        """Have kubelet's other lane step until this one waits; its steps, unless it is lazy."""
+        made = []
         while lane in KUBELETS and not self.done(lane) and lane not in self._waiting():
-            before = [one for one in self.lazy if one in self._waiting()]
-            if not before:
-                return
-            self._step(before[0])
+            others = [one for one in KUBELETS if one != lane and one in self._waiting()]
+            if not others:
+                break
+            self._step(others[0])
+            made += [one for one in others[:1] if one not in self.lazy]
+        return made
 
     def _step(self, lane: str) -> None:
         waiting = self._waiting()
@@ -400,6 +411,10 @@ class Forced:
                 assert one is not None  # noqa: S101 - kubelet has begun
                 self._release(one)
                 self._until(self._missing)
+        if not self._may_begin:
+            # Both are wanted at once: kubelet is asked for when what comes before it has been.
+            jobs = self._machine.jobs()
+            self._may_begin = self.script.ended or any(unit in jobs for unit in self._behind)
         made["answers"] = [vars(one) for one in self.script.take_answers()]
         made["wrote"] = self._proof.settle()
 

@@ -3,10 +3,12 @@
 No polling, and no parenthood needed. Source: linux/cn_proc.h, linux/connector.h.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import struct
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Union
 
 NETLINK_CONNECTOR = 11
 CN_IDX_PROC = 1
@@ -99,14 +101,14 @@ class ProcessEvents:
     def close(self) -> None:
         self._socket.close()
 
-    def __enter__(self) -> "ProcessEvents":
+    def __enter__(self) -> ProcessEvents:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _read(data: bytes, at: int) -> Optional[Event]:
+def _read(data: bytes, at: int) -> Event | None:
     what, _, stamp = EVENT.unpack_from(data, at)
     at += EVENT.size
     if what == PROC_EVENT_FORK:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import subprocess
+from functools import lru_cache
 
 from chainrace.gate.process import PROGRAMS
 from chainrace.gate.shell import NodeError
@@ -12,6 +13,7 @@ from chainrace.gate.shell import NodeError
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
+@lru_cache
 def library() -> str:
     """The library that every iptables program of a distribution loads."""
     found = glob.glob("/usr/lib*/libxtables.so.*") + glob.glob("/usr/lib*/*/libxtables.so.*")
@@ -20,6 +22,7 @@ def library() -> str:
     return os.path.realpath(found[0])
 
 
+@lru_cache
 def without_library() -> list[str]:
     """The iptables-family programs that do not load it: statically linked ones, say.
 

@@ -58,9 +58,7 @@ class Proof:
             self.doubts.append(why)
 
     def begin(self, lane: str) -> None:
-        """A lane is about to step. What changed since the last step was nobody's turn."""
-        self._lane = ""
-        self._take_changes()
+        """A lane is about to step: what has changed until `settle` must be its doing."""
         self._lane = lane
 
     def let_go(self, command: Command) -> None:

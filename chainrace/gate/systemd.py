@@ -9,6 +9,7 @@ import struct
 import subprocess
 from contextlib import suppress
 
+from chainrace.gate.clean import SERVICE
 from chainrace.gate.journal import Journal
 from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT
 from chainrace.gate.procevents import ProcessEvents
@@ -36,8 +37,15 @@ class Systemd:
         self._stop(SCRIPT_UNIT)
         self._timers = self.timers()
         self.busy = busy_units()
-        # systemd orders the two where both are wanted at once, as at a boot.
-        self.ordered = _orders(SCRIPT_UNIT, KUBELET_UNIT)
+
+    @staticmethod
+    def before_subject(*, boot: bool) -> list[str]:
+        """The units that systemd orders kubelet behind, where both are wanted at once.
+
+        That is so for the script's own unit, and at a boot for iptables.service.
+        """
+        units = (SCRIPT_UNIT, SERVICE) if boot else (SCRIPT_UNIT,)
+        return [unit for unit in units if _orders(unit, KUBELET_UNIT)]
 
     unit_of = staticmethod(unit_of)
     jobs = staticmethod(jobs)

@@ -59,7 +59,8 @@ class Agent:
         self.survives_restore = self._line.survives_restore
         self._rest = b""
         self._lock = threading.Lock()
-        self._asking = self._broken_off = False
+        self._asking = False
+        self._owed = 0  # answers that are still to come
 
     def ask(self, request: str, *, timeout: float, **arguments: Any) -> Any:
         """Send a request and return its answer.
@@ -70,16 +71,16 @@ class Agent:
         self._line.settimeout(timeout)
         with self._lock:
             self._send(request, arguments)
+            self._owed += 1
             self._asking = True
         try:
-            reply = self._receive(request, timeout)
+            # Answers to what was given up, or broken off, come before this one's.
+            for _ in range(self._owed):
+                reply = self._receive(request, timeout)
+                self._owed -= 1
         finally:
             with self._lock:
                 self._asking = False
-                broken_off, self._broken_off = self._broken_off, False
-        if broken_off:
-            # Its own answer comes behind that of what it broke off.
-            self._receive("break", timeout)
         if "error" in reply:
             raise RefusedError(
                 f"{self._name}: {reply['error']}", f"look at the node: ./lab ssh {self._name}"
@@ -89,9 +90,9 @@ class Agent:
     def break_off(self) -> None:
         """Have the request that another thread waits for end soon, with a refusal."""
         with self._lock:
-            if self._asking and not self._broken_off:
-                self._broken_off = True
+            if self._asking:
                 self._send("break", {})
+                self._owed += 1
 
     def _send(self, request: str, arguments: dict[str, Any]) -> None:
         try:

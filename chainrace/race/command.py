@@ -289,7 +289,7 @@ class _Rules:
         if value is None:
             return
         if value == "!":
-            raise OddError  # see Words.take()
+            raise OddError  # older versions read `-s ! address` as `! -s address`
         self._rule.append(value)
         if extended:
             if self._words.long[letter[1:]][1] == ":+":

@@ -42,8 +42,7 @@ class Words:
 
     def take(self) -> str:
         """The next word, whatever it is."""
-        # Older versions read `-s ! address` as `! -s address`.
-        if self._at >= len(self._words) or self._words[self._at] == "!":
+        if self._at >= len(self._words):
             raise OddError
         self._at += 1
         return self._words[self._at - 1]
@@ -83,7 +82,7 @@ class Words:
     def _long(self, word: str) -> tuple[str, str | None]:
         name, given, value = word.partition("=")
         letter, values = self._named(name)
-        if given and (not values or value == "!"):
+        if given and not values:
             raise OddError
         if not given and values in (":", ":+"):
             return letter, self.take()

@@ -210,7 +210,7 @@ def _nft_commands(words: list[str]) -> Footprint:
     block = text.partition("{")
     if ANOTHER.search(block[0]) or not _one_block(block[2]):
         return NFT_ALL
-    if re.match(r"list\s", text) and all(SWITCHES.fullmatch(word) for word in odd) and not block[1]:
+    if re.match(r"list\s", text) and all(SWITCHES.fullmatch(word) for word in odd):
         return Footprint(reads=OF_NFT)
     found = OBJECT.match(block[0])
     if odd or not found:

@@ -12,7 +12,7 @@ from chainrace.report.text import line
 NAME = "map.png"
 CELL = 44
 LEFT, TOP, BOTTOM = 70, 110, 60
-LEAST_WIDTH = 1000  # the legend's
+LEAST_WIDTH = 900  # the legend's
 MOST_LETTERS = 200  # of a line: a script names its commands as it likes
 BACK, TEXT, SOFT = "#ffffff", "#1b1f24", "#57606a"
 COLOURS = {

@@ -46,7 +46,7 @@ from chainrace.report.lines import lines
 from chainrace.report.made_by import Origin
 from chainrace.report.trials import TRIALS, Record, read_trials
 from chainrace.report.verdict import NAME
-from chainrace.report.writing import store
+from chainrace.report.writing import short, store
 
 SCHEMA = 2
 SCENARIO = "scenario.json"
@@ -77,7 +77,7 @@ class ResultsFolder(Folder):
 
     def __init__(self, parent: Path, asked: Asked = Asked()) -> None:
         super().__init__(parent)
-        store(self.path / SCENARIO, asdict(asked))
+        store(self.path / SCENARIO, {**asdict(asked), "script": short(asked.script)})
 
     def made_by(self, origin: Origin) -> None:
         """Keep the scripts, and by what the run is made: a replay needs nothing else."""

@@ -145,7 +145,7 @@ class Terminal:
         for finding in explored.findings:
             if not finding.reproduced:
                 self.say(
-                    f"  not reproduced: {finding.schedule} ended so in {finding.same} of "
+                    f"  not the same each time: {finding.schedule} ended so in {finding.same} of "
                     f"{finding.replays} replays"
                 )
 

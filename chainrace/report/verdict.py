@@ -83,7 +83,7 @@ class Numbered:
     finding: Mapping[str, Any]
 
     def __str__(self) -> str:
-        """`3: original, ipv4: init_failed (s1 k7 s* k*)`."""
+        """`3: original, ipv4: init_failed (s2 k8 s* k*)`."""
         found = self.finding
         classes = ", ".join(found["classes"])
         return f"{self.number}: {self.script}, {found['family']}: {classes} ({found['schedule']})"
@@ -118,9 +118,11 @@ def replay_of(document: Document, folder: Path, script: str, schedule: str) -> s
     kept = _kept(document)
     if script not in kept:
         return _told(document, script, schedule)
-    which = f" --of {shlex.quote(script)}" if len(kept) > 1 else ""
-    where = shlex.quote(shown(folder))
-    return f"./lab replay --from {where}{which} {shlex.quote(schedule)}"
+    words = ["./lab", "replay", "--from", shown(folder)]
+    if len(kept) > 1:
+        # A name may begin with a dash.
+        words += [f"--of={script}"] if script.startswith("-") else ["--of", script]
+    return shlex.join((*words, schedule))
 
 
 def _kept(document: Document) -> Mapping[str, Any]:

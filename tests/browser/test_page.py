@@ -10,11 +10,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from chainrace.race.outcome import INIT_FAILED
 from chainrace.report import views
 from chainrace.report.force import ForceFolder
-from tests.unit.test_exploration import HARMFUL, explore
-from tests.unit.test_force import SOUND, explored, finding
+from tests.unit.explorations import HARMED, ORIGIN
+from tests.unit.test_force import SOUND
 from tests.unit.test_force_report import replayed
 
 PHONE = (390, 844)
@@ -47,13 +46,13 @@ return worst[0];
 
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of an exploration of a script that harms, on the made-up node."""
-    _, graph = explore(tmp_path_factory.mktemp("store"), HARMFUL)
-    found = finding("s1 k2 s* k*", INIT_FAILED, signature=True)
-    harmful = explored(graph, *SOUND.graphs[1:], findings=(found,), script="original")
+    """The page of an exploration of a script that harms."""
+    (found,) = HARMED.findings
+    doubted = replace(SOUND, doubts=("python3 (pid 812) changed ipv4/mangle by itself",))
     folder = ForceFolder(tmp_path_factory.mktemp("results"))
+    folder.made_by(ORIGIN)
     folder.keep("original", found, replace(replayed(), schedule=found.schedule))
-    folder.conclude({"fixed": SOUND, "original": harmful}, {"kernel": "6.12"}, interrupted=False)
+    folder.conclude({"fixed": doubted, "original": HARMED}, {"kernel": "6.12"}, interrupted=False)
     return views.draw(folder.path)
 
 
@@ -93,7 +92,8 @@ def test_a_click_on_a_cell_tells_its_schedule(opened: webdriver.Chrome) -> None:
     chosen.click()
     told = opened.find_element(By.ID, "told").text
     assert "init_failed" in told
-    assert "./lab replay 's1 k2 s* k*'" in told
+    assert "./lab replay --from " in told
+    assert told.endswith(" --of original 's1 k2 s* k*'")
     assert chosen.get_attribute("aria-pressed") == "true"
 
 
@@ -114,7 +114,14 @@ def test_every_cell_has_a_name_for_a_screen_reader(opened: webdriver.Chrome) -> 
         assert one.accessible_name.startswith("begins after kubelet's step ")
         assert one.aria_role == "button"
     headings = [one.text for one in opened.find_elements(By.CSS_SELECTOR, "h1, h2")]
-    assert headings == ["confirmed", "The node", "Outcome map", "Failures"]
+    assert headings == [
+        "not proved",
+        "By force",
+        "The node",
+        "Made by",
+        "Outcome map",
+        "Failures",
+    ]
 
 
 def test_the_other_places_where_the_script_stops_can_be_chosen(opened: webdriver.Chrome) -> None:
@@ -130,7 +137,7 @@ def test_a_failure_opens_to_its_timeline_and_its_rules(opened: webdriver.Chrome)
     failure = opened.find_element(By.CSS_SELECTOR, ".failure summary")
     failure.send_keys(Keys.ENTER)
     text = opened.find_element(By.CSS_SELECTOR, ".failure").text
-    assert "[stop] iptables -X" in text
+    assert "[iptables.service] iptables -X" in text
     assert "Rules lost" in text
 
 

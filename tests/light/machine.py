@@ -21,7 +21,7 @@ from chainrace.gate.backends import Backend, in_use
 from chainrace.gate.clean import CleanState
 from chainrace.gate.journal import Journal
 from chainrace.gate.procevents import ProcessEvents
-from chainrace.gate.rules import RESTORE, read
+from chainrace.gate.rules import RESTORE, SAVED_FILE, read
 from chainrace.gate.shell import run
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.witness import Witness
@@ -104,7 +104,6 @@ class Light:
 
     subject_unit, script_unit = "kubelet.service", "chainrace-script.service"
     by_mount = True
-    ordered = False
     busy: frozenset[str] = frozenset({"-"})
     journal = LightJournal
 
@@ -134,6 +133,11 @@ class Light:
     def witness() -> Witness:
         with on_the_host():
             return Witness()
+
+    @staticmethod
+    def before_subject(*, boot: bool) -> list[str]:
+        del boot
+        return []
 
     @staticmethod
     def jobs() -> dict[str, str]:
@@ -206,8 +210,9 @@ class LightClean:
                     os.unlink(entry.path)
         os.makedirs("/etc/systemd/scripts")
         run(["nft", "flush", "ruleset"])
-        for program in RESTORE.values():
+        for family, program in RESTORE.items():
             run([program], RULES)
+            Path(SAVED_FILE[family]).write_text(RULES)
 
     def as_at_boot(self) -> None:
         self.restore()

@@ -64,7 +64,7 @@ LIMIT = 120.0
 BOOT_SECONDS = 300.0
 HEAD = "#!/bin/sh\n"
 # The outage's own interleaving of the original (docs/outcomes.md).
-OUTAGE = "s1 k7 s* k*"
+OUTAGE = "s2 k8 s* k*"
 
 
 class Shown(Terminal):

@@ -17,7 +17,7 @@ from tests.node.fixtures import LIMIT, OUTAGE, Replay
 MESSAGE = (
     "failed to detect iptables version: unable to locate which iptables version kube proxy is using"
 )
-HINT_SAVED = "k3 s1 k2 s* k*"
+HINT_SAVED = "k4 s2 k2 s* k*"
 # azure-npm waits three minutes for its telemetry before it looks for its chain.
 TELEMETRY_SECONDS = 400
 

@@ -24,8 +24,9 @@ from chainrace.report.terminal import Terminal
 from tests.node.fixtures import LIMIT, Force, reboot
 
 ORDERED = REPOSITORY / "examples/remedies/service-before-kubelet/prepare.sh"
-# The service's fifth step deletes the chain that kubelet's fourth has made.
-BREAKS = "k4 s5 k* s*"
+# The service's fifth iptables process, the script's 14th step, deletes the chain that kubelet has
+# made with its fifth.
+BREAKS = "k5 s14 k* s*"
 
 
 @pytest.fixture(scope="module")

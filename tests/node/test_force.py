@@ -32,7 +32,7 @@ from chainrace.report.terminal import Terminal
 from tests.node.fixtures import LIMIT, OUTAGE, Bring, Force, Replay
 
 # The loss that nobody notices, as the original's exploration finds it (docs/outcomes.md).
-SILENT = "k4 s1 k6 s* k*"
+SILENT = "k5 s2 k6 s* k*"
 
 
 def test_no_interleaving_of_the_fixed_script_harms_kubelet(lab_node: Node, force: Force) -> None:
@@ -127,13 +127,13 @@ def test_the_outages_own_interleaving_breaks_kubelets_start(
 
 def test_the_bug_without_the_outages_symptom(replay: Replay) -> None:
     """The hint was saved and came back: azure-npm starts beside a kubelet that failed."""
-    outcome = replay("k3 s1 k2 s* k*").outcome
+    outcome = replay("k4 s2 k2 s* k*").outcome
     assert outcome.families["ipv4"].classes == (INIT_FAILED,)
     assert outcome.detected_by == "mangle :KUBE-IPTABLES-HINT"
 
 
 def test_a_kubelet_that_succeeded_and_lost_its_hint(replay: Replay) -> None:
-    outcome = replay("s1 k* s*").outcome
+    outcome = replay("s2 k* s*").outcome
     assert outcome.families["ipv4"].classes == (RULES_LOST, HINT_LOST, CANARY_LOST)
 
 

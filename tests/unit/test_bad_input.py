@@ -124,6 +124,8 @@ TOML = {
     "a scenario without its image": "[[scenario]]\nname = 'a'\nimage = ''",
     "a scenario without its kubelet": "[[scenario]]\nname = 'a'\nkubelet = ''",
     "a scenario without its script": "[[scenario]]\nname = 'a'\nscript = ''",
+    "an exit code that is none": "[[scenario]]\nname = 'a'\nscript = 'b'\nexit = 256",
+    "an exit code of no script of one's own": "[[scenario]]\nname = 'a'\nexit = 2",
 }
 
 
@@ -266,6 +268,50 @@ def test_what_is_no_image(
 def test_what_names_no_program(refused: Run, tmp_path: Path, command: str, content: bytes) -> None:
     (tmp_path / "save.sh").write_bytes(content)
     assert "names no program" in refused(command, "--script", "save.sh")
+
+
+NOTHING_RUNS = {
+    "no command": "#!/bin/sh\n# nothing\n",
+    "a mistake in its first command": "#!/bin/bash\nreload() {\n\tiptables -F\n)\nreload\n",
+    "no path of a program": "#!bash\niptables -F\n",
+}
+
+
+@pytest.mark.parametrize("content", NOTHING_RUNS.values(), ids=NOTHING_RUNS.keys())
+@pytest.mark.parametrize("command", [("run",), ("explore",), ("replay", "k* s*")])
+def test_a_script_of_which_nothing_would_ever_run(
+    refused: Run, tmp_path: Path, command: tuple[str, ...], content: str
+) -> None:
+    (tmp_path / "save.sh").write_text(content)
+    assert "save.sh" in refused(*command, "--script", "save.sh")
+
+
+@pytest.mark.parametrize("command", [("run",), ("explore",), ("replay", "k* s*")])
+@pytest.mark.parametrize("code", ["2", "256", "-1", "two"])
+def test_an_exit_code_that_is_none_or_is_of_no_script_of_ones_own(
+    refused: Run, command: tuple[str, ...], code: str
+) -> None:
+    refused(*command, "--exit", code)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--of", "fixed", "k* s*"),
+        ("--from", "nowhere"),
+        ("--from", "results", "1"),
+        ("--from", "results", "--script", "save.sh"),
+        ("--from", "results", "--backend", "legacy"),
+        ("--from", "results", "--prepare", "save.sh"),
+        ("--from", "results", "--boot"),
+        ("--from", "results", "--exit", "0"),
+        ("--from", "results", "--image", "a"),
+    ],
+)
+def test_what_no_replay_takes(refused: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "results").mkdir()
+    refused("replay", *words)
 
 
 @pytest.mark.parametrize("kubelet", ["1.2.3", "nowhere", ".", "v1.34.4", "", "k" * 300, "a\0b"])

@@ -11,7 +11,7 @@ from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits, Progres
 from chainrace.errors import LabError
 from chainrace.node.agent import Agent
 from chainrace.race.outcome import HINT
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, decide
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED, decide
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import read_trials
 from tests.unit.conftest import STEPS
@@ -300,7 +300,7 @@ def test_a_run_that_was_stopped_when_it_looked_good_is_never_confirmed(confirmed
     assert "cut off" in judge_again(confirmed).reason
 
 
-def test_a_run_that_was_stopped_when_it_looked_bad_refutes_nothing(
+def test_a_run_that_was_stopped_when_the_original_held_says_nothing_of_the_bug(
     tmp_path: Path, answers: dict[str, Answer]
 ) -> None:
     """The original held, so far: five hits are soon waited for."""
@@ -322,7 +322,7 @@ def test_a_run_that_was_stopped_when_it_looked_bad_refutes_nothing(
     whole = judge_again(run.folder.path).word
     (run.folder.path / "chance.json").unlink()
     assert judge_again(run.folder.path).word == INCONCLUSIVE
-    assert whole == REFUTED
+    assert whole == NOT_REPRODUCED
 
 
 def test_a_fix_that_harmed_once_is_refuted_however_the_run_ended(confirmed: Path) -> None:

@@ -72,6 +72,31 @@ def test_by_force_every_new_class_counts() -> None:
     ]
 
 
+def doubted(*doubts: str) -> dict[str, Any]:
+    force = {**run()["force"], "word": "not proved", "doubts": list(doubts)}
+    return {**run("not proved"), "force": force}
+
+
+def test_a_doubt_that_is_new_is_a_change_and_its_process_number_is_none() -> None:
+    assert [(change.what, change.after) for change in changes(run(), doubted("a (pid 8)"))] == [
+        ("verdict", "not proved"),
+        ("fixed, by force", "not proved"),
+        ("fixed, doubts", "a (pid)"),
+    ]
+    assert changes(doubted("a (pid 8)"), doubted("a (pid 12)")) == []
+    (told,) = changes(doubted("a"), doubted("a", "b"))
+    assert (told.what, told.before, told.after) == ("fixed, doubts", "a", "a; b")
+
+
+def test_what_a_script_does_alone_and_why_it_was_not_exercised_are_compared() -> None:
+    other = run()
+    other["force"] = {**other["force"], "alone": ["takes away x"], "unexercised": "it waits"}
+    assert [(change.what, change.after) for change in changes(run(), other)] == [
+        ("fixed, not exercised", "it waits"),
+        ("fixed, what it does alone", "takes away x"),
+    ]
+
+
 def test_evidence_that_is_not_taken_any_more_is_a_change() -> None:
     less = {**run(), "force": None}
     assert [(one.what, one.after) for one in changes(run(), less)] == [

@@ -6,10 +6,18 @@ from itertools import product
 import pytest
 
 from chainrace.race.conclusion import CHANCE, FORCE, REBOOT, Said, conclude
-from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, Verdict, decide
+from chainrace.race.force import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED
+from chainrace.race.verdict import (
+    CONFIRMED,
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    REFUTED,
+    Verdict,
+    decide,
+)
 
 GOOD, BAD, OPEN = Said(HARMLESS, "proved"), Said(HARMFUL, "one does"), Said(UNFINISHED, "not yet")
+DOUBTED, IDLE = Said(NOT_PROVED, "who was that?"), Said(NOT_EXERCISED, "it does nothing")
 
 
 def by_chance(word: str) -> Verdict:
@@ -23,6 +31,10 @@ def by_chance(word: str) -> Verdict:
         (CONFIRMED, OPEN, INCONCLUSIVE),
         (CONFIRMED, None, INCONCLUSIVE),
         (CONFIRMED, BAD, REFUTED),
+        (CONFIRMED, DOUBTED, NOT_PROVED),
+        (CONFIRMED, IDLE, NOT_EXERCISED),
+        (NOT_REPRODUCED, GOOD, NOT_REPRODUCED),
+        (NOT_REPRODUCED, BAD, REFUTED),
         (INCONCLUSIVE, GOOD, INCONCLUSIVE),
         (INCONCLUSIVE, BAD, REFUTED),
         (REFUTED, GOOD, REFUTED),
@@ -35,7 +47,15 @@ def test_a_fix_is_confirmed_only_by_chance_and_force_together(
 
 
 @pytest.mark.parametrize(
-    ("force", "word"), [(GOOD, HARMLESS), (BAD, HARMFUL), (OPEN, UNFINISHED), (None, UNFINISHED)]
+    ("force", "word"),
+    [
+        (GOOD, HARMLESS),
+        (BAD, HARMFUL),
+        (OPEN, UNFINISHED),
+        (None, UNFINISHED),
+        (DOUBTED, NOT_PROVED),
+        (IDLE, NOT_EXERCISED),
+    ],
 )
 def test_without_chance_the_word_is_on_the_one_script_alone(force: Said | None, word: str) -> None:
     assert conclude([FORCE], by_chance(INCONCLUSIVE), force, None).word == word
@@ -52,7 +72,7 @@ def test_what_was_not_asked_for_is_not_waited_for() -> None:
 
 
 def test_confirmed_needs_all_that_was_asked_for() -> None:
-    everything = (GOOD, BAD, OPEN, None)
+    everything = (GOOD, BAD, OPEN, DOUBTED, IDLE, None)
     for chance, force, reboot in product((CONFIRMED, INCONCLUSIVE), everything, everything):
         said = conclude([FORCE, CHANCE, REBOOT], by_chance(chance), force, reboot)
         sound = chance == CONFIRMED and force == reboot == GOOD

@@ -332,12 +332,12 @@ NO_VERDICTS = [
     ("force.word", "banana"),
     ("force.graphs.0.family", "ipv5"),
     ("force.graphs.0.classes", {"healthy": -1}),
-    ("force.graphs.0.map.kubelet", ["x"] * 65),
+    ("force.graphs.0.map.kubelet", ["x"] * 10_001),
     ("force.graphs.0.map.script", []),
-    ("force.graphs.0.map.script", ["x"] * 1001),
+    ("force.graphs.0.map.script", ["x"] * 10_001),
     ("scenario.script", "x" * 1001),
-    (CELLS, [CELL] * 50_001),
-    (CELLS, [{**CELL, "script": 0}]),
+    (CELLS, [{**CELL, "script": -1}]),
+    (CELLS, [{**CELL, "script": 2}]),
     (CELLS, [{**CELL, "before": -1}]),
     (CELLS, [{**CELL, "until": 10**9}]),
     (CELLS, [{**CELL, "classes": []}]),
@@ -390,8 +390,21 @@ def test_a_damaged_neighbour_is_passed_over(tmp_path: Path, make: Callable[[Path
 
 @pytest.mark.parametrize("name", ["a b.sh", "it's.sh", "$(reboot).sh", "a;b.sh", "`x`.sh"])
 def test_a_replay_names_any_script_so_that_a_shell_takes_it(name: str) -> None:
-    told = verdict.replay_of(RUN, name, "s1 k7 s* k*")
+    """Of results of earlier versions, which keep no script."""
+    told = verdict.replay_of(RUN, Path("results/x"), name, "s1 k7 s* k*")
     assert told.startswith("./lab replay 's1 k7 s* k*' --script ")
     assert shlex.split(told) == ["./lab", "replay", "s1 k7 s* k*", "--script", name]
-    odd = verdict.replay_of(RUN, "original", "k*'; reboot; '")
+    odd = verdict.replay_of(RUN, Path("results/x"), "original", "k*'; reboot; '")
     assert shlex.split(odd) == ["./lab", "replay", "k*'; reboot; '"]
+
+
+def test_a_map_that_no_page_has_room_for_is_left_out_and_said_to_be(tmp_path: Path) -> None:
+    steps = 10_000
+    cells = [{**CELL, "before": at, "until": at} for at in range(steps)]
+    wide = {"kubelet": ["iptables -N A"] * steps, "script": ["iptables-save"], "cells": cells}
+    views.draw(stored(tmp_path, changed("force.graphs.0.map", wide)))
+    drawn = (tmp_path / page.NAME).read_text()
+    assert "A page has no room for all of: fixed, ipv4" in drawn
+    assert not (tmp_path / picture.NAME).exists()
+    views.draw(stored(tmp_path, changed("force.graphs.0.map", None)))
+    assert "A page has no room for all of: fixed, ipv4" in (tmp_path / page.NAME).read_text()

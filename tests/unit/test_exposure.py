@@ -81,7 +81,7 @@ def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_pat
     assert document["image"] == json.loads(json.dumps(asdict(AZURE_LINUX))) | {"service": "masked"}
     assert "iptables.service masked" in document["lines"]["image"]
     replay = "./lab replay 's* k*' --image 'a b' --backend nft"
-    assert replay_of(document, "original", "s* k*") == replay
+    assert replay_of(document, folder.path, "original", "s* k*") == replay
     assert "iptables.service masked" in page.draw(folder.path)
     assert b"<failure" not in junit.render(document)
 

@@ -6,18 +6,22 @@ import pytest
 
 from chainrace.race import schedule
 from chainrace.race.force import (
+    EXIT_OF,
     HARMFUL,
     HARMLESS,
+    NOT_EXERCISED,
+    NOT_PROVED,
     UNFINISHED,
     EndState,
     Explored,
     Finding,
     Graph,
     conclusion,
+    in_short,
 )
 from chainrace.race.outcome import CANARY_LOST, HEALTHY, HINT_LOST, INIT_FAILED, FamilyOutcome, Name
-from chainrace.race.outcomemap import OutcomeMap
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED
+from chainrace.race.outcomemap import Cell, OutcomeMap
+from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
 
 
 def end(name: str, *classes: Name, missing: tuple[str, ...] = ()) -> EndState:
@@ -30,7 +34,6 @@ def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
         states=20,
         transitions=25,
         merges=3,
-        swaps=2,
         walked=1,
         open=0,
         interleavings=9,
@@ -76,8 +79,7 @@ BROKEN = explored(
 
 def test_a_complete_graph_of_healthy_ends_is_harmless_and_says_what_that_covers() -> None:
     assert SOUND.word == HARMLESS
-    assert "40 states" in SOUND.reason
-    assert "210 orders" in SOUND.reason
+    assert SOUND.reason == ("no order of whole processes harms kubelet: 40 states, for 210 orders")
 
 
 def test_a_finding_that_was_replayed_is_harmful() -> None:
@@ -137,9 +139,15 @@ def test_the_outage_is_confirmed_by_a_harmful_original_and_a_harmless_fix() -> N
     assert "s1 k7 s* k*" in reason
 
 
-def test_a_harmful_fix_or_a_harmless_original_refutes() -> None:
+def test_a_harmful_fix_refutes() -> None:
     assert conclusion({"fixed": BROKEN, "original": BROKEN})[0] == REFUTED
-    assert conclusion({"fixed": SOUND, "original": SOUND})[0] == REFUTED
+
+
+def test_a_harmless_original_is_a_bug_that_was_not_reproduced_and_says_nothing_of_the_fix() -> None:
+    word, reason = conclusion({"fixed": SOUND, "original": SOUND})
+    assert word == NOT_REPRODUCED
+    assert EXIT_OF[word] == 3
+    assert "the bug is not there" in reason
 
 
 def test_what_is_not_finished_is_inconclusive() -> None:
@@ -150,3 +158,83 @@ def test_what_is_not_finished_is_inconclusive() -> None:
     assert conclusion({"fixed": SOUND, "original": unsigned})[0] == INCONCLUSIVE
     assert conclusion({"fixed": SOUND})[0] == HARMLESS
     assert conclusion({})[0] == UNFINISHED
+
+
+DOUBTS = ("python3 (pid 812, unit foo.service) changed ipv4/mangle by itself", "the script forks")
+
+
+def test_a_doubt_keeps_a_script_from_being_called_harmless() -> None:
+    doubted = replace(SOUND, doubts=DOUBTS)
+    assert doubted.word == NOT_PROVED
+    assert EXIT_OF[doubted.word] == 3
+    assert doubted.reason == f"not proved: {DOUBTS[0]} (and 1 more doubt)"
+
+
+def test_a_harm_that_came_out_the_same_stays_one_and_its_doubts_are_named() -> None:
+    doubted = replace(BROKEN, doubts=DOUBTS[:1])
+    assert doubted.word == HARMFUL
+    assert DOUBTS[0] in doubted.reason
+
+
+def test_a_script_that_does_nothing_is_not_exercised_whatever_is_in_doubt() -> None:
+    idle = replace(SOUND, graphs=(), unexercised="it runs no process", doubts=DOUBTS)
+    assert idle.word == NOT_EXERCISED
+    assert EXIT_OF[idle.word] == 3
+    assert idle.reason == "not exercised: it runs no process"
+    assert replace(BROKEN, unexercised="it runs no process").word == HARMFUL
+
+
+def test_what_was_not_exercised_or_is_in_doubt_is_never_harmless_beside_the_original() -> None:
+    for changed, word in (
+        (replace(SOUND, doubts=DOUBTS), NOT_PROVED),
+        (replace(SOUND, unexercised="it does not end"), NOT_EXERCISED),
+    ):
+        said, reason = conclusion({"fixed": changed, "original": BROKEN})
+        assert said == word
+        assert changed.reason in reason
+
+
+def test_what_it_does_to_others_alone_is_no_harm_of_kubelets() -> None:
+    taken = replace(SOUND, alone=("takes away ipv4 filter -A INPUT -i lo -j ACCEPT",))
+    assert taken.word == HARMLESS
+
+
+def test_a_script_of_which_nothing_was_explored_is_not_harmless() -> None:
+    assert explored().word == UNFINISHED
+
+
+def test_an_interrupted_exploration_says_what_was_found_and_what_is_pending() -> None:
+    failing = OutcomeMap(("iptables -N A",), ("iptables -F",), ())
+    seen = graph(
+        end("s1 k7 s* k*", INIT_FAILED), end("s1 k9 s* k*", HINT_LOST), open=34, map=failing
+    )
+    half = explored(seen, begun=False, script="original")
+    word, reason = conclusion({"fixed": SOUND, "original": half}, ["fixed", "original"])
+    assert word == INCONCLUSIVE
+    assert f"harm was seen, but is not confirmed by replays: {INIT_FAILED}, {HINT_LOST}" in reason
+    assert "2 kinds of harm still to be replayed" in reason
+    assert "34 steps still to be tried" in reason
+    assert "not seen to break" not in reason
+
+
+def test_failures_that_only_the_map_shows_are_told_too() -> None:
+    cell = Cell(0, 1, 3, "s1 k3 s* k*", (CANARY_LOST,))
+    shown = OutcomeMap(("iptables -N A",) * 3, ("iptables -F",), (cell,))
+    assert CANARY_LOST in explored(graph(open=9, map=shown)).reason
+
+
+def test_an_original_that_was_not_come_to_is_said_to_be_that() -> None:
+    word, reason = conclusion({"fixed": SOUND}, ["fixed", "original"])
+    assert word == INCONCLUSIVE
+    assert "the original: it was not come to" in reason
+
+
+def test_a_harm_of_which_more_is_pending_says_so() -> None:
+    more = replace(BROKEN, graphs=(replace(BROKEN.graphs[0], open=5), *BROKEN.graphs[1:]))
+    assert "5 steps still to be tried" in more.reason
+
+
+def test_any_number_of_orders_is_told_in_short() -> None:
+    assert in_short(133) == "133"
+    assert in_short(10**299) == "1e+299"
+    assert in_short(10**5000).endswith("or more")

@@ -6,40 +6,50 @@ from pathlib import Path
 
 import pytest
 
+from chainrace.cli import main
 from chainrace.force.exploration import Progress
 from chainrace.force.replay import Replayed
-from chainrace.race.force import Explored, Healing
+from chainrace.race.force import EXIT_OF, Explored, Healing
 from chainrace.race.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
 from chainrace.race.schedule import parse
 from chainrace.race.trial import Ending
 from chainrace.race.verdict import CONFIRMED, REFUTED
+from chainrace.report import verdict
 from chainrace.report.force import ForceFolder, explored_json
-from chainrace.report.results import Asked, ResultsFolder, judge_again
+from chainrace.report.results import Asked, ResultsFolder, doubts_in, judge_again
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.terminal import Terminal
-from tests.unit.test_force import BROKEN, SOUND, finding
+from tests.unit.explorations import ORIGIN
+from tests.unit.test_force import BROKEN, DOUBTS, SOUND, finding
 
 VIEW = {
     "commands": [
-        {"actor": "script", "program": "iptables-save", "arguments": [], "code": 0},
+        {"lane": "s", "actor": "script", "program": "iptables-save", "arguments": [], "code": 0},
         {
+            "lane": "k",
             "actor": "kubelet",
             "program": "iptables",
             "arguments": ["-w", "5", "-C", "OUTPUT", "-j", "KUBE-FIREWALL"],
             "code": 1,
         },
-        {"actor": "service stop", "program": "iptables", "arguments": ["-X"], "code": 4},
+        {
+            "lane": "s",
+            "actor": "iptables.service",
+            "program": "iptables",
+            "arguments": ["-X"],
+            "code": 4,
+        },
     ]
 }
 
 
 def test_a_timeline_shows_both_actors_side_by_side_with_their_exit_codes() -> None:
     heading, saves, checks, deletes = side_by_side(VIEW)
-    assert heading.split() == ["step", "kubelet", "script", "and", "service"]
+    assert heading.split() == ["step", "kubelet", "script", "and", "what", "it", "starts"]
     assert saves.split() == ["s1", "iptables-save"]
     assert checks.split() == ["k1", "iptables", "-C", "OUTPUT", "-j", "KUBE-FIREWALL", "→", "1"]
-    assert deletes.split() == ["s2", "[stop]", "iptables", "-X", "→", "4"]
-    assert saves.index("iptables-save") == deletes.index("[stop]") == heading.index("script")
+    assert deletes.split() == ["s2", "[iptables.service]", "iptables", "-X", "→", "4"]
+    assert saves.index("iptables-save") == deletes.index("[ip") == heading.index("script")
 
 
 def replayed() -> Replayed:
@@ -58,7 +68,7 @@ def test_each_finding_leaves_its_evidence_in_a_folder_of_its_own(tmp_path: Path)
     assert folders == ["original-ipv4-init_failed", "original-ipv4-init_failed.2"]
     one = folder.path / "findings" / folders[0]
     assert (one / "schedule.txt").read_text() == "s1 k1 s* k*\n"
-    assert "[stop] iptables -X" in (one / "timeline.txt").read_text()
+    assert "[iptables.service] iptables -X" in (one / "timeline.txt").read_text()
     assert (one / "rules-after.ipv4-legacy").read_text() == "*nat\n"
     assert json.loads((one / "outcome.json").read_text())["azure_npm_finds"] is None
 
@@ -123,3 +133,55 @@ def test_nothing_that_a_node_says_steers_the_terminal(capsys: pytest.CaptureFixt
     assert "\x1b" not in said
     assert "\x07" not in said
     assert "[bold]" in said
+
+
+def test_the_terminal_says_every_doubt_and_what_the_script_does_to_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    alone = "takes away ipv4 filter -A INPUT -i lo -j ACCEPT"
+    Terminal().explored(replace(SOUND, doubts=DOUBTS, alone=(alone,), unexercised="it waits"))
+    said = capsys.readouterr().out
+    for line in (*(f"not proved: {doubt}" for doubt in DOUBTS), alone, "not exercised: it waits"):
+        assert f"{line}\n" in said
+
+
+@pytest.mark.parametrize("word", sorted(EXIT_OF))
+def test_the_terminal_knows_every_word_and_says_it_once(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Terminal().word(word, f"{word}: so it is", "results/x")
+    assert f"{word}: so it is\n" in capsys.readouterr().out.replace(f"{word}: {word}", "twice")
+
+
+def test_the_terminal_says_how_each_finding_is_run_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = ForceFolder(tmp_path)
+    folder.made_by(ORIGIN)
+    folder.conclude({"fixed": SOUND, "original": BROKEN}, {}, interrupted=False)
+    document = verdict.read(folder.path)
+    findings = verdict.findings_in(document)
+    commands = [verdict.again(document, folder.path, one) for one in findings]
+    Terminal().findings(findings, commands)
+    said = capsys.readouterr().out
+    assert "finding 1: original, ipv4: init_failed (s1 k7 s* k*)" in said
+    assert f"./lab replay --from {folder.path.resolve()} 1" in said
+
+
+def test_judge_says_every_doubt_of_a_run_and_of_an_exploration(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    doubted = replace(SOUND, script="mine.sh", doubts=DOUBTS)
+    run = ResultsFolder(tmp_path, Asked("a", "mine.sh", ("force",)))
+    run.force(doubted)
+    exploration = ForceFolder(tmp_path)
+    exploration.conclude({"mine.sh": doubted}, {}, interrupted=False)
+    for folder in (run.path, exploration.path):
+        assert doubts_in(folder) == {"mine.sh": list(DOUBTS)}
+        monkeypatch.setattr("sys.argv", ["lab", "judge", str(folder)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 3
+        said = capsys.readouterr().out
+        for doubt in DOUBTS:
+            assert f"  not proved: {doubt}\n" in said

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from chainrace.race.force import EXIT_OF
 from chainrace.report import junit
 
 
@@ -69,3 +70,37 @@ def test_an_interrupted_run_is_an_error() -> None:
     root = ET.fromstring(junit.render(given))
     assert root[0].get("errors") == "1"
     assert len(list(root.iter("error"))) == 1
+
+
+@pytest.mark.parametrize("word", ["not proved", "not exercised"])
+def test_what_did_not_show_what_it_was_run_for_is_an_error_and_never_passes(word: str) -> None:
+    doubts = ["python3 changed ipv4/mangle by itself", "the script ended with 127"]
+    scripts = {"mine.sh": {"word": word, "reason": "so", "doubts": doubts}}
+    given = {"kind": "force", "verdict": word, "reason": "so", "scripts": scripts}
+    suite = ET.fromstring(junit.render(given))[0]
+    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["2", "0", "2"]
+    assert all(case.find("error") is not None for case in suite.findall("testcase"))
+    said = str(suite.findall("testcase")[1].findtext("system-out"))
+    for doubt in doubts:
+        assert f"not proved: {doubt}" in said
+
+
+def test_a_bug_that_was_not_reproduced_is_skipped_and_so_is_its_original() -> None:
+    scripts = {
+        "original": {"word": "harmless", "reason": "it does nothing"},
+        "fixed": {"word": "harmless", "reason": "it does nothing"},
+    }
+    given = {"kind": "force", "verdict": "not reproduced", "reason": "so", "scripts": scripts}
+    suite = ET.fromstring(junit.render(given))[0]
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["3", "0", "2"]
+    assert (
+        ET.fromstring(junit.render(document("not reproduced", "harmless")))[0].get("skipped") == "1"
+    )
+
+
+@pytest.mark.parametrize("word", sorted(EXIT_OF))
+def test_a_case_passes_exactly_where_the_command_ends_with_0(word: str) -> None:
+    root = ET.fromstring(junit.render(document(word, "harmless")))
+    case = root[0].findall("testcase")[0]
+    passed = all(case.find(kind) is None for kind in ("failure", "skipped", "error"))
+    assert passed == (EXIT_OF[word] == 0)

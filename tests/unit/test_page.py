@@ -15,7 +15,6 @@ from chainrace.errors import UsageError
 from chainrace.force.replay import Replayed
 from chainrace.paths import REPOSITORY
 from chainrace.race import outcome
-from chainrace.race.force import Explored
 from chainrace.race.outcome import INIT_FAILED
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
@@ -25,29 +24,22 @@ from chainrace.report.maps import grids
 from chainrace.report.results import Asked, ResultsFolder, write_verdict
 from chainrace.report.trials import SAMPLE, record_of
 from tests.unit.conftest import reference_of
-from tests.unit.test_exploration import HARMFUL, explore
-from tests.unit.test_force import BROKEN, SOUND, explored, finding
+from tests.unit.explorations import HARMED, ORIGIN
+from tests.unit.test_force import BROKEN, DOUBTS, SOUND
 from tests.unit.test_force_report import replayed
 
 NASTY = '<script>alert("x")</script>\x1b[31mred\x1b[0m'
 
 
-@pytest.fixture(scope="session")
-def harmful(tmp_path_factory: pytest.TempPathFactory) -> Explored:
-    """A script that harms, explored on the made-up node: its maps have cells."""
-    _, graph = explore(tmp_path_factory.mktemp("store"), HARMFUL)
-    found = finding("s1 k2 s* k*", INIT_FAILED, signature=True)
-    return explored(graph, *SOUND.graphs[1:], findings=(found,), script="original")
-
-
 @pytest.fixture
-def forced(tmp_path: Path, harmful: Explored) -> Path:
+def forced(tmp_path: Path) -> Path:
     folder = ForceFolder(tmp_path)
+    folder.made_by(ORIGIN)
     last: Replayed = replayed()
     ending = replace(last.ending, journal=(f"iptables {NASTY}",))
-    found = harmful.findings[0]
+    found = HARMED.findings[0]
     folder.keep("original", found, replace(last, schedule=found.schedule, ending=ending))
-    folder.conclude({"fixed": SOUND, "original": harmful}, {"kernel": NASTY}, interrupted=False)
+    folder.conclude({"fixed": SOUND, "original": HARMED}, {"kernel": NASTY}, interrupted=False)
     return folder.path
 
 
@@ -102,16 +94,19 @@ def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_t
     Checked(text)
     assert "<h1>confirmed</h1>" in text
     assert "begins after kubelet's step 0, goes on after 2: init_failed" in text
-    assert "./lab replay &#39;s1 k2 s* k*&#39;" in text
+    command = f"./lab replay --from {forced.resolve()}"
+    said = text.replace("&#39;", "'")
+    assert f"Replay it: <code>{command} 1</code>" in said
+    assert f"data-replay=\"{command} --of original 's1 k2 s* k*'\"" in said
     assert "mangle :KUBE-IPTABLES-HINT" not in text  # this finding lost nothing
-    assert "[stop] iptables -X" in text
+    assert "[iptables.service] iptables -X" in text
 
 
 def test_nothing_of_a_node_or_of_a_scripts_name_can_act_in_the_page(
-    forced: Path, tmp_path: Path, harmful: Explored
+    forced: Path, tmp_path: Path
 ) -> None:
     named = ForceFolder(tmp_path / "named")
-    named.conclude({NASTY: replace(harmful, script=NASTY)}, {}, interrupted=False)
+    named.conclude({NASTY: replace(HARMED, script=NASTY)}, {}, interrupted=False)
     for folder in (forced, named.path):
         inert(page.draw(folder))
     kept = next(forced.rglob("kubelet.log")).read_text()
@@ -135,6 +130,30 @@ def test_the_page_of_a_run_has_its_rates_its_trials_and_its_lines(raced: Path) -
     assert "This run was interrupted" in text
     assert "trial 3, original: init_failed" in text
     assert text.count("<circle") == 3
+
+
+def test_the_page_says_every_doubt_and_what_a_script_does_to_others(tmp_path: Path) -> None:
+    folder = ForceFolder(tmp_path)
+    alone = "takes away ipv4 filter -A INPUT -i lo -j ACCEPT"
+    mine = replace(SOUND, script="mine.sh", doubts=DOUBTS, alone=(alone,), remark="it is odd")
+    folder.conclude({"mine.sh": mine}, {}, interrupted=False)
+    text = views.draw(folder.path).read_text()
+    Checked(text)
+    assert "<h1>not proved</h1>" in text
+    for said in (*DOUBTS, alone, "it is odd"):
+        assert f"{said}<" in text
+
+
+def test_the_page_of_an_interrupted_exploration_says_what_it_found(tmp_path: Path) -> None:
+    half = replace(HARMED, graphs=(replace(HARMED.graphs[0], open=7),), findings=(), begun=False)
+    folder = ForceFolder(tmp_path)
+    folder.conclude(
+        {"fixed": SOUND, "original": half}, {}, wanted=["fixed", "original"], interrupted=True
+    )
+    text = page.draw(folder.path)
+    assert "This run was interrupted" in text
+    assert "harm was seen, but is not confirmed by replays: init_failed" in text
+    assert "7 steps still to be tried" in text
 
 
 def test_every_key_of_a_verdict_stands_in_the_reference(raced: Path, forced: Path) -> None:

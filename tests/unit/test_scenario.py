@@ -75,3 +75,13 @@ def test_what_the_call_says_goes_before_the_file() -> None:
         assert (one.config.image, one.config.backend) == (own, "legacy")
         assert one.config.kubelet.name == "/my/kubelet"
         assert (one.label, one.evidence) == ("script", ("reboot",))
+
+
+def test_a_scenario_says_with_which_code_its_own_script_ends_here() -> None:
+    config = LabConfig(scenario=[Scenario(name="ours", script="mine.sh", exit=2)])
+    (ours,) = choose(config, [])
+    assert ours.expect == 2
+    (other,) = choose(config, [], changes=Changes(script=Path("/other.sh")))
+    assert other.expect == 0
+    (told,) = choose(config, [], changes=Changes(expect=3))
+    assert told.expect == 3

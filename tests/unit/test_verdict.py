@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY, INIT_FAILED, RULES_LOST
-from chainrace.race.verdict import CONFIRMED, FIXED, INCONCLUSIVE, ORIGINAL, REFUTED, Judged, decide
+from chainrace.race.verdict import (
+    CONFIRMED,
+    EXIT_CODES,
+    FIXED,
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    ORIGINAL,
+    REFUTED,
+    Judged,
+    decide,
+)
 
 
 def failed(script: str = ORIGINAL, *, signature: bool = True, sampled: bool = True) -> Judged:
@@ -36,9 +46,10 @@ def test_one_failure_of_the_fix_refutes_whatever_the_rest() -> None:
         assert decide([failed()] * 50 + [clean()] * 49 + [bad]).word == REFUTED
 
 
-def test_an_original_that_held_where_the_window_was_hit_refutes() -> None:
+def test_an_original_that_held_where_the_window_was_hit_did_not_reproduce_the_bug() -> None:
     held = [clean(ORIGINAL, hit=True)] * 5
-    assert decide(held + [clean()] * 5).word == REFUTED
+    assert decide(held + [clean()] * 5).word == NOT_REPRODUCED
+    assert EXIT_CODES[NOT_REPRODUCED] == 3
 
 
 def test_a_broken_start_in_the_search_forbids_saying_that_the_original_held() -> None:

@@ -34,6 +34,13 @@ def test_a_script_that_failed_left_nothing_to_be_healthy_after(
     assert f"the {script} script itself failed with code {code}" in why(seen, script, failed)
 
 
+def test_a_script_that_is_to_end_with_another_code_counts_with_that_alone(seen: Build) -> None:
+    judged = outcome.judge(reference_of(seen()), seen().ending)
+    for code, void in ((2, False), (0, True)):
+        ended = replace(seen(commands=(HINT,)), script_code=code)
+        assert bool(why_void(FIXED, (HINT,), ended, judged, expect=2)) == void
+
+
 def test_a_fix_that_harmed_kubelet_counts_whatever_its_code(
     seen: Build, clean_rules: dict[str, str]
 ) -> None:
