@@ -240,7 +240,7 @@ class Evidence:
             boot = save_and_reboot(
                 self._paths,
                 self._node,
-                _to_succeed(script),
+                to_succeed(script),
                 reference.rules,
                 boot_limit=self._limits.boot,
                 limit=self._limits.trial,
@@ -248,7 +248,7 @@ class Evidence:
         self._folder.reboot(boot)
 
 
-def _to_succeed(script: Script) -> str:
+def to_succeed(script: Script) -> str:
     """A command that succeeds where a script ends with the code that it is to end with."""
     path = shlex.quote(script.path)
-    return f"{path}; test $? -eq {script.expect}" if script.expect else script.path
+    return f"{path}; test $? -eq {script.expect}" if script.expect else path

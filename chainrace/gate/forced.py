@@ -392,7 +392,9 @@ class Forced:
         self.commands.append(command)
         self._proof.let_go(command)
         if one.waiting.owner == SCRIPT:
-            self.script.let_go(command.pid, len(self.commands) - 1)
+            self.script.let_go(command.pid, len(self.commands) - 1, listen=not self._free)
+        if not self._free:
+            self.script.pipes.resume()
         self._door.allow(one.waiting)
 
     def _settle(self, made: dict[str, Any]) -> None:

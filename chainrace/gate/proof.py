@@ -49,6 +49,8 @@ class Proof:
             except (OSError, NodeError) as error:
                 self.doubt(f"the kernel keeps no record of changes of rules: {error}")
             self._written = stack.enter_context(Written(file_systems))
+            for place in self._written.refused:
+                self.doubt(f"which files are written cannot be seen on {place}")
             self._generation = _generation()
             self._stack = stack.pop_all()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Callable, Collection, Iterable
 
@@ -16,7 +17,8 @@ FIONREAD = 0x541B
 READS = {0, 17, 19}  # read, pread64, readv
 WRITES = {1, 18, 20}  # write, pwrite64, writev
 CHILDREN = {56, 57, 58, 61, 247, 435, 130}  # clone, fork, vfork, wait4, waitid, clone3, sigsuspend
-LOCKS = {72, 73}  # fcntl (F_SETLKW), flock
+# Each waits for another of the script's, if for any: open of a fifo, fcntl (F_SETLKW), flock.
+LOCKS = {2, 257, 72, 73}
 SLEEPS = {35, 230}  # nanosleep, clock_nanosleep
 POLLS = {7, 23, 34, 45, 47, 128, 202, 219, 232, 270, 271, 281, 299, 441, 449}
 
@@ -79,8 +81,9 @@ class Look:
 
     def _waits_for_a_writer(self, pid: int, descriptor: int, every: list[int]) -> bool:
         """Whether a read is of an empty pipe that another process of the actor may write to."""
-        pipe = os.readlink(f"/proc/{pid}/fd/{descriptor}")
-        if not pipe.startswith("pipe:"):
+        place = f"/proc/{pid}/fd/{descriptor}"
+        pipe = os.readlink(place)
+        if not pipe.startswith("pipe:") and not stat.S_ISFIFO(os.stat(place).st_mode):
             return False
         writers = any(writes(other, pipe) for other in every if other != pid)
         return writers and _unread(f"/proc/{pid}/fd/{descriptor}") == 0

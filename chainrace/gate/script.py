@@ -62,6 +62,7 @@ class ScriptActor:
     silent: set[str] = field(default_factory=set)  # sockets that lead to the journal
     answers: list[Answer] = field(default_factory=list)
     _captures: dict[int, Capture] = field(default_factory=dict)
+    _ended: list[tuple[int, int, Capture | None]] = field(default_factory=list)
     _quiet: tuple[dict[int, str], float] = ({}, 0.0)
     _overflown: set[str] = field(default_factory=set)  # pipes whose writer waits for a reader
     _looked: dict[int, str] | None = None
@@ -73,11 +74,14 @@ class ScriptActor:
 
     def ready(self) -> list[Held]:
         """Those that wait and have all their input: in a pipeline the writers come first."""
-        return [
+        mine = self.mine()
+        found = [
             one
-            for one in self.mine()
+            for one in mine
             if not waits_for_a_writer(one.command.pid, self.owners.script.keys(), self._overflown)
         ]
+        # Each may be the other's writer: a coprocess.
+        return found or mine
 
     def listen(self, one: Held) -> Capture:
         """Prepare to hear what a held process will write for its caller."""
@@ -94,11 +98,12 @@ class ScriptActor:
             self._captures[pid] = found
         return found
 
-    def let_go(self, pid: int, step: int) -> None:
-        """A process of it was let go, as the step of this number."""
+    def let_go(self, pid: int, step: int, *, listen: bool) -> None:
+        """A process of it is about to be let go, as the step of this number."""
         self.running[pid] = step
         self._looked = None
-        self._captures[pid].begin()
+        if listen:
+            self._captures[pid].begin()
 
     def heard_end(self, pid: int, code: int) -> None:
         """One of its processes ended."""
@@ -106,9 +111,8 @@ class ScriptActor:
             self.code = code
         step = self.running.pop(pid, None)
         capture = self._captures.pop(pid, None)
-        out = capture.finish() if capture is not None else ""
         if step is not None:
-            self.answers.append(Answer(step, code, out))
+            self._ended.append((step, code, capture))
 
     def take_answers(self) -> list[Answer]:
         """What has been answered since the last call, in the order of the steps."""
@@ -135,6 +139,14 @@ class ScriptActor:
             # Once more: what woke up meanwhile has another print.
             self._looked = look.prints
             return "the script is looked at once more"
+        going_on = self.pipes.rest()
+        # What has ended is let go at once: its readers wait for the end of its pipe.
+        for step, code, ended in self._ended:
+            self.answers.append(Answer(step, code, ended.finish() if ended else ""))
+        self._ended.clear()
+        if going_on:
+            self._looked = None
+            return "readers of what was written go on"
         return self._waits_for_nobody(look) if self.owners.script else self._over()
 
     def _children(self, pid: int) -> set[int]:

@@ -17,6 +17,7 @@ from chainrace.race.state import LOCK, Answer, Local, Made, State, digest, owner
 from chainrace.race.step import EVERYTHING, tables
 from chainrace.race.trial import Call
 
+LIFE = frozenset({"life/k", "life/x"})
 Parts = Mapping[str, str | None]  # ipv4/filter -> digest of its rules; None: not there
 
 
@@ -152,8 +153,13 @@ class Effects:
         touched = _of(origin.rules, self._touched(call, origin.rules) | {LOCK})
         if self.footprints.by_tables_alone(call):
             return digest([call, touched])
-        # What it reads from files and pipes its own actor has written, and knows.
-        return digest([call, touched, lane, origin.place(lane).key])
+        # What it reads from files and pipes its own actor has written, and knows. One that looks
+        # at kubelet sees where that is.
+        made = self.footprints.of(call)
+        looks = lane not in KUBELETS and (made.reads | made.writes) & LIFE
+        return digest(
+            [call, touched, lane, origin.place(lane).key, origin.place("k").key if looks else ""]
+        )
 
     def _touched(self, call: Call, parts: Iterable[str]) -> frozenset[str]:
         """Which parts a command may touch, in either backend, of those that there are."""

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +13,14 @@ import pytest
 
 from chainrace import origin
 from chainrace.again import Again, again
+from chainrace.cli import force as commands
+from chainrace.cli import main
 from chainrace.config import ImageConfig, KubeletConfig, LabConfig, NodeConfig
 from chainrace.errors import UsageError
 from chainrace.force.scripts import Script
 from chainrace.node.node import Node
 from chainrace.origin import as_typed, origin_of
-from chainrace.paths import REPOSITORY
+from chainrace.paths import REPOSITORY, Paths
 from chainrace.race.outcome import RULES_LOST
 from chainrace.report import verdict
 from chainrace.report.force import ForceFolder
@@ -232,3 +236,44 @@ def test_a_boot_of_then_is_begun_as_one_again(both: Path) -> None:
     found: Again = replace(again(both, None, None, TODAY), boot=True)
     brought = Script("original", "/own/abc", "abc", expect=0)
     assert found.as_it_was(brought) == replace(brought, boot=True)
+
+
+def test_the_command_brings_what_the_results_keep_to_a_node_as_it_was(
+    both: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: dict[str, Any] = {}
+
+    @contextmanager
+    def node_up(_: object, config: LabConfig, *__: object) -> Iterator[None]:
+        told["config"] = config
+        yield None
+
+    @contextmanager
+    def scripts(_: object, file: Path, prepare: Path, **options: object) -> Iterator[list[Script]]:
+        told.update(file=file, prepare=prepare, **options)
+        yield [Script(file.name, "/own/abc", "abc")]
+
+    def replay(config: LabConfig, _: object, **options: object) -> list[str]:
+        told.update(options, again=config)
+        return ["init_failed"]
+
+    monkeypatch.setattr("chainrace.session.node_up", node_up)
+    monkeypatch.setattr("chainrace.exploring.scripts", scripts)
+    monkeypatch.setattr("chainrace.exploring.replay", replay)
+    monkeypatch.setattr(commands, "check", lambda *_: ["original: it is odd"])
+    monkeypatch.setattr(commands, "Paths", lambda: Paths(tmp_path))
+    monkeypatch.setattr("sys.argv", ["lab", "replay", "--from", str(both), "2"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert told["file"] == both / "scripts" / "original"
+    assert told["prepare"] == both / "prepare"
+    assert told["script"].name == "original"
+    assert str(told["schedule"]) == "s1 k3 s* k*"
+    assert told["config"].backend == told["again"].backend == "nft"
+    said = capsys.readouterr().out
+    assert "note: original: it is odd" in said
+    assert "finding 2: original, ipv6: rules_lost (s1 k3 s* k*)" in said

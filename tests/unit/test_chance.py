@@ -196,6 +196,21 @@ def test_a_fix_that_does_not_run_never_counts_as_harmless(
     assert decide(record.judged() for record in run.records).word == INCONCLUSIVE
 
 
+def test_a_fix_that_is_to_end_with_another_code_counts_with_that(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    odd = json.loads(json.dumps(answers["healthy"]))
+    odd["watch"]["script_code"] = 2
+
+    def answer(script: str | None) -> Answer:
+        return odd if script and "fixed" in script else outage(answers)(script)
+
+    run = make_run(tmp_path, FakeAgent(answer), pairs=5)
+    run.expect = 2
+    run.run(run.take_reference())
+    assert decide(record.judged() for record in run.records).word == CONFIRMED
+
+
 def test_no_name_that_a_node_gives_leads_out_of_the_results(
     tmp_path: Path, answers: dict[str, Answer]
 ) -> None:

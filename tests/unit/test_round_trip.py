@@ -108,6 +108,24 @@ def test_any_verdict_on_two_scripts_is_the_same_when_it_is_judged_again(
         assert document["verdict"] == conclusion(both)[0]
 
 
+def test_a_script_of_a_thousand_steps_keeps_its_map(tmp_path: Path) -> None:
+    folder = ForceFolder(tmp_path)
+    folder.conclude({"fixed": MANY_STEPS}, {}, interrupted=False)
+    (graph,) = readable(folder.path)["scripts"]["fixed"]["graphs"]
+    assert len(graph["map"]["script"]) == 1001
+
+
+def test_an_exploration_that_came_to_one_script_of_two_is_judged_as_one_of_two(
+    tmp_path: Path,
+) -> None:
+    folder = ForceFolder(tmp_path)
+    folder.made_by(ORIGIN)
+    folder.conclude({"fixed": SOUND}, {}, wanted=["fixed", "original"], interrupted=True)
+    document, judged = readable(folder.path), judge_again(folder.path)
+    assert document["verdict"] == judged.word == "inconclusive"
+    assert document["reason"] == judged.reason
+
+
 def test_a_script_without_steps_is_not_exercised_and_its_page_says_so(tmp_path: Path) -> None:
     folder = ForceFolder(tmp_path)
     folder.conclude({NO_STEPS.script: NO_STEPS}, {}, interrupted=False)
