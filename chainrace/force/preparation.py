@@ -1,6 +1,7 @@
 """What a remedy changes on the node itself: drop-ins, masks. Undone afterwards."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -59,6 +60,13 @@ def pristine(paths: Paths, nodes: list[Node], limit: float) -> Iterator[list[Sna
             snapshots = Snapshots(paths, node.machine.domain)
             snapshots.clear()
             snapshots.save(PRISTINE)
-            stack.callback(snapshots.clear)
+            stack.callback(_as_it_was, node, snapshots, limit)
             found.append(snapshots)
         yield found
+
+
+def _as_it_was(node: Node, snapshots: Snapshots, limit: float) -> None:
+    """The node as it was before: whatever a script has left on its disk goes."""
+    snapshots.restore(PRISTINE)
+    node.agent.ask("clock", timeout=limit, now=time.time())
+    snapshots.clear()

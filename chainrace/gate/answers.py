@@ -169,7 +169,7 @@ class Capture:
         """Stop the readers: the process is about to be let go. Again before each execve(2)."""
         # It may itself read from a pipe that is listened to.
         for other in list(self._pipes.captures):
-            if other is not self and _reads(self._pid, other.links):
+            if other is not self and reads(self._pid, other.links):
                 other.give_up()
         for number in (1, 2):
             link = link_of(self._pid, number)
@@ -213,9 +213,9 @@ class Capture:
         source, links = link_of(self._pid, 0), self.links
         read: set[str] = set()
         for other in list(self._mine()):
-            reads = _reads(other, links) if other != self._pid else set()
-            read |= reads
-            if not reads or other in self.readers or self._held(other):
+            taken = reads(other, links) if other != self._pid else set()
+            read |= taken
+            if not taken or other in self.readers or self._held(other):
                 continue
             # One that also writes what the process reads is waited for: a coprocess.
             if (source and writes(other, source)) or not self._pipes.stop(other):
@@ -307,7 +307,7 @@ def _kind(pid: int, number: int) -> str:
     return "" if null or terminal else "pipe"
 
 
-def _reads(pid: int, links: Collection[str]) -> set[str]:
+def reads(pid: int, links: Collection[str]) -> set[str]:
     """Of which of these pipes a process has a read end open."""
     found: set[str] = set()
     try:

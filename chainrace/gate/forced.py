@@ -275,8 +275,7 @@ class Forced:
         self.held[pid] = Held(command, waiting)
         if waiting.owner == SCRIPT:
             self._silence(pid)
-            capture = self.script.listen(self.held[pid])
-            command.input, command.output = capture.input, capture.output
+            command.input = self.script.listen(self.held[pid]).input
         if self._free:
             self._release(self.held[pid])
 
@@ -331,6 +330,8 @@ class Forced:
 
     def _words(self, lane: str, one: Held | None) -> dict[str, Any]:
         command = self._start_of(lane) if one is None else one.command
+        if one is not None and lane in LANES:
+            command.output = self.script.output(one)
         shown = vars(command)
         names = ("actor", "program", "arguments", "kind", "foreign", "input", "output", "exe")
         return {name: shown[name] for name in names}

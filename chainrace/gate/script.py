@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from chainrace.gate.answers import Capture, Pipes
+from chainrace.gate.answers import Capture, Pipes, link_of, reads
 from chainrace.gate.door import Waiting
 from chainrace.gate.process import SCRIPT_UNIT, Command, waits_for_a_writer
 from chainrace.gate.rest import Look
@@ -45,7 +45,10 @@ class Answer:
 
 @dataclass
 class ScriptActor:
-    """The script's processes. `held` are those of all actors, the loop's own list."""
+    """The script's processes. `held` are those of all actors, the loop's own list.
+
+    The door's thread adds to the owners at any moment: what goes through them takes a copy.
+    """
 
     owners: Owners
     held: dict[int, Held]
@@ -78,7 +81,7 @@ class ScriptActor:
         found = [
             one
             for one in mine
-            if not waits_for_a_writer(one.command.pid, self.owners.script.keys(), self._overflown)
+            if not waits_for_a_writer(one.command.pid, list(self.owners.script), self._overflown)
         ]
         # Each may be the other's writer: a coprocess.
         return found or mine
@@ -97,6 +100,19 @@ class ScriptActor:
             )
             self._captures[pid] = found
         return found
+
+    def output(self, one: Held) -> str:
+        """What a held process's output is now: `step` for a pipe that only other steps read.
+
+        `pipe` is one that a shell of the script's reads by itself: it is told what is written.
+        """
+        capture = self.listen(one)
+        if capture.output != "pipe":
+            return capture.output
+        both = (link_of(one.command.pid, number) for number in (1, 2))
+        links = {link for link in both if link.startswith("pipe:")}
+        readers = [pid for pid in list(self.owners.script) if pid not in self.held]
+        return "pipe" if any(reads(pid, links) for pid in readers) else "step"
 
     def let_go(self, pid: int, step: int, *, listen: bool) -> None:
         """A process of it is about to be let go, as the step of this number."""
@@ -170,7 +186,7 @@ class ScriptActor:
 
     def _job_goes_on(self) -> str:
         """A job of systemd's none of whose processes is there: systemd is at work."""
-        here = {self.owners.unit(pid) for pid in self.owners.script}
+        here = {self.owners.unit(pid) for pid in list(self.owners.script)}
         for unit, state in self.jobs().items():
             if state == "running" and unit not in here and unit != self.subject_unit:
                 return f"systemd works on {unit}"
@@ -188,9 +204,12 @@ class ScriptActor:
 
 
 def _order(owners: Owners, pid: int) -> tuple[tuple[str, str], ...]:
+    process = owners.script.get(pid)
     # Numbers before names, each compared with its like.
-    path = owners.script[pid].path
-    return tuple((f"{part:09d}" if isinstance(part, int) else "", str(part)) for part in path)
+    return tuple(
+        (f"{part:09d}" if isinstance(part, int) else "", str(part))
+        for part in (process.path if process else ())
+    )
 
 
 def _names(pids: Iterable[int]) -> list[str]:

@@ -14,16 +14,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from chainrace.gate.agent import Agent, Line, serve
-from chainrace.gate.backends import Backend, in_use
-from chainrace.gate.clean import CleanState
-from chainrace.gate.journal import Journal
+from chainrace.gate.backends import Backend, in_use, legacy_tables
 from chainrace.gate.procevents import ProcessEvents
 from chainrace.gate.rules import RESTORE, SAVED_FILE, read
 from chainrace.gate.shell import run
-from chainrace.gate.systemd import Systemd
 from chainrace.gate.witness import Witness
 from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 
@@ -71,8 +68,7 @@ class LightJournal:
         self.words: dict[str, str] = {}
         self.beyond = False
         self.path = "/run/subject.log"
-        with suppress(FileNotFoundError):
-            os.unlink(self.path)
+        Path(self.path).unlink(missing_ok=True)
         os.mkfifo(self.path)
         self._pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -92,7 +88,7 @@ class LightJournal:
                         self.words.setdefault(FAMILY_OF_PROTOCOL[found[1]], word)
                 self.beyond = self.beyond or BEYOND in line
 
-    def __enter__(self) -> "LightJournal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,6 +189,12 @@ class Light:
         self._roots.clear()
 
 
+def new_network() -> None:
+    """A network namespace of its own, for what is begun from now on."""
+    _called(_libc.unshare(CLONE_NEWNET), "unshare")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
 class LightClean:
     """The state that every start is made from: the image's rules, nothing written."""
 
@@ -207,8 +209,11 @@ class LightClean:
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path, ignore_errors=True)
                 else:
-                    os.unlink(entry.path)
-        os.makedirs("/etc/systemd/scripts")
+                    Path(entry.path).unlink()
+        Path("/etc/systemd/scripts").mkdir()
+        if any(legacy_tables(family) for family in RESTORE):
+            # A table of the legacy backend goes with its network namespace alone.
+            new_network()
         run(["nft", "flush", "ruleset"])
         for family, program in RESTORE.items():
             run([program], RULES)
@@ -221,19 +226,16 @@ class LightClean:
 
 def main() -> None:
     """Serve on stdin and stdout."""
-    _called(_libc.unshare(CLONE_NEWNS | CLONE_NEWNET), "unshare")
+    _called(_libc.unshare(CLONE_NEWNS), "unshare")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     for place in OWN:
-        os.makedirs(place, exist_ok=True)
+        Path(place).mkdir(exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    new_network()
     line = Line(sys.stdin.fileno(), os.dup(sys.stdout.fileno()))
     os.dup2(2, 1)
-    agent = Agent(
-        line.source,
-        cast("Any", LightClean),
-        cast("Any", Light),
-    )
+    # In the places of CleanState and Systemd, which are the product's for a real node.
+    agent = Agent(line.source, cast("Any", LightClean), cast("Any", Light))
     try:
         serve(agent, line)
     finally:
@@ -241,7 +243,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert CleanState  # the product's, whose place LightClean takes
-    assert Systemd
-    assert Journal
     main()

@@ -1,5 +1,6 @@
 """The light node from outside: its agent as a child, and one script explored on it."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -28,7 +29,7 @@ from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Ending
 
 LIMIT = 20.0
-SCRIPTS = Path("/var/tmp/chainrace-light")  # noqa: S108 - apart from what each start empties
+SCRIPTS = Path("/var/tmp/chainrace-light")  # apart from what each start empties
 
 
 def why_not() -> str:
@@ -45,6 +46,10 @@ class LightAgent:
     survives_restore = False
 
     def __init__(self) -> None:
+        SCRIPTS.mkdir(exist_ok=True)
+        # One at a time: all of them hear the same kernel's audit.
+        self._alone = (SCRIPTS / "lock").open("w")
+        fcntl.flock(self._alone, fcntl.LOCK_EX)
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tests.light.machine"],
             stdin=subprocess.PIPE,
@@ -77,6 +82,7 @@ class LightAgent:
         assert self._child.stdin is not None
         self._child.stdin.close()
         self._child.wait(timeout=30)
+        self._alone.close()
 
 
 @dataclass
@@ -110,7 +116,6 @@ class LightNode:
     def __init__(self, agent: LightAgent, folder: Path) -> None:
         self.agent = cast("Agent", agent)
         self._folder = folder
-        SCRIPTS.mkdir(exist_ok=True)
         self.reference: Reference = Replayer(self.agent, "/bin/true", LIMIT).reference()
 
     def bring(self, text: str) -> str:
