@@ -19,8 +19,8 @@ from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
-from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.preparation import pristine
+from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.views import as_seen
 from chainrace.force.walker import Walker
 from chainrace.gate.words import BEYOND

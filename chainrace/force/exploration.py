@@ -176,10 +176,7 @@ class Exploration:
         paths = plain_paths(explorer)
         # A schedule counts from kubelet's first step, also of a root further on.
         before = tuple(
-            lane
-            for lane in KUBELETS
-            if lane not in self.known.kubelets
-            for _ in self._lead(lane)
+            lane for lane in KUBELETS if lane not in self.known.kubelets for _ in self._lead(lane)
         )
         schedules = {}
         for key in explorer.ends:
@@ -213,8 +210,7 @@ class Exploration:
         complete = not explorer.open and self._options.preemptions is None
         costs = [walker.costs for walker in self._walkers]
         lengths = [
-            len(self.known.sequences[lane])
-            for lane in (states.ACTOR_OF[family], SCRIPT_ACTOR)
+            len(self.known.sequences[lane]) for lane in (states.ACTOR_OF[family], SCRIPT_ACTOR)
         ]
         return Graph(
             family=family,

@@ -75,9 +75,7 @@ class Replayer:
 
     def reference(self) -> Reference:
         """What a clean start leaves on this node, without a script. Raises LabError."""
-        walker = Walker(
-            self._agent, self._snapshots, None, None, LAZY, self._limit, returns=False
-        )
+        walker = Walker(self._agent, self._snapshots, None, None, LAZY, self._limit, returns=False)
         before = walker.visit((), [], read=as_seen)
         turns: Turns = [(actor, None) for actor in KUBELETS]
         view = walker.visit((), turns, read=as_seen, evidence=True, places=True)

@@ -60,6 +60,9 @@ class FlippedError(Exception):
     """kubelet began with the other family: its free choice at each start."""
 
 
+GOES_ON = "run it again: it goes on from there"
+
+
 class StoppedError(LabError):
     """Whoever drives the node has said that it is to stop."""
 
@@ -131,7 +134,8 @@ class Walker:
 
         `later` are paths that will be gone, as far as is known. `read` raises ValueError for
         a view that does not continue what is known of the path; then the way is walked
-        again, and counted in `differing`. With `places` the view has each step's. After `seconds` no further step is made. Raises
+        again, and counted in `differing`. With `places` the view has each step's. After
+        `seconds` no further step is made. Raises
         LabError when the node is broken, UnrepeatableError when the walk failed `tries` times.
         """
         flips = 0
@@ -150,7 +154,7 @@ class Walker:
             except (RefusedError, ValueError) as error:
                 self.at = None
                 if self.stopped:
-                    raise StoppedError(str(error), "run it again: it goes on from there") from error
+                    raise StoppedError(str(error), GOES_ON) from error
                 self.differing += 1
                 if attempt - flips >= tries:
                     raise UnrepeatableError(
@@ -239,7 +243,11 @@ class Walker:
         if back is not None:
             self._back(back)
         best = self._best(path)
-        if self.returns and best is not None and (keep := self._worth_keeping(path, len(best), later)):
+        if (
+            self.returns
+            and best is not None
+            and (keep := self._worth_keeping(path, len(best), later))
+        ):
             self._on(keep)
             self._keep(keep, later)
         self._on(path)
@@ -272,7 +280,7 @@ class Walker:
     ) -> View:
         assert self.at is not None  # noqa: S101 - for the type
         if self.stopped:
-            raise StoppedError("the exploration was stopped", "run it again: it goes on from there")
+            raise StoppedError("the exploration was stopped", GOES_ON)
         came_from = self.at
         self.at = None  # until it is known where the node stands
         started = time.monotonic()

@@ -63,9 +63,7 @@ class Agent:
 
     def _arm(self, **request: Any) -> None:
         self.release()
-        self.forced = Forced(
-            self._clean(), **request, machine=self._machine(), asked=self.source
-        )
+        self.forced = Forced(self._clean(), **request, machine=self._machine(), asked=self.source)
 
     def _walk(
         self,

@@ -1,5 +1,4 @@
-"""Where processes are stopped: each program that the script executes, each of the subject's
-that opens libxtables.
+"""Where processes are stopped: the script's at each execve(2), the subject's at libxtables.
 
 A thread answers the kernel at once for all who are not concerned (else the whole machine would
 wait for the loop, and the loop for the programs that it runs itself), and keeps the others for
@@ -12,6 +11,7 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from chainrace.gate.fanotify import OpenGate, Opening
@@ -86,10 +86,8 @@ class Door:
 
         Raises NodeError where the door itself has failed: nothing is held any more then.
         """
-        try:
+        with suppress(BlockingIOError):
             os.read(self._told, 65536)
-        except BlockingIOError:
-            pass
         with self._lock:
             if self._failure is not None:
                 raise NodeError(f"the gate failed: {self._failure}")
@@ -134,10 +132,8 @@ class Door:
             self._wake()
 
     def _wake(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             os.write(self._tell, b"x")
-        except BlockingIOError:
-            pass
 
     def _hear(self) -> None:
         for event in self._events.events():

@@ -20,7 +20,15 @@ from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Door, Waiting, interpreter_of
 from chainrace.gate.kubelet import BEGINS, FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.monitor import look_over, of_canary
-from chainrace.gate.process import KUBELET, KUBELETS, SCRIPT_ACTOR, Command, describe, held_in_exec, kind_of
+from chainrace.gate.process import (
+    KUBELET,
+    KUBELETS,
+    SCRIPT_ACTOR,
+    Command,
+    describe,
+    held_in_exec,
+    kind_of,
+)
 from chainrace.gate.procevents import Ended
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.proof import Proof
@@ -253,9 +261,7 @@ class Forced:
         pid, now = waiting.pid, time.monotonic()
         if waiting.owner == SCRIPT:
             interpreter = interpreter_of(waiting.opening.handle)
-            command = held_in_exec(
-                pid, now, waiting.path, interpreter, self._owners.label(pid)
-            )
+            command = held_in_exec(pid, now, waiting.path, interpreter, self._owners.label(pid))
         elif pid in self.running:  # one process may open the library twice
             command = None
         else:
@@ -337,7 +343,7 @@ class Forced:
         return {name: shown[name] for name in names}
 
     def _start_of(self, lane: str) -> Command:
-        """kubelet's own start, or the script's, as a command."""
+        """Kubelet's own start, or the script's, as a command."""
         now = time.monotonic()
         if lane in KUBELETS:
             return Command(0, KUBELET, KUBELET, [BEGINS], now)

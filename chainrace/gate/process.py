@@ -169,6 +169,8 @@ def waits_for_a_writer(pid: int, others: Iterable[int], full: Collection[str]) -
         pipe = os.readlink(f"/proc/{pid}/fd/0")  # pipe:[4711]
     except OSError:
         return False
-    return pipe.startswith("pipe:") and pipe not in full and any(
-        other != pid and writes(other, pipe) for other in others
+    return (
+        pipe.startswith("pipe:")
+        and pipe not in full
+        and any(other != pid and writes(other, pipe) for other in others)
     )

@@ -14,13 +14,21 @@ import struct
 from collections.abc import Callable, Collection, Iterable
 
 FIONREAD = 0x541B
-READS = {0, 17, 19}  # read, pread64, readv
-WRITES = {1, 18, 20}  # write, pwrite64, writev
-CHILDREN = {56, 57, 58, 61, 247, 435, 130}  # clone, fork, vfork, wait4, waitid, clone3, sigsuspend
+READS = frozenset({0, 17, 19})  # read, pread64, readv
+WRITES = frozenset({1, 18, 20})  # write, pwrite64, writev
+CHILDREN = frozenset(
+    {56, 57, 58, 61, 247, 435, 130}
+)  # clone, fork, vfork, wait4, waitid, clone3, sigsuspend
 # Each waits for another of the script's, if for any: open of a fifo, fcntl (F_SETLKW), flock.
-LOCKS = {2, 257, 72, 73}
-SLEEPS = {35, 230}  # nanosleep, clock_nanosleep
-POLLS = {7, 23, 34, 45, 47, 128, 202, 219, 232, 270, 271, 281, 299, 441, 449}
+LOCKS = frozenset({2, 257, 72, 73})
+SLEEPS = frozenset({35, 230})  # nanosleep, clock_nanosleep
+POLLS = frozenset({7, 23, 34, 45, 47, 128, 202, 219, 232, 270, 271, 281, 299, 441, 449})
+WORDS = {
+    READS: "reads",
+    CHILDREN: "is about to go on",
+    SLEEPS: "sleeps",
+    LOCKS | WRITES: "waits to write, or for a lock",
+}
 
 
 class Look:
@@ -33,9 +41,7 @@ class Look:
         self.prints: dict[int, str] = {}
         self.polls: list[int] = []  # those that wait for something that only they know
 
-    def missing(
-        self, pids: Iterable[int], children: Callable[[int], Collection[int]]
-    ) -> str:
+    def missing(self, pids: Iterable[int], children: Callable[[int], Collection[int]]) -> str:
         """What still goes on by itself, in words; empty where nothing does."""
         every = sorted(pids)
         for pid in every:
@@ -57,26 +63,31 @@ class Look:
         marks = []
         for thread in os.listdir(f"/proc/{pid}/task"):
             told = _read(f"/proc/{pid}/task/{thread}/syscall").split()
-            if not told or told[0] == "running" or told[0] == "-1":
+            if not told or not told[0].isdigit():
                 return f"{name} runs"
-            number = int(told[0])
-            if number in READS:
-                if not self._waits_for_a_writer(pid, int(told[1], 16), every):
-                    return f"{name} reads"
-            elif number in CHILDREN:
-                if not children:
-                    return f"{name} is about to go on"
-            elif number in SLEEPS:
-                return f"{name} sleeps"
-            elif number in LOCKS or number in WRITES:
-                if not self._held:
-                    return f"{name} waits to write, or for a lock"
-            elif number in POLLS:
-                self.polls.append(pid)
-            else:
-                return f"{name} is in system call {number}"
-            marks.append(f"{thread}:{number}:{_switches(pid, thread)}")
+            if why := self._in_call(pid, told, every, children):
+                return f"{name} {why}"
+            marks.append(f"{thread}:{told[0]}:{_switches(pid, thread)}")
         self.prints[pid] = " ".join(marks)
+        return ""
+
+    def _in_call(
+        self, pid: int, told: list[str], every: list[int], children: Collection[int]
+    ) -> str:
+        """Why a thread that sleeps in a system call goes on by itself; empty where it does not."""
+        number = int(told[0])
+        rests: dict[frozenset[int], Callable[[], bool]] = {
+            READS: lambda: self._waits_for_a_writer(pid, int(told[1], 16), every),
+            CHILDREN: lambda: bool(children),
+            SLEEPS: lambda: False,
+            LOCKS | WRITES: lambda: bool(self._held),
+        }
+        for numbers, rest in rests.items():
+            if number in numbers:
+                return "" if rest() else WORDS[numbers]
+        if number not in POLLS:
+            return f"is in system call {number}"
+        self.polls.append(pid)
         return ""
 
     def _waits_for_a_writer(self, pid: int, descriptor: int, every: list[int]) -> bool:
@@ -121,7 +132,7 @@ def _read(path: str) -> str:
 
 
 def _status(pid: int) -> tuple[str, str]:
-    # 812 (sh) S 1 ...
+    # It begins so: 812 (sh) S 1
     text = _read(f"/proc/{pid}/stat")
     name = text[text.index("(") + 1 : text.rindex(")")]
     return name, text[text.rindex(")") + 2]
@@ -130,7 +141,7 @@ def _status(pid: int) -> tuple[str, str]:
 def _switches(pid: int, thread: str) -> str:
     """How often a thread has gone to sleep: the same number twice is one and the same sleep."""
     for line in _read(f"/proc/{pid}/task/{thread}/status").splitlines():
-        # voluntary_ctxt_switches:	12
+        # a line: voluntary_ctxt_switches: 12
         if line.startswith("voluntary_ctxt_switches"):
             return line.split()[1]
     return ""

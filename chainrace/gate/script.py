@@ -57,7 +57,7 @@ class ScriptActor:
     ended: bool = False  # all that followed from it
     code: int | None = None  # of the script itself
     main_pid: int | None = None
-    new_timers: Callable[[], list[str]] = lambda: []
+    new_timers: Callable[[], list[str]] = list
     jobs: Callable[[], dict[str, str]] = jobs
     subject_unit: str = ""
     pipes: Pipes = field(default_factory=Pipes)
@@ -213,11 +213,12 @@ def _order(owners: Owners, pid: int) -> tuple[tuple[str, str], ...]:
 
 
 def _names(pids: Iterable[int]) -> list[str]:
-    found = []
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                found.append(file.read().strip())
-        except OSError:
-            found.append("?")
-    return found
+    return [_name(pid) for pid in pids]
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return "?"

@@ -98,12 +98,12 @@ class Systemd:
 
     @staticmethod
     def subject_pid() -> int:
-        """kubelet's process; 0 where it has none."""
+        """Kubelet's process; 0 where it has none."""
         return main_pid(KUBELET_UNIT)
 
     @staticmethod
     def subject_state() -> str:
-        """systemd's word on kubelet: active, inactive, failed."""
+        """Systemd's word on kubelet: active, inactive, failed."""
         return run(["systemctl", "show", "-P", "ActiveState", KUBELET_UNIT]).strip()
 
     def new_timers(self) -> list[str]:
@@ -143,7 +143,7 @@ def _orders(first: str, second: str) -> bool:
         return False
     for name in os.listdir(folder):
         with open(os.path.join(folder, name), encoding="utf-8") as file:
-            # Before=kubelet.service
+            # a line: Before=kubelet.service
             if any(line.startswith("Before=") and second in line for line in file):
                 return True
     return False

@@ -86,7 +86,9 @@ class Effects:
         else:
             self._wholes[learned.edge] = learned
 
-    def learn(self, origin: State, lane: str, target: State) -> "tuple[Effect | Follow | Whole, ...]":
+    def learn(
+        self, origin: State, lane: str, target: State
+    ) -> "tuple[Effect | Follow | Whole, ...]":
         """Take in one step that was made, and return what it tells.
 
         Raises ContradictionError where it changed what it cannot have touched, DiffersError

@@ -1,4 +1,4 @@
-"""What is known of one script and kubelet's lanes that are explored: steps, states, ends. No I/O."""
+"""What is known of one script and of kubelet's lanes: steps, states, ends. No I/O."""
 
 from collections.abc import Mapping, Sequence
 
@@ -69,7 +69,7 @@ class Knowledge:
         waiting = {lane: state.waiting[lane] for lane in self.lanes if lane in state.waiting}
         enabled = {lane: self.touches(call) for lane, call in waiting.items()}
         if not self._reduced:
-            return Observation(state.key, enabled, {lane: EVERYTHING for lane in enabled})
+            return Observation(state.key, enabled, dict.fromkeys(enabled, EVERYTHING))
         futures = self._futures(state)
         if self._over(state, futures):
             # Nothing that is left can touch what is explored: it is as it will stay.

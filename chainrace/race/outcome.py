@@ -100,9 +100,9 @@ def reference_rules(
 ) -> dict[str, RuleSet]:
     """What a clean start adds to the rules, by family: what kubelet promises is there.
 
-    What was there before is others', and its loss no harm of kubelet's. `before` are those it began with, as iptables-save texts by family; `calls` are all that
-    were seen. Raises ValueError when that start was not clean, or not seen whole: then nothing
-    can be compared.
+    What was there before is others', and its loss no harm of kubelet's. `before` are the rules
+    that it began with, as iptables-save texts by family; `calls` are all that were seen. Raises
+    ValueError when that start was not clean, or not seen whole: then nothing can be compared.
     """
     found = {}
     for family in FAMILIES:

@@ -19,7 +19,7 @@ ACTORS = {
     "k": "kubelet",
     "x": "kubelet IPv6",
     SCRIPT_ACTOR: "script and what it starts",
-    **{lane: "another process of the script's" for lane in SCRIPT_LANES[1:]},
+    **dict.fromkeys(SCRIPT_LANES[1:], "another process of the script's"),
 }
 # Whose lanes stand in one history: kubelet's two stand apart.
 HISTORIES = (*KUBELETS, SCRIPT_ACTOR)

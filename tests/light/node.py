@@ -4,12 +4,15 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
+from pprint import pformat
 from typing import Any, Self, cast
 
 from chainrace.force.exploration import Exploration, Options, UnexercisedError
@@ -17,9 +20,10 @@ from chainrace.force.replay import Replayer
 from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for
 from chainrace.force.scripts import looks
 from chainrace.force.store import Store
-from chainrace.force.views import Reference
-from chainrace.force.walker import Walker
-from chainrace.gate.process import SCRIPT_ACTOR
+from chainrace.force.views import Reference, View
+from chainrace.force.walker import Turns, Walker
+from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
+from chainrace.gate.rules import plain
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.race.families import joined
 from chainrace.race.force import Graph
@@ -29,6 +33,10 @@ from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Ending
 
 LIMIT = 20.0
+# A random order is broken off after so many steps: the script has no end.
+MOST_STEPS = 500
+# How often a random order changes its mind on how much the script steps beside kubelet.
+AGAIN = 0.1
 SCRIPTS = Path("/var/tmp/chainrace-light")  # apart from what each start empties
 
 
@@ -49,7 +57,11 @@ class LightAgent:
         SCRIPTS.mkdir(exist_ok=True)
         # One at a time: all of them hear the same kernel's audit.
         self._alone = (SCRIPTS / "lock").open("w")
-        fcntl.flock(self._alone, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another light node runs on this machine: waiting for it", file=sys.stderr)
+            fcntl.flock(self._alone, fcntl.LOCK_EX)
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tests.light.machine"],
             stdin=subprocess.PIPE,
@@ -87,27 +99,67 @@ class LightAgent:
 
 @dataclass
 class Result:
-    """What one exploration found, both families: `ends` are what is left, with kubelet's words."""
+    """What one exploration found; a `Knowledge` for each scope: the families apart, or both."""
 
     word: str
     reason: str
     graphs: tuple[Graph, ...] = ()
     known: list[Knowledge] = field(default_factory=list)
+    doubts: tuple[str, ...] = ()
+    alone: ScriptAlone | None = None
 
     @property
-    def ends(self) -> set[tuple[object, ...]]:
-        """Rules and words of every end, told apart by what they leave."""
-        return {left(ending) for one in self.known for ending in one.endings.values()}
+    def classes(self) -> set[str]:
+        """Those that some end has."""
+        return {name for graph in self.graphs for name in graph.classes()}
+
+    @property
+    def complete(self) -> bool:
+        """Whether no step is open."""
+        return all(graph.complete for graph in self.graphs)
+
+    def lacks(self, end: Ending) -> str:
+        """What of an end is in none of these ends; empty where all is.
+
+        A family that was explored by itself says nothing of the other one: its own part is
+        compared alone. What belongs to neither (nft's own tables, ipsets) is in any of them.
+        """
+        for one in self.known:
+            mine = tuple(part(end, family) for family in one.families)
+            if mine not in {
+                tuple(part(other, family) for family in one.families)
+                for other in one.endings.values()
+            }:
+                return f"{'+'.join(one.families)}: {_told(mine)}"
+        mine = others(end)
+        if mine not in {others(one) for known in self.known for one in known.endings.values()}:
+            return f"of neither family: {_told(mine)}"
+        return ""
+
+    def endings(self) -> list[tuple[tuple[str, ...], Ending]]:
+        """Every end, with the families that it speaks of."""
+        return [(one.families, end) for one in self.known for end in one.endings.values()]
 
 
-def left(ending: Ending) -> tuple[object, ...]:
-    """What an end is told apart by: kubelet's words, its chains, the rules in their order."""
-    from chainrace.gate.rules import plain  # noqa: PLC0415
-
-    return (
-        tuple(sorted(ending.words.items())),
-        *(tuple(plain(ending.after.get(family, ""))) for family in FAMILIES),
+def part(end: Ending, family: str) -> tuple[object, ...]:
+    """One family's part of an end: kubelet's word, the rules in their order, both backends'."""
+    texts = sorted(
+        (name, tuple(plain(text)))
+        for name, text in end.after.items()
+        if name == family or name.startswith(f"{family}/")
     )
+    return (end.words.get(family, ""), *texts)
+
+
+def others(end: Ending) -> tuple[object, ...]:
+    """What belongs to neither family."""
+    return tuple(
+        sorted((name, text) for name, text in end.after.items() if not name.startswith(FAMILIES))
+    )
+
+
+def _told(what: object) -> str:
+    return pformat(what, width=110)
 
 
 class LightNode:
@@ -127,7 +179,6 @@ class LightNode:
 
     def explore(self, text: str, *, reduced: bool = True, budget: float = 600.0) -> Result:
         """One script; the word as chainrace says it."""
-        path = self.bring(text)
         first: ScriptAlone | None = None
         scopes: list[tuple[str, ...]] = [(family,) for family in FAMILIES]
         if not reduced:
@@ -138,31 +189,39 @@ class LightNode:
         while scopes:
             families = scopes.pop(0)
             try:
-                alone, exploration = self._explore(path, text, families, reduced, budget)
+                alone, exploration = self._explore(text, families, reduced=reduced, budget=budget)
             except UnexercisedError as error:
                 return Result("not exercised", error.what)
             first = first or alone
             if alone.unended:
                 return Result("not exercised", alone.unended)
+            if len(alone.calls) <= 1 and not alone.changed and alone.calls[0].kind == "shell":
+                return Result("not exercised", "it runs no program at all")
             if first.joins and len(families) == 1:
                 scopes, known, graphs = [FAMILIES], [], []
                 continue
             doubts += exploration.doubts
             if alone.code != 0:
-                doubts.append(f"ended with {alone.code}")
+                doubts.append(f"the script ended with {alone.code}")
             known.append(exploration.known)
             graphs += exploration.graphs()
             if not scopes and len(known) > 1 and joined(known):
                 scopes, known, graphs = [FAMILIES], [], []
-        return _said(known, graphs, doubts)
+        return _said(Result("", "", tuple(graphs), known, tuple(dict.fromkeys(doubts)), first))
 
     def _explore(
-        self, path: str, text: str, families: Sequence[str], reduced: bool, budget: float
+        self, text: str, families: Sequence[str], *, reduced: bool, budget: float
     ) -> tuple[ScriptAlone, Exploration]:
         store = Store(self._folder / "store.jsonl")
         store.remove()
         walker = Walker(
-            self.agent, None, path, FIRST, lazy_for(families), LIMIT, lead_for(families)
+            self.agent,
+            None,
+            self.bring(text),
+            FIRST,
+            lazy_for(families),
+            LIMIT,
+            lead_for(families),
         )
         exploration = Exploration(
             families,
@@ -178,32 +237,46 @@ class LightNode:
             exploration.run()
         return alone, exploration
 
-    def at_random(self, text: str, order: Sequence[str]) -> tuple[object, ...] | None:
-        """What a random order of lanes leaves; lanes that cannot step are passed over."""
-        walker = Walker(self.agent, None, self.bring(text), None, (), LIMIT, returns=False)
-        walker.begin()
-        view = walker.visit((), [], read=lambda view: view)
-        for lane in order:
-            if not view["next"]:
-                break
-            waiting = sorted(view["next"])
-            chosen = waiting[int(lane, 16) % len(waiting)]
-            view = walker.visit(walker.at or (), [(chosen, 1)], read=lambda view: view)
-        view = walker.visit(
-            walker.at or (),
-            [("k", None), ("x", None), (SCRIPT_ACTOR, None)],
-            read=lambda view: view,
-            evidence=True,
+    def at_random(self, text: str, chance: random.Random) -> tuple[str, Ending]:
+        """The schedule of a random order of steps, and what it leaves."""
+        limit = 3 * LIMIT
+        arguments = {"lazy": [], "limit": LIMIT, "boot": False, "fresh": False}
+        self.agent.ask("arm", timeout=limit, script=self.bring(text), **arguments)
+        view, path = self._walk([]), ""
+        share = chance.random() ** 2
+        while view["next"] and len(path) < MOST_STEPS:
+            kubelets = [lane for lane in view["next"] if lane in KUBELETS]
+            scripts = [lane for lane in view["next"] if lane not in KUBELETS]
+            if chance.random() < AGAIN:
+                share = chance.random() ** 2
+            lanes = scripts if scripts and (not kubelets or chance.random() < share) else kubelets
+            path += chance.choice(sorted(lanes))
+            view = self._walk([(path[-1], 1)])
+        view = self._walk([("k", None), ("x", None), (SCRIPT_ACTOR, None)], rules=True)
+        runs = (f"{lane}{len(list(steps))}" for lane, steps in groupby(path))
+        return " ".join(runs), Ending(view["words"], (), view["rules"])
+
+    def _walk(self, turns: Turns, *, rules: bool = False) -> View:
+        view: View = self.agent.ask(
+            "walk",
+            timeout=LIMIT,
+            turns=turns,
+            entropy="",
+            seconds=None,
+            rules_too=rules,
+            evidence=False,
+            places=False,
         )
-        return left(Ending(view["words"], (), view["rules"]))
+        return view
 
 
-def _said(known: list[Knowledge], graphs: list[Graph], doubts: list[str]) -> Result:
-    classes = {name for graph in graphs for name in graph.classes()} - {HEALTHY}
-    if classes:
-        return Result("harmful", ", ".join(sorted(classes)), tuple(graphs), known)
-    if doubts:
-        return Result("not proved", "; ".join(doubts), tuple(graphs), known)
-    if not all(graph.complete for graph in graphs):
-        return Result("unfinished", "steps are open", tuple(graphs), known)
-    return Result("harmless", "", tuple(graphs), known)
+def _said(found: Result) -> Result:
+    """The word, as race/force.py says it; a harm counts without a replay here."""
+    harms = found.classes - {HEALTHY}
+    if harms:
+        return replace(found, word="harmful", reason=", ".join(sorted(harms)))
+    if found.doubts:
+        return replace(found, word="not proved", reason="; ".join(found.doubts))
+    if not found.complete:
+        return replace(found, word="unfinished", reason="steps are open")
+    return replace(found, word="harmless")

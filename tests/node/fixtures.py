@@ -23,7 +23,8 @@ from chainrace.config import LabConfig
 from chainrace.evidence import Evidence
 from chainrace.force.exploration import Options
 from chainrace.force.replay import Replayed, Replayer
-from chainrace.force.run import ForceRun, Script, bring_script
+from chainrace.force.run import ForceRun
+from chainrace.force.scripts import Script, bring_script
 from chainrace.force.views import Reference
 from chainrace.host import libvirt
 from chainrace.host.keys import ROOT

@@ -7,7 +7,7 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.force.run import script_on
+from chainrace.force.scripts import script_on
 from chainrace.gate.backends import LEGACY, NFT, OTHER_BACKEND, Backend
 from chainrace.gate.words import CANARY
 from chainrace.node import backend as backends

@@ -9,7 +9,7 @@ from testinfra.host import Host
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.exploring import scripts
 from chainrace.force.replay import Replayer
-from chainrace.force.run import Script
+from chainrace.force.scripts import Script
 from chainrace.force.views import Reference
 from chainrace.node.node import Node
 from chainrace.paths import REPOSITORY, Paths

@@ -7,9 +7,11 @@ from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.force.exploration import Exploration, Options, Progress
+from chainrace.force.preparation import pristine
 from chainrace.force.replay import Replayer
 from chainrace.force.roots import FIRST, LAZY
-from chainrace.force.run import ForceRun, Script, script_on, without_ssh
+from chainrace.force.run import ForceRun
+from chainrace.force.scripts import Script, script_on
 from chainrace.force.store import Store
 from chainrace.force.walker import Walker
 from chainrace.gate.rules import plain
@@ -92,15 +94,15 @@ def end_states(
     lab_node: Node, paths: Paths, script: Script, *, reduced: bool
 ) -> tuple[Graph, set[tuple[object, ...]]]:
     """The graph in IPv4, and what its end states leave: rules and kubelet's words."""
-    snapshots = Snapshots(paths, lab_node.machine.domain)
-    walker = Walker(lab_node.agent, snapshots, script.path, FIRST, LAZY, LIMIT)
     store = Store(paths.explorations / f"of-a-test-{reduced}.jsonl")
     store.remove()
-    with without_ssh([lab_node]):
+    with pristine(paths, [lab_node], LIMIT) as (snapshots,):
+        walker = Walker(lab_node.agent, snapshots, script.path, FIRST, LAZY, LIMIT)
+        replayer = Replayer(lab_node.agent, script.path, LIMIT, snapshots=snapshots)
         exploration = Exploration(
-            "ipv4",
+            ("ipv4",),
             [walker],
-            Replayer(lab_node.agent, script.path, LIMIT).reference(),
+            replayer.reference(),
             Options(reduced=reduced),
             store,
             tell=lambda _: None,
@@ -113,7 +115,7 @@ def end_states(
         (tuple(plain(ending.after["ipv4"])), ending.words["ipv4"])
         for ending in exploration.known.endings.values()
     }
-    return exploration.graph(), left
+    return exploration.graphs()[0], left
 
 
 def test_the_outages_own_interleaving_breaks_kubelets_start(

@@ -13,7 +13,7 @@ from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.evidence import Evidence
-from chainrace.force.run import bring_script
+from chainrace.force.scripts import bring_script
 from chainrace.gate.backends import LEGACY
 from chainrace.keeping import Keeping
 from chainrace.node import backend
