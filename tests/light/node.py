@@ -37,6 +37,7 @@ LIMIT = 20.0
 MOST_STEPS = 500
 # How often a random order changes its mind on how much the script steps beside kubelet.
 AGAIN = 0.1
+WIDTH = 110
 SCRIPTS = Path("/var/tmp/chainrace-light")  # apart from what each start empties
 
 
@@ -118,27 +119,37 @@ class Result:
         """Whether no step is open."""
         return all(graph.complete for graph in self.graphs)
 
-    def lacks(self, end: Ending) -> str:
-        """What of an end is in none of these ends; empty where all is.
+    def lacks(self, end: Ending, families: Sequence[str] = FAMILIES) -> str:
+        """What some families' parts of an end are that none of these ends has; empty for none.
 
         A family that was explored by itself says nothing of the other one: its own part is
         compared alone. What belongs to neither (nft's own tables, ipsets) is in any of them.
         """
         for one in self.known:
-            mine = tuple(part(end, family) for family in one.families)
-            if mine not in {
-                tuple(part(other, family) for family in one.families)
-                for other in one.endings.values()
-            }:
-                return f"{'+'.join(one.families)}: {_told(mine)}"
-        mine = others(end)
-        if mine not in {others(one) for known in self.known for one in known.endings.values()}:
-            return f"of neither family: {_told(mine)}"
+            both = [family for family in one.families if family in families]
+            mine = parts(end, both)
+            if mine not in [parts(other, both) for other in one.endings.values()]:
+                return f"{'+'.join(both)}: {pformat(mine, width=WIDTH)}"
+        rest = others(end)
+        if rest not in [others(other) for _, other in self.endings()]:
+            return f"of neither family: {pformat(rest, width=WIDTH)}"
         return ""
 
     def endings(self) -> list[tuple[tuple[str, ...], Ending]]:
         """Every end, with the families that it speaks of."""
         return [(one.families, end) for one in self.known for end in one.endings.values()]
+
+    def told(self) -> list[str]:
+        """All ends, for people."""
+        return [
+            f"{'+'.join(families)}: {pformat((*parts(end, families), others(end)), width=WIDTH)}"
+            for families, end in self.endings()
+        ]
+
+
+def parts(end: Ending, families: Sequence[str]) -> tuple[object, ...]:
+    """Some families' parts of an end."""
+    return tuple(part(end, family) for family in families)
 
 
 def part(end: Ending, family: str) -> tuple[object, ...]:
@@ -156,10 +167,6 @@ def others(end: Ending) -> tuple[object, ...]:
     return tuple(
         sorted((name, text) for name, text in end.after.items() if not name.startswith(FAMILIES))
     )
-
-
-def _told(what: object) -> str:
-    return pformat(what, width=110)
 
 
 class LightNode:
@@ -197,9 +204,9 @@ class LightNode:
                 return Result("not exercised", alone.unended)
             if len(alone.calls) <= 1 and not alone.changed and alone.calls[0].kind == "shell":
                 return Result("not exercised", "it runs no program at all")
-            if first.joins and len(families) == 1:
+            if alone.joins and len(families) == 1:
                 scopes, known, graphs = [FAMILIES], [], []
-                continue
+                continue  # it was not explored
             doubts += exploration.doubts
             if alone.code != 0:
                 doubts.append(f"the script ended with {alone.code}")

@@ -1,0 +1,78 @@
+"""The proof against chance: what random orders of random scripts end in, it must know.
+
+`--fuzz N` scripts (40; 1000 with `--nightly`), each explored as the product does it, under random
+schedules, and one in ten with nothing left out. `--fuzz-seed` has the same scripts again.
+"""
+
+import hashlib
+import random
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.light.fuzzing import DisagreementError, Fuzzer
+from tests.light.node import LightNode
+from tests.light.scripts import scripts
+
+KEPT = Path(__file__).parent / "kept"
+SCRIPTS, NIGHTLY = 40, 1000
+
+
+def test_no_end_is_left_out(node: LightNode, pytestconfig: pytest.Config) -> None:
+    nightly = bool(pytestconfig.getoption("--nightly"))
+    number = pytestconfig.getoption("--fuzz", None) or (NIGHTLY if nightly else SCRIPTS)
+    chosen = pytestconfig.getoption("--fuzz-seed", None)
+    number_of_scripts = random.randrange(2**32) if chosen is None else chosen
+    fuzzer = Fuzzer(node, runs=12 if nightly else 3, whole=120.0 if nightly else 0.0)
+    failed: list[tuple[str, Exception]] = []
+
+    @seed(number_of_scripts)
+    @settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scripts(5 if nightly else 2), st.integers(0, 9))
+    def explored_in_three_ways(text: str, chance: int) -> None:
+        try:
+            fuzzer.check(text, whole=chance == 9)
+        except Exception as error:
+            failed.append((text, error))
+            raise
+
+    began = time.monotonic()
+    _tell(pytestconfig, f"{number} random scripts, --fuzz-seed {number_of_scripts}")
+    try:
+        explored_in_three_ways()
+    except Exception:
+        # The last one is the smallest that hypothesis came to.
+        text, error = failed[-1]
+        _tell(pytestconfig, f"kept: {_keep(text, error)}")
+        raise
+    finally:
+        words = ", ".join(f"{count} {word}" for word, count in sorted(fuzzer.words.items()))
+        _tell(
+            pytestconfig,
+            f"{words}; {fuzzer.ends} ends compared; {time.monotonic() - began:.0f} s",
+        )
+
+
+def _keep(text: str, error: Exception) -> Path:
+    KEPT.mkdir(exist_ok=True)
+    path = KEPT / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.sh"
+    path.write_text(text)
+    why = "" if isinstance(error, DisagreementError) else f"{type(error).__name__}\n"
+    path.with_suffix(".txt").write_text(f"{why}{error}\n")
+    return path
+
+
+def _tell(config: pytest.Config, text: str) -> None:
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        reporter.ensure_newline()
+        reporter.write_line(f"fuzz: {text}")
