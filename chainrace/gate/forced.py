@@ -30,7 +30,7 @@ from chainrace.gate.process import (
     kind_of,
 )
 from chainrace.gate.procevents import Ended
-from chainrace.gate.programs import library, without_library
+from chainrace.gate.programs import library, meanings, without_library
 from chainrace.gate.proof import Proof
 from chainrace.gate.script import LANES, Held, ScriptActor
 from chainrace.gate.shell import NodeError
@@ -183,6 +183,7 @@ class Forced:
         if rules_too:
             seen["rules"] = self._world.parts(self._proof.take_changed())
             seen["lock"] = self._proof.lock()
+            seen["programs"] = meanings()
         if evidence:
             seen["journal"] = self._journal.lines
             seen["guard"] = guard.reached(guard.ports_of(seen["rules"]["ipv4"]))

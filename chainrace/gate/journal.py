@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from chainrace.gate.process import KUBELET_UNIT
-from chainrace.gate.shell import run
+from chainrace.gate.shell import NodeError, run
 from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 
 # klog's header: I1121 06:31:22.123456    1085 kubelet.go:1802] ...
@@ -49,8 +49,11 @@ class Journal:
         self.beyond = False
 
     def hear(self) -> None:
-        """Take in what has come. Call when `fileno` is ready."""
-        *lines, self._rest = (self._rest + os.read(self._pipe, 65536)).split(b"\n")
+        """Take in what has come. Call when `fileno` is ready. Raises NodeError at its end."""
+        data = os.read(self._pipe, 65536)
+        if not data:
+            raise NodeError("journalctl ended: what kubelet says cannot be heard any more")
+        *lines, self._rest = (self._rest + data).split(b"\n")
         for raw in lines:
             line = raw.decode(errors="replace")
             self.lines.append(line)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import subprocess
 from functools import lru_cache
 
 from chainrace.gate.process import PROGRAMS
 from chainrace.gate.shell import NodeError
 
+ACTIONS = ("-save", "-restore")
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -20,6 +22,14 @@ def library() -> str:
     if not found:
         raise NodeError("no libxtables.so on this node: its iptables cannot be watched")
     return os.path.realpath(found[0])
+
+
+def meanings() -> list[str]:
+    """The files that iptables' names lead to now: update-alternatives(1) changes them."""
+    names = (
+        f"{family}{action}" for family in ("iptables", "ip6tables") for action in ("", *ACTIONS)
+    )
+    return [os.path.realpath(shutil.which(name) or "") for name in names]
 
 
 @lru_cache

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from chainrace.gate.backends import OTHER_BACKEND
 from chainrace.gate.process import KUBELETS
 from chainrace.race.footprints import Footprints
-from chainrace.race.state import LOCK, Answer, Local, Made, State, digest, owner
+from chainrace.race.state import LOCK, PROGRAMS, Answer, Local, Made, State, digest, owner
 from chainrace.race.step import EVERYTHING, tables
 from chainrace.race.trial import Call
 
@@ -152,7 +152,7 @@ class Effects:
         return _put_together(origin, lane, effect, follow)
 
     def _on(self, origin: State, lane: str, call: Call) -> str:
-        touched = _of(origin.rules, self._touched(call, origin.rules) | {LOCK})
+        touched = _of(origin.rules, self._touched(call, origin.rules) | {LOCK, PROGRAMS})
         if self.footprints.by_tables_alone(call):
             return digest([call, touched])
         # What it reads from files and pipes its own actor has written, and knows. One that looks
@@ -198,7 +198,9 @@ def _put_together(origin: State, lane: str, effect: Effect, follow: Follow) -> S
 
 
 def _after(origin: State, lane: str, call: Call, own: Answer, wrote: str) -> str:
-    return digest([origin.place(lane).key, Made(lane, call, (own,), wrote)])
+    # What is executed next goes by what the names of programs mean.
+    programs = origin.rules.get(PROGRAMS)
+    return digest([origin.place(lane).key, Made(lane, call, (own,), wrote), programs])
 
 
 def _edge(origin: State, lane: str) -> str:

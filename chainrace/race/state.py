@@ -24,6 +24,7 @@ ACTORS = {
 # Whose lanes stand in one history: kubelet's two stand apart.
 HISTORIES = (*KUBELETS, SCRIPT_ACTOR)
 LOCK = "lock"
+PROGRAMS = "programs"
 # A process of the script's ended because of a step of another actor.
 GOES_ON = Call(SCRIPT_ACTOR, "goes on", ())
 
@@ -82,7 +83,7 @@ class State:
     """Each actor's history and next steps, whether it has ended; all firewall state.
 
     `rules` has a digest for each part: `ipv4/filter`, `ipv4/legacy/filter`, `nft/inet mine`,
-    `ipset`, and `lock`, which says who holds that of iptables.
+    `ipset`; `lock`, which says who holds that of iptables; `programs`, what its names mean.
     """
 
     histories: Mapping[str, tuple[Made, ...]]
@@ -246,7 +247,7 @@ def read(view: Mapping[str, Any], before: State | None) -> State:
 
 def parts(view: Mapping[str, Any]) -> dict[str, str]:
     """The digest of each part of a view's firewall state."""
-    found = {LOCK: str(view.get("lock", ""))}
+    found = {LOCK: view["lock"], PROGRAMS: digest(view["programs"])}
     for name, text in view["rules"].items():
         if name.startswith(("nft/", "ipset")):
             found[name] = digest(text)

@@ -45,8 +45,6 @@ ACTIONS = {
 LISTING = frozenset({"-L", "-S"})
 # Without a chain's name these ask for none: they do the same whatever chains there are.
 BARE = frozenset({"-F", "-Z"})
-# kubelet looks at these when it starts: its unit's file, its configuration, its addresses.
-START = frozenset({"units", "files", "sysctl"})
 LIFE = {"ipv4": "life/k", "ipv6": "life/x"}
 # What another network namespace has in common with this one.
 SHARED = frozenset({"files", "lock"})

@@ -1,0 +1,62 @@
+"""Scripts with known verdicts (../shared/cases), each explored on the node: no false proof."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chainrace import scripts
+from chainrace.config import LabConfig
+from chainrace.errors import UsageError
+from chainrace.force.scripts import bring_script
+from chainrace.gate.backends import NFT
+from chainrace.node.node import Node
+from chainrace.paths import REPOSITORY
+from chainrace.race.force import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED
+from tests.node.fixtures import Force
+
+CASES = REPOSITORY.parent / "shared" / "cases"
+# Where the truth is known and cannot be shown on this node: why.
+NOT_PROVED_HERE = {
+    "harm-fails-in-lab": "the script ends with 127 before its flush",
+    "harm-by-library": "a library's transactions inside one process cannot be told apart",
+    "harm-syntax-late": "bash ends with 2 after what stands above the mistake",
+}
+REFUSED = "refused"
+
+pytestmark = pytest.mark.nightly
+
+
+def rows() -> Iterator[dict[str, str]]:
+    """The table's lines, none where the cases are not beside this clone."""
+    if (CASES / "INDEX.tsv").exists():
+        with (CASES / "INDEX.tsv").open(encoding="utf-8") as file:
+            yield from csv.DictReader(file, delimiter="\t")
+
+
+def expected(row: dict[str, str], backend: str) -> set[str]:
+    """The words that are right for a case on a backend."""
+    truth = row["expectation"]
+    if row["name"].startswith("env-"):
+        return {REFUSED, NOT_EXERCISED}
+    if row["name"].startswith("dep-"):
+        harmed = f"harmed with {backend}" in truth
+        return {HARMFUL} if harmed else {HARMLESS}
+    right = {HARMLESS} if truth.startswith("safe") else {HARMFUL}
+    return right | ({NOT_PROVED} if row["name"] in NOT_PROVED_HERE else set())
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: str(row["name"]))
+def test_a_script_whose_verdict_is_known_is_not_judged_wrongly(
+    row: dict[str, str], lab_node: Node, config: LabConfig, force: Force
+) -> None:
+    file: Path = CASES / f"{row['name']}.sh"
+    right = expected(row, config.backend or NFT)
+    try:
+        scripts.look_at(file)
+    except UsageError:
+        assert REFUSED in right
+        return
+    explored, _ = force(bring_script([lab_node], file))
+    assert explored.word in right, explored.reason
