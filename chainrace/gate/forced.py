@@ -99,7 +99,7 @@ class Forced:
                 self._owners,
                 self.held,
                 self._machine.script_unit,
-                new_timers=self._machine.new_timers,
+                new_units=self._machine.new_units,
                 jobs=self._machine.jobs,
                 subject_unit=self._machine.subject_unit,
             )
@@ -244,7 +244,7 @@ class Forced:
         self._stack.close()
 
     def _end_all(self) -> None:
-        self._machine.end(list(self._owners.units), list(self._owners.script))
+        self._machine.end(list(self._owners.script))
 
     def _is_the_script(self, waiting: Waiting) -> bool:
         """The script's own execve is its first step, which has been taken: it is not held."""

@@ -57,7 +57,7 @@ class ScriptActor:
     ended: bool = False  # all that followed from it
     code: int | None = None  # of the script itself
     main_pid: int | None = None
-    new_timers: Callable[[], list[str]] = list
+    new_units: Callable[[], list[str]] = list
     jobs: Callable[[], dict[str, str]] = jobs
     subject_unit: str = ""
     pipes: Pipes = field(default_factory=Pipes)
@@ -197,8 +197,8 @@ class ScriptActor:
         coming = [unit for unit in self.jobs() if unit != self.subject_unit]
         if coming:
             return f"systemd has a job for {coming[0]}"
-        if timers := self.new_timers():
-            return f"{timers[0]} has not fired"
+        if units := self.new_units():
+            return f"{units[0]}, which it started, goes on"
         self.ended = True
         return ""
 

@@ -15,7 +15,7 @@ from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT
 from chainrace.gate.procevents import ProcessEvents
 from chainrace.gate.shell import NodeError, run
 from chainrace.gate.units import jobs, main_pid
-from chainrace.gate.whose import busy_units, unit_of
+from chainrace.gate.whose import NEVER, busy_units, unit_of
 from chainrace.gate.witness import Witness
 
 DISKS = frozenset({"ext4", "xfs", "btrfs", "f2fs", "vfat", "tmpfs", "overlay", "squashfs", "erofs"})
@@ -35,7 +35,7 @@ class Systemd:
     def __init__(self) -> None:
         # One may be left of an agent that was killed.
         self._stop(SCRIPT_UNIT)
-        self._timers = self.timers()
+        self._before = self._at_work()
         self.busy = busy_units()
 
     @staticmethod
@@ -106,26 +106,28 @@ class Systemd:
         """Systemd's word on kubelet: active, inactive, failed."""
         return run(["systemctl", "show", "-P", "ActiveState", KUBELET_UNIT]).strip()
 
-    def new_timers(self) -> list[str]:
-        """The timers that are waiting now, and were not when this began."""
-        return sorted(set(self.timers()) - set(self._timers))
+    def new_units(self) -> list[str]:
+        """The units at work now that were not when this began: a timer waits, a service runs."""
+        return sorted(set(self._at_work()) - set(self._before))
 
     @staticmethod
-    def timers() -> list[str]:
-        """Timers that systemd waits for."""
-        lines = run(["systemctl", "list-units", "--type=timer", "--no-legend", "--plain"])
-        # run-r12.timer loaded active waiting [systemd-run] ...
-        return [line.split()[0] for line in lines.splitlines() if " active waiting" in line]
+    def _at_work() -> list[str]:
+        lines = run(["systemctl", "list-units", "--type=timer,service", "--no-legend", "--plain"])
+        found = []
+        for line in lines.splitlines():
+            # run-r12.timer loaded active waiting [systemd-run] sleep 2
+            unit, _, active, state, *_ = line.split()
+            ours = unit not in (KUBELET_UNIT, SCRIPT_UNIT) and not unit.startswith(NEVER)
+            if ours and active not in ("inactive", "failed") and state not in ("exited", "elapsed"):
+                found.append(unit)
+        return found
 
-    def end(self, units: list[str], pids: list[int]) -> None:
+    def end(self, pids: list[int]) -> None:
         """End kubelet, the script, and what followed from it."""
-        for timer in self.new_timers():
-            self._stop(timer)
+        for unit in self.new_units():
+            self._stop(unit)
         self._stop(KUBELET_UNIT)
         self._stop(SCRIPT_UNIT)
-        for unit in units:
-            if unit.startswith("run-"):
-                self._stop(unit)
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

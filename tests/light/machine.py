@@ -140,7 +140,7 @@ class Light:
         return {}
 
     @staticmethod
-    def new_timers() -> list[str]:
+    def new_units() -> list[str]:
         return []
 
     @staticmethod
@@ -178,7 +178,7 @@ class Light:
     def subject_state(self) -> str:
         return "active" if self.subject_pid() else "failed"
 
-    def end(self, _: list[str], pids: list[int]) -> None:
+    def end(self, pids: list[int]) -> None:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
