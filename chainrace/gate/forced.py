@@ -71,6 +71,7 @@ class Forced:
         self.commands: list[Command] = []
         self.limit = limit
         self._script_path = script
+        self._by_env = False
         self._free = False
         self._disturbed = ""
         self._asked = asked
@@ -248,11 +249,17 @@ class Forced:
 
     def _is_the_script(self, waiting: Waiting) -> bool:
         """The script's own execve is its first step, which has been taken: it is not held."""
+        if waiting.pid == self.script.main_pid and self._by_env:
+            # env(1), which its first line names, has become the shell: `#!/usr/bin/env bash`.
+            self._by_env = False
+            return True
         if self.script.main_pid is not None or waiting.path != os.path.realpath(
             self._script_path or ""
         ):
             return False
         self.script.main_pid = waiting.pid
+        interpreter = interpreter_of(waiting.opening.handle)
+        self._by_env = os.path.basename(interpreter) == "env"
         for number in (1, 2):
             with suppress(OSError):
                 self.script.silent.add(os.readlink(f"/proc/{waiting.pid}/fd/{number}"))
@@ -389,7 +396,7 @@ class Forced:
             self.kubelet.begun = True
             self._machine.begin_subject(self._entropy)
         else:
-            self.script.begun = True
+            self.script.begun = self._owners.at_work = True
             self._machine.begin_script(self._script_path or "")
 
     def _release(self, one: Held) -> None:

@@ -200,6 +200,7 @@ class ScriptActor:
         if units := self.new_units():
             return f"{units[0]}, which it started, goes on"
         self.ended = True
+        self.owners.at_work = False
         return ""
 
 

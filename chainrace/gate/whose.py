@@ -2,7 +2,7 @@
 
 The script's is everything that follows from it: its descendants, and each process of a unit
 that was at rest when the gate opened (a unit that systemd starts because of the script, at once
-or by a timer that the script has set). A unit that was busy before, or that a timer of the
+or by a timer that the script has set) while it is at work. A unit that was busy before, or that a timer of the
 image's own starts, is nobody's: what such a process changes is not the script's doing, and the
 witness will say that nothing is proved.
 """
@@ -67,6 +67,7 @@ class Owners:
         self.unit = unit
         self._busy = busy
         self._own = set(own)
+        self.at_work = False  # from the script's begin until all of it has ended
         self.script: dict[int, Process] = {}
         self.ever: set[int] = set()  # all that ever were the script's
         self.units: dict[str, int] = {}  # of the script: how many roots each has had
@@ -124,7 +125,8 @@ class Owners:
             return SCRIPT
         if pid in self._own:
             return LAB
-        if unit not in ("", "-") and unit not in self._busy and not unit.startswith(NEVER):
+        started = unit not in ("", "-") and unit not in self._busy
+        if self.at_work and started and not unit.startswith(NEVER):
             self.adopt(pid, unit)
             return SCRIPT
         return NOBODY

@@ -107,7 +107,7 @@ class Light:
         self._roots: dict[str, subprocess.Popen[bytes]] = {}
 
     def unit_of(self, pid: int) -> str:
-        """The unit by descent: whose root is above a process."""
+        """The unit by session, which an orphan keeps, or by descent: whose root is above."""
         roots = {root.pid: unit for unit, root in self._roots.items()}
         while pid > 1:
             if pid in roots:
@@ -116,8 +116,11 @@ class Light:
                 stat = Path(f"/proc/{pid}/stat").read_text()
             except OSError:
                 return ""
-            # 812 (sh) S 1 ...
-            pid = int(stat[stat.rindex(")") + 2 :].split()[1])
+            # 812 (sh) S 1 700 700 ...
+            parent, _, session = stat[stat.rindex(")") + 2 :].split()[1:4]
+            if int(session) in roots:
+                return roots[int(session)]
+            pid = int(parent)
         return "-"
 
     @staticmethod

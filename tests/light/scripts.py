@@ -6,8 +6,6 @@ nothing outside the namespaces that it runs in.
 """
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
@@ -34,13 +32,6 @@ FILES = ("/run/seen", "/tmp/seen.rules")
 FAMILY_OF = {"iptables": "ip", "ip6tables": "ip6"}
 SHELLS = ("/bin/sh", "/bin/bash")
 MOST_LINES = 5
-
-
-@dataclass(frozen=True)
-class Look:
-    """A command that says yes or no: by its exit code alone, or by what it prints."""
-
-    command: str
 
 
 def _program() -> st.SearchStrategy[str]:
@@ -111,9 +102,9 @@ def _native(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def _loads(draw: st.DrawFn) -> str:
+def _loads(draw: st.DrawFn, file: str = "/etc/systemd/scripts/ip4save") -> str:
     """What was saved before is loaded: of a table or of all, in the same family or the other."""
-    program, file = draw(_program()), draw(st.sampled_from(FILES))
+    program = draw(_program())
     flags = draw(st.sampled_from(("", "", " --noflush", " -T mangle", " -T filter", " --test")))
     return f"{program}-restore{flags} <{file}"
 
@@ -141,7 +132,6 @@ def _look(draw: st.DrawFn) -> str:
                 f"{program}-save -t {table} | grep -q {chain}",
                 f"nft list chain {FAMILY_OF[program]} {table} {chain}",
                 f"nft list ruleset | grep -q {chain}",
-                f"grep -q {chain} {draw(st.sampled_from(FILES))}",
                 f"[ $({program} -t {table} -S | wc -l) -gt 6 ]",
                 f"case $({program} -t {table} -S) in *{chain}*) ;; *) false ;; esac",
             )
@@ -150,23 +140,24 @@ def _look(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def _notes(draw: st.DrawFn) -> str:
-    """A look whose answer is kept: in a file, or in a variable."""
+def _saves(draw: st.DrawFn) -> str:
     program, table, _ = draw(_place())
     file = draw(st.sampled_from(FILES))
+    return draw(st.sampled_from((f"{program}-save >{file}", f"{program}-save -t {table} >{file}")))
+
+
+@st.composite
+def _lists(draw: st.DrawFn) -> str:
+    program, table, _ = draw(_place())
+    file = draw(st.sampled_from(FILES))
+    return draw(st.sampled_from((f"{program} -t {table} -S >{file}", f"nft list ruleset >{file}")))
+
+
+@st.composite
+def _notes(draw: st.DrawFn) -> str:
+    """A look whose answer is kept in a variable."""
     look = draw(_look())
-    return draw(
-        st.sampled_from(
-            (
-                f"{program}-save >{file}",
-                f"{program}-save -t {table} >{file}",
-                f"{program} -t {table} -S >{file}",
-                f"nft list ruleset >{file}",
-                f"{look}; seen=$?",
-                f"seen=1; {look} && seen=0",
-            )
-        )
-    )
+    return draw(st.sampled_from((f"{look}; seen=$?", f"seen=1; {look} && seen=0")))
 
 
 def _change() -> st.SearchStrategy[str]:
@@ -177,30 +168,33 @@ def _change() -> st.SearchStrategy[str]:
 
 
 @st.composite
-def _branch(draw: st.DrawFn) -> str:
-    look, change, other = draw(_look()), draw(_change()), draw(_change())
+def _acts(draw: st.DrawFn, look: str) -> str:
+    """A branch on a look, or on what an earlier one has told."""
+    change, other = draw(_change()), draw(_change())
     return draw(
         st.sampled_from(
             (
                 f"if {look}; then {change}; fi",
                 f"if {look}; then {change}; else {other}; fi",
                 f"{look} || {change}",
-                f"[ $seen = 0 ] && {change}",
-                f"if [ $seen = 0 ]; then {change}; else {other}; fi",
+                f"{look} && {change}",
             )
         )
     )
 
 
+def _branch() -> st.SearchStrategy[str]:
+    return _look().flatmap(_acts)
+
+
 @st.composite
 def _loop(draw: st.DrawFn) -> str:
     line = draw(st.one_of(_one_change(), _branch()))
-    over = draw(
+    head, word = draw(
         st.sampled_from(
             (("for one in iptables ip6tables", "iptables "), ("for one in mangle nat", "mangle "))
         )
     )
-    head, word = over
     return f"{head}; do {line.replace(word, '$one ', 1)}; done"
 
 
@@ -210,31 +204,33 @@ def _background(draw: st.DrawFn) -> str:
     return f"{{ {line}; }} &"
 
 
+def _failure() -> st.SearchStrategy[str]:
+    return st.sampled_from(("set -e", "false", "no-such-program", "trap '' TERM"))
+
+
 @st.composite
-def _failure(draw: st.DrawFn) -> str:
-    return draw(
-        st.sampled_from(("set -e", "false", "no-such-program", "trap '' TERM", "set -o pipefail"))
-    )
+def _line(draw: st.DrawFn, before: list[str]) -> str:
+    """The next line: what was noted or saved before can be come back to."""
+    kinds = [_change(), _change(), _saves(), _lists(), _notes(), _branch(), _branch()]
+    kinds += [_loop(), _background(), _failure()]
+    text = "\n".join(before)
+    if "seen=" in text:
+        kinds += [_acts("[ $seen = 0 ]")] * 5
+    for file in FILES:
+        if f"-save >{file}" in text or f" >{file}" in text:
+            kinds += [_loads(file)] * 3
+            kinds += [_acts(f"grep -q {chain} {file}") for chain in (HINT, CANARY, GUARD)]
+    return draw(draw(st.sampled_from(kinds)))
 
 
 @st.composite
 def scripts(draw: st.DrawFn, most: int = MOST_LINES) -> str:
     """A whole script, its lines one below the other."""
-    kinds: list[Callable[[], st.SearchStrategy[str]]] = [
-        _change,
-        _change,
-        _notes,
-        _branch,
-        _branch,
-        _loop,
-        _background,
-        _failure,
-    ]
-    lines = draw(
-        st.lists(st.sampled_from(kinds).flatmap(lambda kind: kind()), min_size=1, max_size=most)
-    )
+    lines: list[str] = []
+    for _ in range(draw(st.integers(1, most))):
+        lines.append(draw(_line(lines)))
     if any(line.endswith("&") for line in lines) and draw(st.booleans()):
         lines.append("wait")
     if draw(st.integers(0, 9)):  # what does not end with 0 has not shown what it does
         lines.append("exit 0")
-    return "\n".join((f"#!{draw(st.sampled_from(SHELLS))}", "seen=", *lines, ""))
+    return "\n".join((f"#!{draw(st.sampled_from(SHELLS))}", *lines, ""))

@@ -74,13 +74,20 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Do:
+    """The script itself, where it is no shell, does something to the node."""
+
+    act: Callable[["Node"], object]
+
+
+@dataclass(frozen=True)
 class Word:
     """kubelet says its word on the family."""
 
     word: str
 
 
-Request = Run | Fork | Wait | Look | Write | Read | Word
+Request = Run | Fork | Wait | Look | Write | Read | Do | Word
 Body = Callable[[], Generator[Request, Said, int]]
 Quirk = Callable[["Node"], tuple[int, str] | None]
 
@@ -222,6 +229,7 @@ class Node:
         default_factory=lambda: {lane: kubelet(family) for lane, family in FAMILY_OF.items()}
     )
     lazy: tuple[str, ...] = ()
+    kind: str = "shell"  # what interprets the script; empty for another than a shell
     quirks: Mapping[str, Quirk] = field(default_factory=dict)
     programs: tuple[str, ...] = (EXE,)  # what the names of iptables lead to
     unseen: tuple[str, ...] = ()  # steps of kubelet's that run past the gate
@@ -460,6 +468,8 @@ class Node:
         elif isinstance(wants, Wait):
             if any(one.path[:-1] == process.path for one in self.processes):
                 return False
+        elif isinstance(wants, Do):
+            wants.act(self)
         elif isinstance(wants, Look):
             said = Said(0 if self.begun else 1)
         elif isinstance(wants, Write):
@@ -646,7 +656,7 @@ class Node:
         actor = "kubelet" if lane in FAMILY_OF else "script"
         words = {"actor": actor, "kind": "", "foreign": False, "input": "", "output": "", "exe": ""}
         if one is None:
-            kind = "shell" if actor == "script" else ""
+            kind = self.kind if actor == "script" else ""
             return {**words, "program": actor, "arguments": ["begins"], "kind": kind}
         run = one.waits
         assert run is not None
