@@ -90,6 +90,7 @@ class Exploration:
         self._working = 0
         self._stopped = False
         self._failure: BaseException | None = None
+        self._ordered = False  # systemd orders the two starts
         self._stale = False  # a footprint was widened: the graph is to be made anew
         self._begun = time.monotonic()
 
@@ -104,7 +105,8 @@ class Exploration:
         alone = self._run(first, [])
         again = self._run(first, [])
         # What it does once kubelet has done may be something else.
-        afterwards = self._run(first, [(lane, None) for lane in KUBELETS])
+        ordered = not any(lane in start["next"] or start["done"][lane] for lane in KUBELETS)
+        afterwards = self._run(first, [] if ordered else [(lane, None) for lane in KUBELETS])
         if _run_of(alone) != _run_of(again):
             self._doubt(["two runs of the script alone, from the same start, were not the same"])
         for view in (self._reference.view, alone, afterwards):
@@ -116,9 +118,8 @@ class Exploration:
         }
         self._restart()
         self._doubt(first.doubts)
-        found = ScriptAlone.of(start, alone, afterwards)
-        self._ordered = found.ordered
-        return found
+        self._ordered = ordered
+        return ScriptAlone.of(start, alone, afterwards, ordered=ordered)
 
     @staticmethod
     def _run(walker: Walker, before: Turns) -> View:

@@ -35,14 +35,14 @@ class ScriptAlone:
     takes: tuple[str, ...]
 
     @staticmethod
-    def of(start: View, alone: View, afterwards: View) -> "ScriptAlone":
+    def of(start: View, alone: View, afterwards: View, *, ordered: bool) -> "ScriptAlone":
         """From views of the start, of the script's end alone, and of its end after kubelet."""
         before, left = states.parts(start), states.parts(alone)
         return ScriptAlone(
             calls=calls_of(alone, SCRIPT_ACTOR),
             code=alone["script_code"],
             changed=before != left,
-            ordered="k" not in start["next"] and not start["done"]["k"],
+            ordered=ordered,
             restarts=max(alone["restarts"], afterwards["restarts"]) > 0,
             afterwards=calls_of(afterwards, SCRIPT_ACTOR),
             unended=_unended(alone) or _unended(afterwards),

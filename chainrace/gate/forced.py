@@ -432,6 +432,12 @@ class Forced:
             # Both are wanted at once: kubelet is asked for when what comes before it has been.
             jobs = self._machine.jobs()
             self._may_begin = self.script.ended or any(unit in jobs for unit in self._behind)
+            if self._may_begin and not self.kubelet.begun:
+                self._trail.append(
+                    {"lane": FIRST_LANE, "before": self._local(), "answers": [], "wrote": ""}
+                )
+                self._begin(FIRST_LANE)
+                self._until(self._missing)
         made["answers"] = [vars(one) for one in self.script.take_answers()]
         made["wrote"] = self._proof.settle()
 

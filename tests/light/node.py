@@ -63,12 +63,20 @@ class LightAgent:
         except BlockingIOError:
             print("another light node runs on this machine: waiting for it", file=sys.stderr)
             fcntl.flock(self._alone, fcntl.LOCK_EX)
+        self._begin()
+
+    def _begin(self) -> None:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tests.light.machine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         self.ask("clean", timeout=LIMIT)
+
+    def revive(self) -> None:
+        """Begin again where the node has ended."""
+        if self._child.poll() is not None:
+            self._begin()
 
     def ask(self, request: str, *, timeout: float, **arguments: Any) -> Any:
         """Send a request and return its answer. Raises RefusedError."""
@@ -113,6 +121,11 @@ class Result:
     def classes(self) -> set[str]:
         """Those that some end has."""
         return {name for graph in self.graphs for name in graph.classes()}
+
+    @property
+    def transitions(self) -> int:
+        """All steps between states."""
+        return sum(graph.transitions for graph in self.graphs)
 
     @property
     def complete(self) -> bool:
@@ -177,6 +190,10 @@ class LightNode:
         self._folder = folder
         self.reference: Reference = Replayer(self.agent, "/bin/true", LIMIT).reference()
 
+    def revive(self) -> None:
+        """Another agent in the place of one that has ended."""
+        cast("LightAgent", self.agent).revive()
+
     def bring(self, text: str) -> str:
         """Lay a script where the node finds it."""
         path = SCRIPTS / hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -184,19 +201,26 @@ class LightNode:
         path.chmod(0o755)
         return str(path)
 
-    def explore(self, text: str, *, reduced: bool = True, budget: float = 600.0) -> Result:
+    def explore(
+        self,
+        text: str,
+        *,
+        reduced: bool = True,
+        families: tuple[str, ...] = FAMILIES,
+        budget: float = 600.0,
+    ) -> Result:
         """One script; the word as chainrace says it."""
         first: ScriptAlone | None = None
-        scopes: list[tuple[str, ...]] = [(family,) for family in FAMILIES]
+        scopes: list[tuple[str, ...]] = [(family,) for family in families]
         if not reduced:
-            scopes = [FAMILIES]
+            scopes = [families]
         known: list[Knowledge] = []
         graphs: list[Graph] = []
         doubts: list[str] = []
         while scopes:
-            families = scopes.pop(0)
+            scope = scopes.pop(0)
             try:
-                alone, exploration = self._explore(text, families, reduced=reduced, budget=budget)
+                alone, exploration = self._explore(text, scope, reduced=reduced, budget=budget)
             except UnexercisedError as error:
                 return Result("not exercised", error.what)
             first = first or alone
@@ -204,7 +228,7 @@ class LightNode:
                 return Result("not exercised", alone.unended)
             if len(alone.calls) <= 1 and not alone.changed and alone.calls[0].kind == "shell":
                 return Result("not exercised", "it runs no program at all")
-            if alone.joins and len(families) == 1:
+            if reduced and alone.joins and len(scope) == 1:
                 scopes, known, graphs = [FAMILIES], [], []
                 continue  # it was not explored
             doubts += exploration.doubts

@@ -29,6 +29,7 @@ RULES = (
     f"-j {MINE}",
 )
 FILES = ("/run/seen", "/tmp/seen.rules")
+BASE = "'{ type nat hook postrouting priority 100; }'"
 FAMILY_OF = {"iptables": "ip", "ip6tables": "ip6"}
 SHELLS = ("/bin/sh", "/bin/bash")
 MOST_LINES = 5
@@ -74,14 +75,35 @@ def _one_change(draw: st.DrawFn) -> str:
             )
         )
     )
-    return f"{program} -t {table} {words}"
+    return draw(_called(f"{program} -t {table} {words}", program))
+
+
+@st.composite
+def _called(draw: st.DrawFn, line: str, program: str) -> str:
+    """A command as it stands, most often; or by way of another program or name."""
+    rest = line.removeprefix(program)
+    return draw(
+        st.sampled_from(
+            (
+                *[line] * 8,
+                f"xtables-nft-multi {line}",
+                f"{program}-nft{rest}",
+                f"env {line}",
+                f"timeout 9 {line}",
+                f"sh -c '{line}'",
+                f"echo '{rest}' | xargs {program}",
+            )
+        )
+    )
 
 
 @st.composite
 def _native(draw: st.DrawFn) -> str:
     """One command of nft, in iptables' tables or in one of its own."""
     program, table, chain = draw(_place())
-    where = f"{FAMILY_OF[program]} {table}"
+    where, nat = f"{FAMILY_OF[program]} {table}", f"{FAMILY_OF[program]} nat POSTROUTING"
+    # What iptables cannot list: kubelet's look-up fails.
+    masquerade = f"nft add chain {nat} {BASE}; nft add rule {nat} mark 1 masquerade"
     return draw(
         st.sampled_from(
             (
@@ -92,6 +114,9 @@ def _native(draw: st.DrawFn) -> str:
                 f"nft delete table {where}",
                 f"nft add rule {where} {chain} counter accept",
                 f"nft insert rule {where} {chain} tcp dport 80 accept",
+                f"nft add rule {where} {chain} mark 1 masquerade",
+                masquerade,
+                "nft flush ruleset",
                 "nft add table inet mine",
                 "nft delete table inet mine",
                 "nft add chain inet mine first '{ type filter hook input priority -10; }'",
@@ -219,6 +244,7 @@ def _line(draw: st.DrawFn, before: list[str]) -> str:
     for file in FILES:
         if f"-save >{file}" in text or f" >{file}" in text:
             kinds += [_loads(file)] * 3
+            kinds += [st.just(f"nft -f {file}")] * (f"ruleset >{file}" in text)
             kinds += [_acts(f"grep -q {chain} {file}") for chain in (HINT, CANARY, GUARD)]
     return draw(draw(st.sampled_from(kinds)))
 

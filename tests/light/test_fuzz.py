@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.light.fuzzing import DisagreementError, Fuzzer
@@ -21,15 +21,22 @@ KEPT = Path(__file__).parent / "kept"
 SCRIPTS, NIGHTLY = 40, 1000
 
 
-def test_no_end_is_left_out(node: LightNode, pytestconfig: pytest.Config) -> None:
+def test_no_end_is_left_out(
+    node: LightNode, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
     nightly = bool(pytestconfig.getoption("--nightly"))
     number = pytestconfig.getoption("--fuzz", None) or (NIGHTLY if nightly else SCRIPTS)
-    chosen = pytestconfig.getoption("--fuzz-seed", None)
-    number_of_scripts = random.randrange(2**32) if chosen is None else chosen
+    given_seed = pytestconfig.getoption("--fuzz-seed", None)
+    chosen_seed = random.randrange(2**32) if given_seed is None else given_seed
     fuzzer = Fuzzer(node, runs=12 if nightly else 3, whole=120.0 if nightly else 0.0)
     failed: list[tuple[str, Exception]] = []
+    passed: set[str] = set()
 
-    @seed(number_of_scripts)
+    def tell(text: str) -> None:
+        with capsys.disabled():
+            print(f"\nfuzz: {text}", flush=True)
+
+    @seed(chosen_seed)
     @settings(
         max_examples=number,
         deadline=None,
@@ -39,27 +46,28 @@ def test_no_end_is_left_out(node: LightNode, pytestconfig: pytest.Config) -> Non
     )
     @given(scripts(5 if nightly else 2), st.integers(0, 9))
     def explored_in_three_ways(text: str, chance: int) -> None:
+        assume(text not in passed)
         try:
             fuzzer.check(text, whole=chance == 9)
         except Exception as error:
             failed.append((text, error))
+            node.revive()
             raise
+        passed.add(text)
 
     began = time.monotonic()
-    _tell(pytestconfig, f"{number} random scripts, --fuzz-seed {number_of_scripts}")
+    tell(f"{number} random scripts, --fuzz-seed {chosen_seed}")
     try:
         explored_in_three_ways()
     except Exception:
         # The last one is the smallest that hypothesis came to.
         text, error = failed[-1]
-        _tell(pytestconfig, f"kept: {_keep(text, error)}")
+        tell(f"kept: {_keep(text, error)}")
         raise
     finally:
         words = ", ".join(f"{count} {word}" for word, count in sorted(fuzzer.words.items()))
-        _tell(
-            pytestconfig,
-            f"{words}; {fuzzer.ends} ends compared; {time.monotonic() - began:.0f} s",
-        )
+        seconds = time.monotonic() - began
+        tell(f"{words}; {fuzzer.ends} ends compared; {seconds:.0f} s")
 
 
 def _keep(text: str, error: Exception) -> Path:
@@ -69,10 +77,3 @@ def _keep(text: str, error: Exception) -> Path:
     why = "" if isinstance(error, DisagreementError) else f"{type(error).__name__}\n"
     path.with_suffix(".txt").write_text(f"{why}{error}\n")
     return path
-
-
-def _tell(config: pytest.Config, text: str) -> None:
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None:
-        reporter.ensure_newline()
-        reporter.write_line(f"fuzz: {text}")

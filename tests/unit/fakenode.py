@@ -238,6 +238,7 @@ class Node:
     files: dict[str, str] = field(default_factory=dict)
     lanes: dict[str, Process] = field(default_factory=dict)  # kubelet's
     begun: bool = False
+    choose: Callable[[], str] = lambda: "ipv4"  # kubelet's first family, at its start
     first: str = "ipv4"
     stopped: bool = False
     restarts: int = 0
@@ -390,6 +391,7 @@ class Node:
     def _begin(self, lane: str) -> None:
         if lane == "k":
             self.begun = True
+            self.first = self.choose()
             self._start_kubelet()
         else:
             self.script_begun = True
@@ -753,7 +755,7 @@ class FakeAgent:
             script=None if script is None else self.body,
             lazy=tuple(lazy),
             ordered=self.ordered,
-            first=self.firsts.pop(0) if self.firsts else "ipv4",
+            choose=lambda: self.firsts.pop(0) if self.firsts else "ipv4",
             files=dict(self.node.files),
             **self.more,
         )
@@ -819,9 +821,8 @@ def left(words: Mapping[str, str], rules: Mapping[str, str]) -> Left:
     return Left(tuple(sorted(words.items())), tuple(texts))
 
 
-def every_end(body: Body, **more: Any) -> set[Left]:
-    """All that any order of the steps leaves, by trying each: no product code decides here."""
-    found: set[Left] = set()
+def every_last_node(body: Body, **more: Any) -> Iterator[Node]:
+    """The node at the end of any order of the steps, by trying each: no product code decides."""
     seen: set[str] = set()
     stack = [Node(script=body, **more)]
     while stack:
@@ -831,12 +832,16 @@ def every_end(body: Body, **more: Any) -> set[Left]:
         seen.add(node.key)
         lanes = node.waiting()
         if not lanes:
-            found.add(left(node.words, node.texts()))
+            yield node
         for lane in lanes:
             following = node.copy()
             following.step(lane)
             stack.append(following)
-    return found
+
+
+def every_end(body: Body, **more: Any) -> set[Left]:
+    """All that any order leaves."""
+    return {left(node.words, node.texts()) for node in every_last_node(body, **more)}
 
 
 # Scripts as data, to be drawn and shrunk: each statement is a tuple.
