@@ -84,9 +84,21 @@ def _unended(view: View) -> str:
 def _taken(before: Mapping[str, str], after: Mapping[str, str], family: str) -> Sequence[str]:
     """Entries and policies that were there and are not any more."""
     gone = list(rules.parse(before[family]).missing_from(rules.parse(after[family])))
-    policies = (one for one in plain(before[family]) if one.startswith(":") and " - " not in one)
-    kept = set(plain(after[family]))
-    return [*gone, *(f"policy {one}" for one in policies if one not in kept)]
+    kept = set(_policies(after[family]))
+    return [
+        *gone,
+        *(f"policy {one}" for table, one in _policies(before[family]) if (table, one) not in kept),
+    ]
+
+
+def _policies(text: str) -> list[tuple[str, str]]:
+    """Each table's built-in chains with their policies."""
+    return [
+        (table, line)
+        for table, section in rules.sections(text).items()
+        for line in plain(section)
+        if line.startswith(":") and not line.endswith(" -")
+    ]
 
 
 # kubelet works on one family after the other, in an order of its own choice. The lab

@@ -158,6 +158,7 @@ class ForceRun:
             except UnexercisedError as error:
                 self._unexercised = error.what
                 return None
+            self._doubt(exploration.doubts)
             if not self._take_alone(alone, families):
                 return None
             try:
@@ -175,9 +176,14 @@ class ForceRun:
         if alone.unended:
             self._unexercised = alone.unended
             return False
-        if len(alone.calls) <= 1 and not alone.changed and alone.calls[0].kind == "shell":
+        runs = max(len(alone.calls), len(alone.afterwards)) > 1
+        if not runs and not alone.changed and alone.calls[0].kind == "shell":
             self._unexercised = "it runs no program at all"
             return False
+        if self._script.looks:
+            self._doubt(
+                ["the script's text names what its shell may see of kubelet without a process"]
+            )
         if alone.code != self._script.expect:
             self._doubt(
                 [f"the script ended with {alone.code}: what it was to do then was not seen"]

@@ -26,6 +26,7 @@ from chainrace.gate.process import (
     SCRIPT_ACTOR,
     Command,
     describe,
+    file_of,
     held_in_exec,
     kind_of,
 )
@@ -38,6 +39,8 @@ from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.world import World
 
+# What is told of a process besides its words.
+KINDS = ("kind", "foreign", "input", "output", "exe", "source", "target")
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
 
@@ -290,6 +293,7 @@ class Forced:
         if waiting.owner == SCRIPT:
             self._silence(pid)
             command.input = self.script.listen(self.held[pid]).input
+            command.source, command.target = file_of(pid, 0), file_of(pid, 1)
         if self._free:
             self._release(self.held[pid])
 
@@ -347,7 +351,7 @@ class Forced:
         if one is not None and lane in LANES:
             command.output = self.script.output(one)
         shown = vars(command)
-        names = ("actor", "program", "arguments", "kind", "foreign", "input", "output", "exe")
+        names = ("actor", "program", "arguments", *KINDS)
         return {name: shown[name] for name in names}
 
     def _start_of(self, lane: str) -> Command:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chainrace.gate.rest import writes
@@ -51,6 +53,8 @@ class Command:
     output: str = ""  # what its standard output and error are, likewise
     exe: str = ""  # the file's own name, links resolved
     path: str = ""  # and where it lies
+    source: str = ""  # the file that its standard input is
+    target: str = ""  # the file that its standard output is
 
     @property
     def family(self) -> str:
@@ -143,6 +147,15 @@ def held_in_exec(pid: int, now: float, path: str, interpreter: str, actor: str) 
         exe=exe,
         path=path,
     )
+
+
+def file_of(pid: int, number: int) -> str:
+    """The path of the regular file that a descriptor of a process leads to; else empty."""
+    place = f"/proc/{pid}/fd/{number}"
+    with suppress(OSError):
+        if stat.S_ISREG(os.stat(place).st_mode):
+            return os.readlink(place)
+    return ""
 
 
 def kind_of(path: str, interpreter: str) -> str:

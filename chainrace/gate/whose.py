@@ -2,9 +2,9 @@
 
 The script's is everything that follows from it: its descendants, and each process of a unit
 that was at rest when the gate opened (a unit that systemd starts because of the script, at once
-or by a timer that the script has set) while it is at work. A unit that was busy before, or that a timer of the
-image's own starts, is nobody's: what such a process changes is not the script's doing, and the
-witness will say that nothing is proved.
+or by a timer that the script has set) while the script is at work. A unit that was busy before is
+nobody's: what such a process changes is not the script's doing, and the witness will say that
+nothing is proved.
 """
 
 from __future__ import annotations

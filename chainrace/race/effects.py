@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from chainrace.gate.backends import OTHER_BACKEND
-from chainrace.gate.process import KUBELETS
+from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.race.footprints import Footprints
 from chainrace.race.state import LOCK, PROGRAMS, Answer, Local, Made, State, digest, owner
 from chainrace.race.step import EVERYTHING, tables
@@ -73,6 +73,7 @@ class Effects:
     """All that was learned of the steps that were made."""
 
     footprints: Footprints
+    looks: bool = False  # the script's shell may look at kubelet without any process
     _effects: dict[str, Effect] = field(default_factory=dict)
     _follows: dict[str, Follow] = field(default_factory=dict)
     _wholes: dict[str, Whole] = field(default_factory=dict)
@@ -115,7 +116,7 @@ class Effects:
             self._on(origin, lane, made.call), own.code, own.out, wrote, _of(target.rules, touched)
         )
         follow = Follow(
-            _after(origin, lane, made.call, own, wrote),
+            self._after(origin, lane, made.call, own, wrote),
             target.place(lane),
             None if lane in KUBELETS else target.rules.get(LOCK),
         )
@@ -146,22 +147,43 @@ class Effects:
         if effect is None:
             return None
         own = Answer(len(origin.histories[owner(lane)]), effect.code, effect.out)
-        follow = self._follows.get(_after(origin, lane, call, own, effect.wrote))
+        follow = self._follows.get(self._after(origin, lane, call, own, effect.wrote))
         if follow is None:
             return None
         return _put_together(origin, lane, effect, follow)
 
     def _on(self, origin: State, lane: str, call: Call) -> str:
         touched = _of(origin.rules, self._touched(call, origin.rules) | {LOCK, PROGRAMS})
+        hidden = self._hidden(origin, lane)
         if self.footprints.by_tables_alone(call):
-            return digest([call, touched])
+            return digest([call, touched, hidden])
         # What it reads from files and pipes its own actor has written, and knows. One that looks
         # at kubelet sees where that is.
         made = self.footprints.of(call)
         looks = lane not in KUBELETS and (made.reads | made.writes) & LIFE
         return digest(
-            [call, touched, lane, origin.place(lane).key, origin.place("k").key if looks else ""]
+            [
+                *(call, touched, lane, hidden, origin.place(lane).key),
+                origin.place("k").key if looks else "",
+            ]
         )
+
+    def _after(self, origin: State, lane: str, call: Call, own: Answer, wrote: str) -> str:
+        # What is executed next goes by what the names of programs mean.
+        programs = origin.rules.get(PROGRAMS)
+        sees = origin.place("k").key if self.looks and lane not in KUBELETS else ""
+        made = Made(lane, call, (own,), wrote)
+        return digest([origin.place(lane).key, made, programs, sees, self._hidden(origin, lane)])
+
+    def _hidden(self, origin: State, lane: str) -> list[Made]:
+        """What the script has done that is not understood: kubelet may go on otherwise after it."""
+        if lane not in KUBELETS:
+            return []
+        return [
+            made
+            for made in origin.histories[SCRIPT_ACTOR]
+            if self.footprints.of(made.call) == EVERYTHING
+        ]
 
     def _touched(self, call: Call, parts: Iterable[str]) -> frozenset[str]:
         """Which parts a command may touch, in either backend, of those that there are."""
@@ -195,12 +217,6 @@ def _put_together(origin: State, lane: str, effect: Effect, follow: Follow) -> S
     return origin.with_place(
         follow.place, lane, {name: text for name, text in rules.items() if text is not None}
     )
-
-
-def _after(origin: State, lane: str, call: Call, own: Answer, wrote: str) -> str:
-    # What is executed next goes by what the names of programs mean.
-    programs = origin.rules.get(PROGRAMS)
-    return digest([origin.place(lane).key, Made(lane, call, (own,), wrote), programs])
 
 
 def _edge(origin: State, lane: str) -> str:

@@ -30,11 +30,16 @@ class Futures:
     _onward: dict[str, dict[_Onward, None]] = field(default_factory=dict)
     _ended: dict[str, frozenset[str]] = field(default_factory=dict)  # place -> what has ended
     _memo: dict[tuple[str, str], tuple[Footprint, bool]] = field(default_factory=dict)
-    _watched: dict[tuple[str, str], Footprint] = field(default_factory=dict)
+    # What was asked for, with the place: the least that anything was left out by.
+    _watched: dict[tuple[str, str], tuple[Local, Footprint]] = field(default_factory=dict)
+    _stamp: tuple[int, int] = (0, 0)
 
     def learn(self, lane: str, before: Local, after: Local) -> None:
         """Take in one step of an actor."""
-        made = after.histories[_history_of(lane)][len(before.histories[_history_of(lane)])]
+        name = _history_of(lane)
+        if len(after.histories[name]) <= len(before.histories[name]):
+            return  # it was let go on by another
+        made = after.histories[name][len(before.histories[name])]
         known = self._onward.setdefault(before.key, {})
         self.meet(after)
         onward = _Onward(lane, made.call, after.key)
@@ -52,13 +57,23 @@ class Futures:
 
     def _future(self, lane: str, place: Local) -> tuple[Footprint, bool]:
         self.meet(place)
+        found, known = self._now(lane, place)
+        _, asked = self._watched.get((place.key, lane), (place, EVERYTHING))
+        if asked == EVERYTHING:
+            self._watched[place.key, lane] = (place, found)
+        return found, known
+
+    def _now(self, lane: str, place: Local) -> tuple[Footprint, bool]:
+        stamp = (len(self.footprints.widened), len(self.footprints.joined))
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._memo.clear()
         call = place.waiting.get(lane)
         own = Footprint() if call is None else self.footprints.of(call)
         after, known = self._after(lane, place.key)
-        found = own | after
-        if self._watched.get((place.key, lane), EVERYTHING) == EVERYTHING:
-            self._watched[place.key, lane] = found
-        return found, known
+        if EVERYTHING in (after, own):
+            return EVERYTHING, known
+        return own | after, known
 
     def known(self, lane: str, state: State) -> bool:
         """Whether all that a lane may still do was seen to its end."""
@@ -69,11 +84,8 @@ class Futures:
 
         Asked for anew afterwards.
         """
-        for (key, lane), asked in self._watched.items():
-            if asked == EVERYTHING:
-                continue
-            after, _ = self._after(lane, key)
-            if not after <= asked:  # (its own next step is in what was asked)
+        for (_, lane), (place, asked) in self._watched.items():
+            if asked != EVERYTHING and not self._now(lane, place)[0] <= asked:
                 self._watched.clear()
                 return True
         return False

@@ -7,7 +7,7 @@ from chainrace.race.effects import Effects
 from chainrace.race.explorer import Observation, Path
 from chainrace.race.footprints import Footprints
 from chainrace.race.futures import Futures
-from chainrace.race.state import ACTOR_OF, SCRIPT_LANES, Local, State, owner
+from chainrace.race.state import ACTOR_OF, SCRIPT_LANES, Local, Made, State, owner
 from chainrace.race.step import EVERYTHING, Footprint, touches
 from chainrace.race.trace import Step, Trace
 from chainrace.race.trial import Call, Ending
@@ -31,10 +31,11 @@ class Knowledge:
         self.kubelets = tuple(ACTOR_OF[family] for family in families)
         self.footprints = Footprints()
         self.futures = Futures(self.footprints)
-        self.effects = Effects(self.footprints)
+        self.effects = Effects(self.footprints, looks)
         self.states: dict[str, State] = {}
         self.endings: dict[str, Ending] = {}
         self.sequences: dict[str, tuple[Call, ...]] = {}
+        self.runs: list[tuple[Made, ...]] = []  # of the script, each to its end
         self.restarts = False  # the script starts kubelet again
         self._reduced = reduced
         self._looks = looks
@@ -52,6 +53,9 @@ class Knowledge:
         """Take in a run of steps, each with the places of its actor before and after."""
         for lane, before, after in steps:
             self.futures.learn(lane, before, after)
+        self.runs += [
+            after.histories[SCRIPT_ACTOR] for lane, _, after in steps if lane not in KUBELETS
+        ][-1:]
 
     def touches(self, call: Call) -> Footprint:
         """What a command may touch; the script's also sees kubelet where its shell may look."""
@@ -94,7 +98,7 @@ class Knowledge:
         if self.restarts or not all(state.ended[lane] for lane in self.kubelets):
             return False
         script = futures[SCRIPT_ACTOR]
-        others = {"nft", "sets", "units"} & (script.writes)
+        others = {"nft", "sets", "units"} & (script.writes) or LIFE & script.reads
         return not others and not any(touches(script, family) for family in self.families)
 
     def infer(self, state: State, lane: str) -> State | None:

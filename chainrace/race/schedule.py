@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
+from chainrace.gate.process import KUBELETS
 from chainrace.race.state import owner
 
 # k3, s12, s*
@@ -78,10 +79,15 @@ def from_steps(actors: tuple[str, ...]) -> Schedule:
     runs = [(actor, len(list(steps))) for actor, steps in groupby(actors)]
     if not runs:
         raise ValueError("a schedule has at least one turn")
-    last = {owner(actor): index for index, (actor, _) in enumerate(runs)}
+    last = {_whose(actor): index for index, (actor, _) in enumerate(runs)}
     return Schedule(
         tuple(
-            Turn(actor, None if last.get(actor) == index else steps)
+            Turn(actor, None if last[_whose(actor)] == index and owner(actor) == actor else steps)
             for index, (actor, steps) in enumerate(runs)
         )
     )
+
+
+def _whose(actor: str) -> str:
+    """Whose lane it is: what one of kubelet's has left may need the other to go on."""
+    return "kubelet" if actor in KUBELETS else "script"

@@ -7,6 +7,7 @@ not conflict are moved together again, so that a finding reads as one would tell
 from collections.abc import Mapping
 from heapq import heappop, heappush
 
+from chainrace.gate.process import KUBELETS
 from chainrace.race.explorer import Explorer, Path
 from chainrace.race.schedule import Schedule, from_steps
 from chainrace.race.state import owner
@@ -36,8 +37,9 @@ def plainest(path: Path, trace: Trace) -> Schedule:
     """The schedule with the fewest preemptions among those that mean the same as a path."""
     if not path:
         raise ValueError("nobody makes a step: there is nothing to schedule")
-    if {owner(lane) for lane in path} != set(path):
-        # Which lane of the script's is which depends on the order of its own steps.
+    if {owner(lane) for lane in path} != set(path) or set(KUBELETS) <= set(path):
+        # Which lane of the script's is which depends on the order of its own steps, and what one
+        # of kubelet's may do on the other.
         return from_steps(path)
     orders = (_order(first, trace.needs) for first in sorted(set(path)))
     return min((from_steps(order) for order in orders), key=cost)

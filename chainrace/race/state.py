@@ -25,6 +25,7 @@ ACTORS = {
 HISTORIES = (*KUBELETS, SCRIPT_ACTOR)
 LOCK = "lock"
 PROGRAMS = "programs"
+STOPPED = "stopped"
 # A process of the script's ended because of a step of another actor.
 GOES_ON = Call(SCRIPT_ACTOR, "goes on", ())
 
@@ -83,7 +84,8 @@ class State:
     """Each actor's history and next steps, whether it has ended; all firewall state.
 
     `rules` has a digest for each part: `ipv4/filter`, `ipv4/legacy/filter`, `nft/inet mine`,
-    `ipset`; `lock`, which says who holds that of iptables; `programs`, what its names mean.
+    `ipset`; `lock`, which says who holds that of iptables; `programs`, what its names mean;
+    `stopped` where the script has stopped kubelet.
     """
 
     histories: Mapping[str, tuple[Made, ...]]
@@ -134,7 +136,7 @@ class State:
         rules = {
             name: text
             for name, text in self.rules.items()
-            if name.startswith((*families, "nft/", "ipset"))
+            if name.startswith((*families, "nft/", "ipset", STOPPED))
         }
         mine = [self.histories[ACTOR_OF[family]] for family in families]
         return digest([rules, mine])
@@ -165,7 +167,8 @@ def _plain(value: object) -> object:
 def _call_key(call: Call) -> list[object]:
     return [
         *(call.actor, call.program, list(call.arguments)),
-        *(call.kind, call.foreign, call.input, call.output, call.exe),
+        *(call.kind, call.foreign, call.input, call.output),
+        *(call.exe, call.source, call.target),
     ]
 
 
@@ -248,6 +251,8 @@ def read(view: Mapping[str, Any], before: State | None) -> State:
 def parts(view: Mapping[str, Any]) -> dict[str, str]:
     """The digest of each part of a view's firewall state."""
     found = {LOCK: view["lock"], PROGRAMS: digest(view["programs"])}
+    if view["stopped"]:
+        found[STOPPED] = "kubelet"
     for name, text in view["rules"].items():
         if name.startswith(("nft/", "ipset")):
             found[name] = digest(text)

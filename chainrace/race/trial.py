@@ -8,7 +8,7 @@ from typing import Any
 # -tnat, --table=nat
 TABLE = re.compile(r"(?:-t|--table=)(\w+)")
 # What the gate tells of a process besides its words.
-MORE = ("kind", "foreign", "input", "output", "exe")
+MORE = ("kind", "foreign", "input", "output", "exe", "source", "target")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Call:
     `kind` is `shell` where the file executed is one or is interpreted by one: such a process
     does nothing but start others. `foreign`: it runs in another network namespace. `input` is
     what its standard input is, `file`, `pipe` or nothing that anybody writes to; `output`
-    likewise. `exe` is the name of the file that is executed, links resolved.
+    likewise; `source` and `target` are the files that they are. `exe` is the name of the file
+    that is executed, links resolved.
     """
 
     actor: str  # kubelet, script, service stop, service start, a unit's name, or other
@@ -29,6 +30,8 @@ class Call:
     input: str = field(default="", kw_only=True)
     output: str = field(default="", kw_only=True)
     exe: str = field(default="", kw_only=True)
+    source: str = field(default="", kw_only=True)
+    target: str = field(default="", kw_only=True)
 
     @staticmethod
     def of(one: Mapping[str, Any]) -> "Call":

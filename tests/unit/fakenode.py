@@ -32,12 +32,16 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A command; `to` is `pipe` where its caller reads it, or a file; `source` its input."""
+    """A command; `to` is `pipe` where its caller reads it, or a file; `source` its input.
+
+    With `unheard` the gate could not hear what it wrote.
+    """
 
     line: str
     to: str = ""
     source: str = ""
     stdin: str | None = None  # a text that came by a pipe
+    unheard: bool = False
     shell: "Body | None" = None  # what runs in it: a step that ends when that has
 
 
@@ -427,6 +431,8 @@ class Node:
             self.files[run.to] = said.text
             self._wrote.append(f"{run.to} {said.text}")
         out = digest(said.text) if run.to else ""
+        if run.unheard:
+            out = "unknown"
         self.trail[number]["code"] = said.code
         self._answers.append({"step": number, "code": said.code, "out": out})
         process.given.append(Said(said.code, heard))
@@ -656,7 +662,8 @@ class Node:
 
     def _words(self, lane: str, one: Process | None) -> dict[str, Any]:
         actor = "kubelet" if lane in FAMILY_OF else "script"
-        words = {"actor": actor, "kind": "", "foreign": False, "input": "", "output": "", "exe": ""}
+        words: dict[str, Any] = {"actor": actor, "kind": "", "foreign": False, "exe": ""}
+        words |= {"input": "", "output": "", "source": "", "target": ""}
         if one is None:
             kind = self.kind if actor == "script" else ""
             return {**words, "program": actor, "arguments": ["begins"], "kind": kind}
@@ -670,6 +677,8 @@ class Node:
         if run.source or run.stdin is not None:
             words["input"] = "file" if run.source else "pipe"
         words["output"] = run.to if run.to in ("", "pipe", "step") else "file"
+        words["source"] = run.source
+        words["target"] = run.to if words["output"] == "file" else ""
         return {**words, "program": program, "arguments": arguments}
 
     @property

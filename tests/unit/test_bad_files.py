@@ -8,10 +8,12 @@ import pytest
 
 from chainrace.config import ImageConfig, KubeletConfig, LabConfig, Scenario
 from chainrace.errors import UsageError
-from chainrace.force.store import Store
+from chainrace.force.store import End, Store
 from chainrace.host import own_image, setup
 from chainrace.paths import Paths
-from chainrace.race.effects import Actor, Follow
+from chainrace.race.effects import Effect, Follow, Whole
+from chainrace.race.state import Answer, Local, Made, State
+from chainrace.race.trial import Call, Ending
 from chainrace.remedies import load
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import choose
@@ -152,7 +154,37 @@ def test_a_remedy_is_called_by_its_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert load(Path()).name == tmp_path.name
 
 
-FIRST, SECOND = (Follow(f"a{number}", Actor((), None, ended=True), None, {}) for number in (1, 2))
+CALL = Call("script", "iptables", ("-F",), output="pipe")
+MADE = Made("t", CALL, (Answer(0, None, "told"), Answer(1, 4)), "wrote")
+PLACE = Local({"s": (MADE,)}, {"s": CALL}, {"s": False})
+FIRST, SECOND = (Follow(f"a{number}", PLACE, "script") for number in (1, 2))
+LEARNED = (
+    FIRST,
+    Effect("on", None, "out", "", {"ipv4/filter": "digest", "ipv4/legacy/nat": None}),
+    Whole("edge", State({"k": (), "x": (), "s": (MADE,)}, {"k": CALL}, {"k": False}, {"a": "b"})),
+    End("left", Ending({"ipv4": "failed"}, ("line",), {"ipv4": "*filter"}, (80,))),
+)
+
+
+def test_all_that_is_learned_is_read_back_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.jsonl")
+    store.add(*LEARNED)
+    found = list(store.read())
+    assert found == list(LEARNED)
+    assert list(map(type, found)) == list(map(type, LEARNED))
+    for one in found:
+        if isinstance(one, Whole):
+            assert one.target.key == LEARNED[2].target.key  # type: ignore[union-attr]
+        if isinstance(one, Follow):
+            assert one.place.key == PLACE.key
+
+
+def test_what_is_finished_is_forgotten(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.jsonl")
+    store.add(FIRST)
+    store.remove()
+    store.remove()
+    assert list(store.read()) == []
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from chainrace.force.roots import FIRST, lazy_for, lead_for
 from chainrace.force.run import ForceRun
 from chainrace.force.scripts import Script
 from chainrace.force.store import Store
-from chainrace.force.views import Reference
+from chainrace.force.views import Reference, ending_at
 from chainrace.force.walker import MAX_SNAPSHOTS, Walker
 from chainrace.node.agent import Agent
 from chainrace.node.node import Node
@@ -39,6 +39,7 @@ from chainrace.race.outcome import (
     RULES_LOST,
     judge,
 )
+from chainrace.race import state as states
 from chainrace.race.rules import FAMILIES
 from chainrace.race.schedule import parse
 from chainrace.race.trial import Ending
@@ -495,7 +496,7 @@ def test_a_step_that_does_something_else_in_the_same_circumstances_proves_nothin
     calls = iter(range(10**6))
     line = "iptables -t mangle -S"
     # The three runs of the script alone are alike.
-    quirks = {line: lambda _: (0 if (at := next(calls)) < 3 else at % 2, "")}
+    quirks = {line: lambda _: (0 if (at := next(calls)) < 3 else int(at % 3 == 0), "")}
     found = explore(script(line, "iptables -F INPUT"), snapshots=False, quirks=quirks)
     assert found.exploration.doubts
     assert not found.complete
@@ -555,7 +556,7 @@ def changes_iptables(node: fakenode.Node) -> None:
 
 def changes_configuration(node: fakenode.Node) -> None:
     """From now on kubelet makes no rules when it starts: makeIPTablesUtilChains."""
-    node.kubelets = {lane: script("iptables --version") for lane in "kx"}
+    node.kubelets = {lane: script() for lane in "kx"}
 
 
 @pytest.mark.parametrize("act", [changes_iptables, changes_configuration])
@@ -580,16 +581,46 @@ def test_nor_what_a_command_that_is_not_understood_changes(tmp_path: Path) -> No
     assert RULES_LOST in found.graph.classes() or found.exploration.doubts
 
 
-def test_an_inferred_end_that_is_not_what_is_there_proves_nothing() -> None:
-    """It is gone to, as nothing that leaves the same was seen, and compared."""
+def lies(node: fakenode.Node) -> None:
+    """A command that touches mangle only where kubelet has done."""
+    if "KUBE-KUBELET-CANARY" in node.rules["ipv4"]["mangle"].chains:
+        node.rules["ipv4"]["mangle"].chains.pop("KUBE-IPTABLES-HINT", None)
 
-    def lies(node: fakenode.Node) -> None:
-        if "KUBE-KUBELET-CANARY" in node.rules["ipv4"]["mangle"].chains:
-            del node.rules["ipv4"]["mangle"].chains["KUBE-IPTABLES-HINT"]
 
+def test_an_end_that_was_inferred_is_gone_to_where_nothing_that_leaves_the_same_was_seen() -> None:
     line = "iptables -A INPUT -j ACCEPT"
     found = explore(script(line), IPV4, quirks={line: lies})
-    assert any("not as inferred: rules ipv4/mangle" in one for one in found.exploration.doubts)
+    assert found.exploration.doubts or HINT_LOST in found.graph.classes()
+
+
+def test_and_it_is_compared_with_what_is_there() -> None:
+    node = fakenode.Node(script=script("iptables -S"))
+    node.walk([("k", None), ("s", None)])
+    view = node.view(rules_too=True, evidence=True, places=False)
+    end = states.read(view, None)
+    assert ending_at(end, view).words == {"ipv4": "initialised"}
+    node.rules["ipv4"]["mangle"].chains["MORE"] = []
+    other = node.view(rules_too=True, evidence=True, places=False)
+    with pytest.raises(ValueError, match="not as inferred: rules ipv4/mangle"):
+        ending_at(end, other)
+
+
+def test_what_was_not_heard_is_not_the_same_whatever_it_was() -> None:
+    def body() -> Steps:
+        told = yield Run("iptables-save", to="pipe", unheard=True)
+        if "CANARY" in told.text and "-j KUBE-FIREWALL" in told.text:
+            yield Run("iptables -F INPUT")
+        return 0
+
+    def in_the_middle() -> Steps:
+        told = yield Run("iptables-save", to="pipe", unheard=True)
+        if "CANARY" not in told.text and "-j KUBE-FIREWALL" in told.text:
+            yield Run("iptables -F INPUT")
+        return 0
+
+    for one in (body, in_the_middle):
+        assert truth(one)
+        assert explored(one).word in (SAYS_HARMFUL, NOT_PROVED)
 
 
 # Doubts are never lost.
@@ -782,9 +813,6 @@ def test_two_nodes_find_what_one_finds() -> None:
     shared, alone = explore(OUTAGE, agents=both), explore(OUTAGE)
     assert shared.complete
     assert shared.ends == alone.ends
-    assert {str(end.schedule) for end in shared.graph.ends} == {
-        str(end.schedule) for end in alone.graph.ends
-    }
 
 
 def test_ipv6_is_explored_from_where_ipv4_is_done() -> None:
@@ -799,7 +827,7 @@ def test_ipv6_is_explored_from_where_ipv4_is_done() -> None:
     assert graph.complete
     lost = [end for end in graph.ends if HINT_LOST in end.outcome.classes]
     assert lost
-    assert all(str(end.schedule).startswith(("s", "x", "k*")) for end in lost)
+    assert not any(end.outcome.classes == (HEALTHY,) for end in lost)
 
 
 def test_a_host_too_slow_for_its_budget_walks_the_least_that_was_asked_for() -> None:
@@ -899,7 +927,6 @@ def test_a_kubelet_that_is_stopped_and_started_is_judged_by_the_last_one() -> No
     found = explore(body)
     assert found.complete
     assert found.ends == every_end(body)
-    assert GUARD_OPEN not in found.graph.classes()
 
 
 def test_few_snapshots_are_kept_and_none_but_the_clean_one_in_the_end() -> None:
@@ -918,6 +945,14 @@ def test_few_snapshots_are_kept_and_none_but_the_clean_one_in_the_end() -> None:
     assert snapshots.kept.keys() == {"pristine", "root"}
     one.close()
     assert snapshots.kept.keys() == {"pristine"}
+
+
+def test_what_families_together_do_is_replayed_as_it_was_found() -> None:
+    """kubelet's IPv6 does not step before its IPv4 has let it."""
+    body = play([("save", "ip6tables-save", "/6"), ("load", "iptables-restore", "/6")])
+    said = explored(body)
+    assert said.word == SAYS_HARMFUL
+    assert all(one.reproduced for one in said.findings)
 
 
 # Findings, schedules, the map.

@@ -18,6 +18,20 @@ def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
     assert rules.plain(text) == ["*filter", ":INPUT DROP", "-A INPUT -j DROP", "COMMIT"]
 
 
+def test_in_a_plain_rule_set_the_order_of_rules_counts_and_that_of_declarations_does_not() -> None:
+    lines = ("*filter", ":B - [0:0]", ":A - [0:0]", "-A B -j A", "-A A -j DROP", "COMMIT")
+    declared = ("*filter", ":A - [1:2]", ":B - [0:0]", "-A B -j A", "-A A -j DROP", "COMMIT")
+    ordered = ("*filter", ":B - [0:0]", ":A - [0:0]", "-A A -j DROP", "-A B -j A", "COMMIT")
+    assert rules.plain("\n".join(lines)) == rules.plain("\n".join(declared))
+    assert rules.plain("\n".join(lines)) != rules.plain("\n".join(ordered))
+
+
+def test_in_a_plain_rule_set_tables_stand_in_one_order() -> None:
+    one, other = "*filter\n:A - [0:0]\nCOMMIT\n", "*nat\n-A A -j B\nCOMMIT\n"
+    assert rules.plain(one + other) == rules.plain(other + one)
+    assert rules.plain("[3:4] -A INPUT -j A\n") == ["-A INPUT -j A"]
+
+
 @pytest.mark.parametrize(
     "program",
     ["iptables", "ip6tables", "iptables-save", "ip6tables-restore", "iptables-legacy", "nft"],
@@ -88,13 +102,19 @@ def test_a_reader_waits_while_another_may_still_write() -> None:
     writer = subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE)
     reader = subprocess.Popen(["sleep", "60"], stdin=writer.stdout)
     alone = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
+    pids = [child.pid for child in (writer, reader, alone)]
+    pipe = os.readlink(f"/proc/{reader.pid}/fd/0")
     try:
-        assert process.waits_for_a_writer(reader.pid)
-        assert not process.waits_for_a_writer(writer.pid)
-        assert not process.waits_for_a_writer(alone.pid)
+        assert process.waits_for_a_writer(reader.pid, pids, ())
+        assert not process.waits_for_a_writer(writer.pid, pids, ())
+        assert not process.waits_for_a_writer(alone.pid, pids, ())
+        # Not where only a stranger writes, nor where the writer waits for the reader.
+        assert not process.waits_for_a_writer(reader.pid, [reader.pid, alone.pid], ())
+        assert not process.waits_for_a_writer(reader.pid, pids, {pipe})
+        assert process.waits_for_a_writer(reader.pid, pids, {"pipe:[1]"})
         writer.kill()
         writer.wait()
-        assert not process.waits_for_a_writer(reader.pid)
+        assert not process.waits_for_a_writer(reader.pid, pids, ())
     finally:
         for child in (writer, reader, alone):
             child.kill()
@@ -163,6 +183,8 @@ def node_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         monkeypatch.setattr(clean, "run", node.run)
         monkeypatch.setattr(clean, "read", lambda: {"ipv4": "", "ipv6": ""})
         monkeypatch.setattr(clean, "_check_room", lambda: None)
+        monkeypatch.setattr(clean, "_leave_the_guards_link", lambda: None)
+        monkeypatch.setattr(clean, "without_library", list)
         monkeypatch.setattr(backends, "empty", lambda: None)
         monkeypatch.setattr(backends, "in_use", lambda: "nft")
         monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)

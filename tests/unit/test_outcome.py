@@ -1,10 +1,13 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from chainrace.race import outcome
 from chainrace.race.outcome import (
     CANARY_LOST,
+    FAMILY_DROPPED,
+    GUARD_OPEN,
     HEALTHY,
     HINT_LOST,
     INIT_FAILED,
@@ -82,43 +85,44 @@ def test_a_family_that_kubelet_drops_without_a_word_is_not_healthy(seen: Build) 
         reference_of(seen()),
         seen(words={"ipv6": "initialised"}).ending,
     )
-    assert judged.families["ipv4"].outcome == INIT_FAILED
+    assert judged.families["ipv4"].classes == (FAMILY_DROPPED,)
     assert "without a word" in judged.families["ipv4"].cause
 
 
-@pytest.mark.parametrize(
-    ("line", "name", "detected"),
-    [
-        ("-A INPUT -j KUBE-FIREWALL", RULES_LOST, "mangle :KUBE-IPTABLES-HINT"),
-        (":KUBE-KUBELET-CANARY - [0:0]", CANARY_LOST, "mangle :KUBE-IPTABLES-HINT"),
-        (":KUBE-IPTABLES-HINT - [0:0]", HINT_LOST, "mangle :KUBE-KUBELET-CANARY"),
-    ],
-)
-def test_each_thing_that_is_lost_though_kubelet_says_initialised_is_seen(
-    seen: Build, reference_rules: dict[str, str], line: str, name: str, detected: str
-) -> None:
-    assert line in reference_rules["ipv4"]
-    after = {**reference_rules, "ipv4": reference_rules["ipv4"].replace(line + "\n", "", 1)}
-    judged = judge(reference_of(seen()), seen(after=after).ending)
-    assert judged.name == name
-    assert len(judged.families["ipv4"].missing) == 1
-    assert judged.detected_by == detected
+def test_a_neighbour_that_reaches_127_0_0_1_has_passed_the_guard(seen: Build) -> None:
+    ending = replace(seen().ending, guard=(61321,))
+    judged = judge(reference_of(seen()), ending)
+    assert judged.families["ipv4"].classes == (GUARD_OPEN,)
+    assert "port 61321" in judged.families["ipv4"].cause
+    assert judged.families["ipv6"].classes == (HEALTHY,)
+    assert judged.name == GUARD_OPEN
 
 
-def test_several_classes_can_hold_at_once(seen: Build, clean_rules: dict[str, str]) -> None:
-    lost = seen(after=clean_rules).ending
-    judged = judge(reference_of(seen()), lost)
-    assert judged.families["ipv4"].classes == (RULES_LOST, HINT_LOST, CANARY_LOST)
-    assert judged.name == RULES_LOST
+def test_but_not_where_it_does_after_a_clean_start_too(seen: Build) -> None:
+    ending = replace(seen().ending, guard=(22, 61321))
+    assert judge(reference_of(seen()), ending, (22, 61321)).name == HEALTHY
+    assert judge(reference_of(seen()), ending, (22,)).name == GUARD_OPEN
 
 
-def test_a_start_that_failed_is_no_reference(seen: Build) -> None:
-    with pytest.raises(ValueError, match="did not initialise ipv4"):
-        reference_of(seen(words={"ipv4": "failed", "ipv6": "initialised"}))
-
-
-def test_a_start_that_added_nothing_is_no_reference(
+def test_an_open_guard_is_told_beside_what_else_is_lost_and_is_none_of_a_start_that_failed(
     seen: Build, clean_rules: dict[str, str]
 ) -> None:
-    with pytest.raises(ValueError, match="added no ipv4 rules"):
-        reference_of(seen(after=clean_rules))
+    lost = replace(seen(after=clean_rules).ending, guard=(61321,))
+    classes = judge(reference_of(seen()), lost).families["ipv4"].classes
+    assert classes == (GUARD_OPEN, RULES_LOST, HINT_LOST, CANARY_LOST)
+    failed = replace(lost, words={"ipv4": "failed", "ipv6": "initialised"})
+    assert GUARD_OPEN not in judge(reference_of(seen()), failed).families["ipv4"].classes
+
+
+def test_the_gravest_of_several_gives_the_name() -> None:
+    assert outcome.worst((HEALTHY, CANARY_LOST, GUARD_OPEN)) == GUARD_OPEN
+    assert outcome.worst((FAMILY_DROPPED, INIT_FAILED)) == INIT_FAILED
+
+
+def test_what_others_had_before_kubelet_is_none_of_its_promises(
+    seen: Build, clean_rules: dict[str, str], reference_rules: dict[str, str]
+) -> None:
+    theirs = "-A INPUT -i lo -j ACCEPT\n"
+    assert theirs in clean_rules["ipv4"]
+    dropped = {**reference_rules, "ipv4": reference_rules["ipv4"].replace(theirs, "")}
+    assert judge(reference_of(seen()), seen(after=dropped).ending).name == HEALTHY

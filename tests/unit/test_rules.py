@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chainrace.race.rules import parse
+from chainrace.race.rules import parse, sections
 
 
 def test_kubelets_chains_jumps_and_guard_are_entries(sample: Callable[[str], str]) -> None:
@@ -37,3 +37,18 @@ def test_what_is_missing_is_named(sample: Callable[[str], str]) -> None:
 def test_what_is_no_rule_set_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="iptables-save"):
         parse(text)
+
+
+def test_each_table_has_a_section_and_what_stands_outside_is_left_out() -> None:
+    found = sections("# a\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n# b\n*nat\nCOMMIT\n")
+    assert found == {
+        "filter": "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n",
+        "nat": "*nat\nCOMMIT\n",
+    }
+    assert sections("") == {}
+
+
+def test_the_same_rule_twice_counts_once() -> None:
+    """Whether it is there is what was promised; its order is judged by packets."""
+    once = parse("*filter\n-A INPUT -j A\nCOMMIT\n")
+    assert parse("*filter\n-A INPUT -j A\n-A INPUT -j A\nCOMMIT\n") == once

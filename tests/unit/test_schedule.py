@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from chainrace.race.schedule import Schedule, Turn, from_steps, parse
 
-steps = st.lists(st.sampled_from(["k", "s", "m"]), min_size=1, max_size=30).map(tuple)
+steps = st.lists(st.sampled_from(["k", "s", "x", "t"]), min_size=1, max_size=30).map(tuple)
 
 
 @given(steps)
@@ -16,6 +16,13 @@ def test_a_name_is_read_back_as_the_same_schedule(actors: tuple[str, ...]) -> No
 def test_a_name_reads_as_one_would_say_it() -> None:
     assert str(from_steps(tuple("kkksskkkkss"))) == "k3 s2 k* s*"
     assert parse("k3 s*") == Schedule((Turn("k", 3), Turn("s", None)))
+
+
+def test_all_that_the_script_still_has_is_told_of_its_first_lane_alone() -> None:
+    """Which of its processes is which lane changes with the order of its own steps."""
+    assert str(from_steps(tuple("sstks"))) == "s2 t1 k* s*"
+    assert str(from_steps(tuple("stkt"))) == "s1 t1 k* t1"
+    assert str(from_steps(tuple("tks"))) == "t1 k* s*"
 
 
 def test_preemptions_are_the_turns_cut_short() -> None:
@@ -34,6 +41,8 @@ def test_preemptions_are_the_turns_cut_short() -> None:
         ("k3s2", "no turn"),
         ("k3 k2", "in a row"),
         ("k* s1 k2", "already run"),
+        ("k1000000000 s*", "more steps than anybody makes"),
+        ("k1 s1 " * 501, "1002 turns are more than a schedule has"),
     ],
 )
 def test_what_is_no_schedule_is_refused(name: str, said: str) -> None:

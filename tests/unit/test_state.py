@@ -46,6 +46,7 @@ def view(
         "rules": {"ipv4": IPV4, "ipv6": ""},
         "lock": "",
         "programs": [],
+        "stopped": False,
         **changes,
     }
 

@@ -1,0 +1,142 @@
+"""Whether a process goes on by itself: told by the system call that it sleeps in."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from chainrace.gate.rest import Look, writes
+
+NULL = subprocess.DEVNULL
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., int]]:
+    """Start a program of Python's, wait until it sleeps, and return its pid."""
+    with ExitStack() as stack:
+
+        def begin(code: str, stdin: int = NULL, stdout: int = NULL, *, sleeps: bool = True) -> int:
+            child = subprocess.Popen(
+                [sys.executable, "-ISc", code], stdin=stdin, stdout=stdout, close_fds=True
+            )
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+            wait_for(child.pid, "S" if sleeps else "R")
+            return child.pid
+
+        yield begin
+
+
+def wait_for(pid: int, state: str) -> None:
+    """Until it is in this state twenty looks in a row: importing sleeps for moments, too."""
+    same, deadline = 0, time.monotonic() + 10
+    while same < 20:
+        assert time.monotonic() < deadline
+        now = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+        same = same + 1 if now == state else 0
+        time.sleep(0.002)
+
+
+def why(*pids: int, held: tuple[int, ...] = (), children: tuple[int, ...] = ()) -> str:
+    return Look(held, ()).missing(pids, lambda _: children)
+
+
+def test_one_that_computes_goes_on(start: Callable[..., int]) -> None:
+    assert why(start("while True: pass", sleeps=False)).endswith("runs")
+
+
+def test_one_that_sleeps_for_a_time_goes_on(start: Callable[..., int]) -> None:
+    assert why(start("import time; time.sleep(60)")).endswith("sleeps")
+
+
+def test_one_that_waits_for_a_child_waits_as_long_as_it_has_one(start: Callable[..., int]) -> None:
+    waits = "import os, time\nif os.fork() == 0: time.sleep(60)\nos.wait()"
+    pid = start(waits)
+    children = tuple(
+        int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    )
+    assert why(pid, children=children) == ""
+    assert why(pid).endswith("is about to go on")
+
+
+def test_one_that_reads_an_empty_pipe_waits_where_another_may_write_to_it(
+    start: Callable[..., int],
+) -> None:
+    reader, writer = os.pipe()
+    waits = start("import os; os.read(0, 1)", reader)
+    other = start("import signal; signal.pause()", stdout=writer, stdin=NULL)
+    os.close(writer)
+    try:
+        assert why(waits, other, held=(other,)) == ""
+        assert why(waits).endswith("reads")  # a stranger writes, or nobody
+        assert writes(other, os.readlink(f"/proc/{waits}/fd/0"))
+        assert not writes(waits, os.readlink(f"/proc/{waits}/fd/0"))
+    finally:
+        os.close(reader)
+
+
+def test_one_that_waits_for_a_lock_waits_only_while_another_is_held(
+    start: Callable[..., int], tmp_path: Path
+) -> None:
+    path = tmp_path / "lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        pid = start(f"import fcntl; fcntl.flock(open({str(path)!r}), fcntl.LOCK_EX)")
+        assert why(pid).endswith("waits to write, or for a lock")
+        assert why(pid, held=(1,)) == ""
+
+
+def test_one_that_polls_is_told_to_be_so_and_counts_as_waiting(start: Callable[..., int]) -> None:
+    pid = start("import select; select.poll().poll()")
+    look = Look((), ())
+    assert look.missing([pid], lambda _: ()) == ""
+    assert look.polls == [pid]
+
+
+def test_one_in_a_call_that_is_not_known_goes_on(start: Callable[..., int]) -> None:
+    pid = start("import socket; s = socket.socket(); s.bind(('', 0)); s.listen(); s.accept()")
+    assert why(pid).endswith("is in system call 288")  # accept4
+
+
+def test_one_thread_that_goes_on_is_enough(start: Callable[..., int]) -> None:
+    code = (
+        "import threading, select, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "select.poll().poll()"
+    )
+    assert why(start(code)).endswith("sleeps")
+
+
+def test_those_that_are_held_or_stopped_by_the_gate_wait(start: Callable[..., int]) -> None:
+    pid = start("while True: pass", sleeps=False)
+    assert Look([pid], ()).missing([pid], lambda _: ()) == ""
+    assert Look((), [pid]).missing([pid], lambda _: ()) == ""
+
+
+def test_one_that_is_gone_or_has_ended_does_nothing() -> None:
+    assert why(2**22 + 1) == ""
+    with subprocess.Popen(["true"], stdout=NULL) as child:
+        wait_for(child.pid, "Z")
+        assert why(child.pid) == ""
+
+
+def test_another_sleep_has_another_print(start: Callable[..., int]) -> None:
+    reader, writer = os.pipe()
+    pid = start("import select, os\nwhile True: select.select([0], [], []), os.read(0, 1)", reader)
+    prints = []
+    for _ in range(2):
+        look = Look((), ())
+        look.missing([pid], lambda _: ())
+        prints.append(look.prints)
+        os.write(writer, b"x")
+        time.sleep(0.05)
+        wait_for(pid, "S")
+    assert prints[0] != prints[1]
+    for one in (reader, writer):
+        os.close(one)
