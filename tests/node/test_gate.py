@@ -1,4 +1,4 @@
-"""The gate on the node: sees every iptables process, holds it, and lets go when it dies."""
+"""The gate on the node: holds each program of the script's, and lets go when it dies."""
 
 import base64
 import time
@@ -26,15 +26,24 @@ def agent(lab_node: Node) -> Iterator[Agent]:
 
 
 def arm(lab_node: Node, agent: Agent, lines: str, limit: float = LIMIT) -> dict[str, Any]:
+    """The gate open, nothing begun yet."""
     lab_node.connection.put(f"#!/bin/bash\n{lines}\n".encode(), SCRIPT)
     lab_node.connection.succeed(f"chmod 755 {SCRIPT}")
-    agent.ask("arm", timeout=3 * limit, script=SCRIPT, lazy=["x"], limit=limit, boot=False)
+    words = {"script": SCRIPT, "lazy": ["x"], "limit": limit, "boot": False, "fresh": False}
+    agent.ask("arm", timeout=3 * limit, **words)
     return walk(agent)
 
 
 def walk(agent: Agent, *turns: tuple[str, int | None]) -> dict[str, Any]:
     seen: dict[str, Any] = agent.ask(
-        "walk", timeout=10 * LIMIT, turns=turns, rules_too=True, evidence=True
+        "walk",
+        timeout=10 * LIMIT,
+        turns=turns,
+        entropy="",
+        seconds=None,
+        rules_too=True,
+        evidence=False,
+        places=False,
     )
     return seen
 
@@ -43,26 +52,35 @@ def programs(view: dict[str, Any], actor: str = "script") -> list[str]:
     return [one["program"] for one in view["commands"] if one["actor"] == actor]
 
 
-def test_both_actors_wait_at_their_first_step(lab_node: Node, agent: Agent) -> None:
+def line(words: dict[str, Any]) -> str:
+    return " ".join((words["actor"], words["program"], *words["arguments"]))
+
+
+def test_nothing_has_begun_when_the_gate_opens(lab_node: Node, agent: Agent) -> None:
     view = arm(lab_node, agent, "iptables -t raw -F")
     assert view["commands"] == []
-    assert view["next"]["k"] == ["kubelet", "iptables", "--version"]
-    assert view["next"]["s"] == ["script", "iptables", "-t", "raw", "-F"]
+    assert line(view["next"]["k"]) == "kubelet kubelet begins"
+    assert line(view["next"]["s"]) == "script script begins"
+    begun = walk(agent, ("k", 1), ("s", 1))
+    assert line(begun["next"]["k"]) == "kubelet iptables --version"
+    assert line(begun["next"]["s"]) == "script iptables -t raw -F"
     walked = walk(agent, ("s", 1))
-    assert [(one["actor"], one["code"]) for one in walked["commands"]] == [("script", 0)]
+    assert [one["code"] for one in walked["commands"]] == [0, 0, 0]
     assert walked["done"]["s"]
+    assert walked["doubts"] == []
     agent.ask("release", timeout=LIMIT)
 
 
-def test_each_form_of_the_programs_is_seen(lab_node: Node, agent: Agent) -> None:
+def test_each_program_that_the_script_executes_is_held(lab_node: Node, agent: Agent) -> None:
     lines = [
-        *("iptables -t raw -S", "ip6tables -t raw -S", "iptables-save", "ip6tables-save"),
-        *("iptables-nft -t raw -S", "iptables-legacy --version", "nft list tables"),
-        *("echo | iptables-restore --test", "iptables-nft-save", "ip6tables-legacy --version"),
+        *("iptables -t raw -S", "ip6tables-save", "iptables-nft -t raw -S", "nft list tables"),
+        *("echo | iptables-restore --test", "ip6tables-legacy --version", "sleep 0"),
+        *("systemctl is-active kubelet", "env true"),
     ]
-    arm(lab_node, agent, "\n".join(f"{line} >/dev/null" for line in lines))
+    arm(lab_node, agent, "\n".join(f"{one} >/dev/null" for one in lines))
     view = walk(agent, ("s", None))
-    assert programs(view) == [line.removeprefix("echo | ").split()[0] for line in lines]
+    words = [one.removeprefix("echo | ").split()[0] for one in lines]
+    assert programs(view) == ["script", *words, "true"]
     agent.ask("release", timeout=LIMIT)
 
 
@@ -74,11 +92,12 @@ def test_a_statically_linked_program_is_held_and_named(
     lab_node.connection.put(packed, "/run/busybox.b64")
     host.check_output(f"base64 -d /run/busybox.b64 >{static} && chmod 755 {static}")
     try:
-        view = arm(lab_node, agent, "iptables-static -t nat -F\nip6tables -t raw -F")
-        assert view["next"]["s"] == ["script", "iptables-static", "-t", "nat", "-F"]
+        arm(lab_node, agent, "iptables-static -t nat -F\nip6tables -t raw -F")
         view = walk(agent, ("s", 1))
-        assert [one["code"] for one in view["commands"]] == [127]  # busybox knows no such applet
-        assert view["next"]["s"] == ["script", "ip6tables", "-t", "raw", "-F"]
+        assert line(view["next"]["s"]) == "script iptables-static -t nat -F"
+        view = walk(agent, ("s", 1))
+        assert view["commands"][-1]["code"] == 127  # busybox knows no such applet
+        assert line(view["next"]["s"]) == "script ip6tables -t raw -F"
         agent.ask("release", timeout=LIMIT)
     finally:
         host.check_output(f"rm {static} /run/busybox.b64")
@@ -87,34 +106,48 @@ def test_a_statically_linked_program_is_held_and_named(
 def test_in_a_pipeline_the_writer_comes_first(lab_node: Node, agent: Agent) -> None:
     arm(lab_node, agent, "iptables-save | grep -v kube | iptables-restore\niptables -t raw -F")
     view = walk(agent, ("s", None))
-    assert programs(view) == ["iptables-save", "iptables-restore", "iptables"]
+    assert programs(view)[1:] == ["iptables-save", "grep", "iptables-restore", "iptables"]
     agent.ask("release", timeout=LIMIT)
 
 
-def test_stop_and_start_of_the_service_are_told_apart(lab_node: Node, agent: Agent) -> None:
-    arm(lab_node, agent, "systemctl restart iptables")
+@pytest.mark.parametrize("wait", ["", "--no-block"])
+def test_what_a_service_does_because_of_the_script_is_the_scripts(
+    lab_node: Node, agent: Agent, wait: str
+) -> None:
+    arm(lab_node, agent, f"systemctl {wait} restart iptables")
     view = walk(agent, ("s", None))
-    assert programs(view, "service stop")[0] == "iptables"
-    assert programs(view, "service start")[-1] == "ip6tables-restore"
+    assert programs(view, "iptables")[0] == "iptables.stop"
+    assert programs(view, "iptables")[-1] == "ip6tables-restore"
     agent.ask("release", timeout=LIMIT)
 
 
-def test_a_service_that_the_script_does_not_wait_for_is_waited_for(
+def test_what_a_timer_of_the_scripts_does_later_is_the_scripts(
     lab_node: Node, agent: Agent
 ) -> None:
-    arm(lab_node, agent, "systemctl --no-block restart iptables")
+    arm(lab_node, agent, "systemd-run --quiet --on-active=1s iptables -t raw -F")
     view = walk(agent, ("s", None))
-    assert programs(view, "service start")[-1] == "ip6tables-restore"
+    assert programs(view, "transient unit") == ["iptables"]
+    assert view["done"]["s"]
+    agent.ask("release", timeout=LIMIT)
+
+
+def test_what_nobody_known_changes_is_a_doubt(lab_node: Node, agent: Agent, host: Host) -> None:
+    arm(lab_node, agent, "iptables -t raw -S >/dev/null")
+    host.check_output("iptables -t raw -N STRANGER")
+    view = walk(agent, ("s", None))
+    assert any("iptables" in doubt and "ipv4/raw" in doubt for doubt in view["doubts"])
     agent.ask("release", timeout=LIMIT)
 
 
 def test_a_script_that_never_ends_is_an_error_that_says_so(lab_node: Node, agent: Agent) -> None:
-    with pytest.raises(RefusedError, match="the script has not ended and runs no iptables"):
-        arm(lab_node, agent, "sleep 600", limit=10)
+    arm(lab_node, agent, "sleep 600", limit=10)
+    with pytest.raises(RefusedError, match="sleep sleeps"):
+        walk(agent, ("s", None))
 
 
 def test_when_the_gate_dies_nothing_stays_held(lab_node: Node, agent: Agent, host: Host) -> None:
     arm(lab_node, agent, "iptables -t raw -F\ntouch /run/script-went-on")
+    walk(agent, ("k", 1), ("s", 1))
     assert not host.file("/run/script-went-on").exists
     host.check_output("pkill -KILL -f '[c]hainrace.gate$'")
     deadline = time.monotonic() + LIMIT

@@ -297,9 +297,11 @@ class Node:
             found["k"] = None
         if self.script is not None and not self.script_begun:
             found["s"] = None
-        for lane, one in self.lanes.items():
-            if not self.stopped and one.waits and (self._is_first(lane) or self._first_done()):
-                found[lane] = one
+        found |= {
+            lane: one
+            for lane, one in self.lanes.items()
+            if not self.stopped and one.waits and (self._is_first(lane) or self._first_done())
+        }
         ready = sorted((one for one in self.processes if one.waits), key=lambda one: one.path)
         found.update(zip(SCRIPT_LANES, ready, strict=False))
         return found
@@ -457,10 +459,8 @@ class Node:
         return True
 
     def _on_of_scripts(self) -> list[bool]:
-        found = []
-        for one in sorted(self.processes, key=lambda one: one.path):
-            found.append(self._on_of_script(one))
-        return found
+        ordered = sorted(self.processes, key=lambda one: one.path)
+        return [self._on_of_script(one) for one in ordered]
 
     def _on_of_script(self, process: Process) -> bool:
         wants = process.at
@@ -552,73 +552,71 @@ class Node:
         table = tables[name]
         action, *rest = words
         chain, rule = (rest[0] if rest else ""), rest[1:]
+        code, text = 0, ""
         if action == "--version":
-            return 0, "iptables v1.8.11 (nf_tables)\n"
-        if action == "-N":
-            return self._new(table, chain)
-        if action == "-X":
-            return self._delete(table, chain)
-        if chain and chain not in table.chains:
-            return 1, ""
-        if action in ("-S", "-L"):
-            return 0, text_of({name: table})
-        if action == "-F":
-            for one in [chain] if chain else list(table.chains):
-                table.chains[one] = []
-            return 0, ""
-        if action == "-P":
+            text = "iptables v1.8.11 (nf_tables)\n"
+        elif action in ("-N", "-X"):
+            code = {"-N": self._new, "-X": self._delete}[action](table, chain)
+        elif chain and chain not in table.chains:
+            code = 1
+        elif action in ("-S", "-L"):
+            text = text_of({name: table})
+        elif action == "-F":
+            table.chains.update({one: [] for one in ([chain] if chain else table.chains)})
+        elif action == "-P":
             table.policies[chain] = rule[0]
-            return 0, ""
-        return self._rule(table, action, table.chains[chain], rule), ""
+        else:
+            code = self._rule(table, action, table.chains[chain], rule)
+        return code, text
 
     @staticmethod
-    def _new(table: Table, chain: str) -> tuple[int, str]:
+    def _new(table: Table, chain: str) -> int:
         if chain in table.chains:
-            return 1, ""
+            return 1
         table.chains[chain] = []
-        return 0, ""
+        return 0
 
     @staticmethod
-    def _delete(table: Table, chain: str) -> tuple[int, str]:
+    def _delete(table: Table, chain: str) -> int:
         mine = [one for one in table.chains if one not in table.policies]
         if chain and chain not in mine:
-            return 1, ""
+            return 1
         gone = [chain] if chain else mine
         named = {rule.split()[-1] for made in table.chains.values() for rule in made}
         if any(table.chains[one] or one in named for one in gone):
-            return 4, ""
+            return 4
         for one in gone:
             del table.chains[one]
-        return 0, ""
+        return 0
 
     @staticmethod
     def _rule(table: Table, action: str, made: list[str], words: list[str]) -> int:
         at = int(words.pop(0)) if words and words[0].isdigit() else None
         rule = " ".join(words)
         target = words[-1] if "-j" in words else ""
+        there = rule in made if at is None else at <= len(made)
+        code = 0
         if target and target not in (*TARGETS, *table.chains):
-            return 2
-        if action == "-A":
+            code = 2
+        elif action == "-A":
             made.append(rule)
         elif action == "-I":
-            if at is not None and at > len(made) + 1:
-                return 1
-            made.insert((at or 1) - 1, rule)
-        elif action == "-C":
-            return int(rule not in made)
+            code = int(at is not None and at > len(made) + 1)
+            if not code:
+                made.insert((at or 1) - 1, rule)
+        elif not there:
+            code = 1
         elif action == "-D":
-            if at is None and rule not in made:
-                return 1
-            if at is not None and at > len(made):
-                return 1
             del made[made.index(rule) if at is None else at - 1]
-        return 0
+        return code
 
     def _run_nft(self, words: list[str]) -> tuple[int, str]:
         if words[:2] == ["flush", "ruleset"]:
             for tables in self.rules.values():
                 for name, chains in BUILT_IN.items():
-                    tables[name] = Table({one: [] for one in chains}, dict.fromkeys(chains, "ACCEPT"))
+                    tables[name] = Table(
+                        {one: [] for one in chains}, dict.fromkeys(chains, "ACCEPT")
+                    )
             return 0, ""
         return 0, "".join(self.texts().values())
 
@@ -698,7 +696,9 @@ class Node:
                 {**one, "before": one["before"] if places else None} for one in self.trail
             ],
             **self.local(),
-            "first_family": None if mine is None else ("ipv6" if "ip6" in mine["program"] else "ipv4"),
+            "first_family": None
+            if mine is None
+            else ("ipv6" if "ip6" in mine["program"] else "ipv4"),
             "restarts": self.restarts,
             "stopped": self.stopped,
             "words": dict(self.words),
@@ -878,25 +878,27 @@ def _play(
     statements: "list[Statement] | tuple[Statement, ...]", known: dict[str, bool]
 ) -> Generator[Request, Said, None]:
     for kind, *rest in statements:
-        if kind == "run":
-            yield Run(rest[0])
-        elif kind == "save":
-            yield Run(rest[0], to=rest[1])
-        elif kind == "load":
-            yield Run(rest[0], source=rest[1])
-        elif kind == "ask":
+        if kind == "ask":
             name, line, needle = rest
             said = yield Run(line, to="pipe" if needle else "")
             known[name] = needle in said.text if needle else said.code == 0
         elif kind == "look":
             said = yield Look()
             known[rest[0]] = said.code == 0
-        elif kind == "if":
-            if known.get(rest[0]):
-                yield from _play(rest[1], known)
-        elif kind == "background":
-            yield Fork(play(rest[0]))
-        elif kind == "wait":
-            yield Wait()
-        elif kind == "shell":
-            yield Run("sh -c x", shell=play(rest[0]))
+        elif kind != "if":
+            yield _request(kind, *rest)
+        elif known.get(rest[0]):
+            yield from _play(rest[1], known)
+
+
+def _request(kind: str, *rest: Any) -> Request:
+    """What a statement executes that remembers nothing."""
+    made: dict[str, Callable[..., Request]] = {
+        "run": Run,
+        "save": lambda line, path: Run(line, to=path),
+        "load": lambda line, path: Run(line, source=path),
+        "background": lambda inside: Fork(play(inside)),
+        "wait": Wait,
+        "shell": lambda inside: Run("sh -c x", shell=play(inside)),
+    }
+    return made[kind](*rest)

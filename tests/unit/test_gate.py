@@ -103,7 +103,7 @@ def test_a_reader_waits_while_another_may_still_write() -> None:
     reader = subprocess.Popen(["sleep", "60"], stdin=writer.stdout)
     alone = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
     pids = [child.pid for child in (writer, reader, alone)]
-    pipe = os.readlink(f"/proc/{reader.pid}/fd/0")
+    pipe = str(Path(f"/proc/{reader.pid}/fd/0").readlink())
     try:
         assert process.waits_for_a_writer(reader.pid, pids, ())
         assert not process.waits_for_a_writer(writer.pid, pids, ())

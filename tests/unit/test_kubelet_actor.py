@@ -50,7 +50,9 @@ def command(line: str, *, code: int | None = 0, started: float = 1.0) -> Command
 
 HINT = "iptables -w 5 -N KUBE-IPTABLES-HINT -t mangle"
 HINT6 = "ip6tables -w 5 -N KUBE-IPTABLES-HINT -t mangle"
-CANARIES = [f"iptables -w 5 -N KUBE-KUBELET-CANARY -t {table}" for table in ("mangle", "nat", "filter")]
+CANARIES = [
+    f"iptables -w 5 -N KUBE-KUBELET-CANARY -t {table}" for table in ("mangle", "nat", "filter")
+]
 NOBODY_WAITS = False
 
 

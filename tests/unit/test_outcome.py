@@ -1,8 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-
 from chainrace.race import outcome
 from chainrace.race.outcome import (
     CANARY_LOST,

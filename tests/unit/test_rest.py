@@ -75,8 +75,9 @@ def test_one_that_reads_an_empty_pipe_waits_where_another_may_write_to_it(
     try:
         assert why(waits, other, held=(other,)) == ""
         assert why(waits).endswith("reads")  # a stranger writes, or nobody
-        assert writes(other, os.readlink(f"/proc/{waits}/fd/0"))
-        assert not writes(waits, os.readlink(f"/proc/{waits}/fd/0"))
+        pipe = str(Path(f"/proc/{waits}/fd/0").readlink())
+        assert writes(other, pipe)
+        assert not writes(waits, pipe)
     finally:
         os.close(reader)
 

@@ -24,7 +24,8 @@ def words(lane: str, line: str, **more: Any) -> dict[str, Any]:
 def step(line: str, code: int | None = 0, out: str = "", **more: Any) -> dict[str, Any]:
     """A step that has ended with a code: `s iptables -F`; its answers are filled in by `view`."""
     lane, _, rest = line.partition(" ")
-    changes = {name: more.pop(name) for name in ("answers", "wrote", "before") if name in more}
+    own = ("answers", "wrote", "before")
+    changes: dict[str, Any] = {name: more.pop(name) for name in own if name in more}
     made = {"lane": lane, "code": code, "before": None, "wrote": "", **words(lane, rest, **more)}
     return {**made, "out": out, **changes}
 
@@ -157,7 +158,9 @@ def test_a_step_of_kubelets_that_lets_the_script_go_on_is_in_both_histories() ->
     waits = step("s systemctl is-system-running --wait", None)
     begins = step("k iptables -N A", 0, answers=[{"step": 0, "code": 0, "out": ""}])
     seen = state.read(view(waits, begins), None)
-    assert seen.histories["k"] == (Made("k", Call.of(words("k", "iptables -N A")), (Answer(0, 0),)),)
+    assert seen.histories["k"] == (
+        Made("k", Call.of(words("k", "iptables -N A")), (Answer(0, 0),)),
+    )
     assert seen.histories["s"][1] == Made("s", GOES_ON, (Answer(0, 0),))
 
 
