@@ -218,7 +218,9 @@ class Capture:
             if not taken or other in self.readers or self._held(other):
                 continue
             # One that also writes what the process reads is waited for: a coprocess.
-            if (source and writes(other, source)) or not self._pipes.stop(other):
+            if (source.startswith("pipe:") and writes(other, source)) or not self._pipes.stop(
+                other
+            ):
                 return False
             self.readers.append(other)
         # What nobody of the script's reads is no answer.

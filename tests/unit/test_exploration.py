@@ -281,7 +281,7 @@ SCRIPTS = st.builds(
 
 
 @given(SCRIPTS)
-@settings(max_examples=20)
+@settings(max_examples=15)
 def test_what_is_inferred_and_left_out_loses_no_end_of_any_script(
     statements: list[Statement],
 ) -> None:
@@ -332,7 +332,7 @@ def test_what_turns_out_late_makes_the_graph_anew() -> None:
 
 
 @given(SCRIPTS, st.sampled_from(BOTH))
-@settings(max_examples=10)
+@settings(max_examples=8)
 def test_of_one_family_neither_whatever_the_other_does(
     statements: list[Statement], family: str
 ) -> None:
@@ -343,7 +343,7 @@ def test_of_one_family_neither_whatever_the_other_does(
 
 
 @given(SCRIPTS)
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_no_script_is_called_harmless_that_some_order_makes_harmful(
     statements: list[Statement],
 ) -> None:
