@@ -187,7 +187,11 @@ def test_kubelets_commands_change_what_can_be_seen_of_it() -> None:
     for line in ("systemctl daemon-reload", "touch x", "ip link set eth0 down"):
         # What could change its start (its unit, its files, its programs) touches everything.
         assert not begins.conflicts(made(line))
-    for line in ("systemctl mask kubelet", "touch /etc/kubernetes/kubelet.env", "rm /usr/sbin/iptables"):
+    for line in (
+        "systemctl mask kubelet",
+        "touch /etc/kubernetes/kubelet.env",
+        "rm /usr/sbin/iptables",
+    ):
         assert begins.conflicts(made(line))
     assert not begins.conflicts(made("iptables -F"))
     assert made("kubelet begins") == EVERYTHING
