@@ -473,4 +473,5 @@ class Forced:
                 return f"{command.program} {' '.join(command.arguments)} has not ended"
         held = [one.command for one in self.held.values()]
         waits = bool(self.script.ready()) or (not self.script.begun and bool(self._script_path))
-        return self.kubelet.missing(held, others_wait=waits) or self.script.missing()
+        # Of kubelet systemd is asked, as long as it has not been started: so it comes last.
+        return self.script.missing() or self.kubelet.missing(held, others_wait=waits)

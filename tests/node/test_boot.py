@@ -52,6 +52,7 @@ def test_an_unordered_boot_can_break_kubelets_start(lab_node: Node, reference: R
     assert outcome.signature
 
 
+@pytest.mark.nightly
 def test_no_interleaving_is_left_where_the_service_is_ordered_before_kubelet(
     ordered_boot: Script, force: Force
 ) -> None:
