@@ -8,24 +8,28 @@ fcntl(2) F_SETPIPE_SZ; pipe_read() and pipe_poll() in fs/pipe.c of Linux; proc(5
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import select
 import signal
-import stat
-import struct
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from chainrace.gate.rest import writes
+from chainrace.gate.descriptors import (
+    F_GETPIPE_SZ,
+    F_SETPIPE_SZ,
+    kind_at,
+    link_of,
+    links_of,
+    lying_in,
+    reads,
+    unread,
+    writes,
+)
 from chainrace.gate.written import content, digest
 
-F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
-FIONREAD = 0x541B
-SPLICE_F_NONBLOCK = 0x02
 ROOM = 1 << 20
 UNKNOWN = "unknown"
 STOP_SECONDS = 2.0
@@ -35,10 +39,6 @@ FORKS = frozenset({56, 57, 58, 435})
 # They stop themselves where their child is stopped, and nobody lets them go on.
 # Source: su-common.c of util-linux; exec_nopty.c of sudo.
 WATCHERS = frozenset({"su", "runuser", "sudo"})
-# Majors of consoles and terminals (admin-guide/devices.txt of Linux).
-TERMINALS = frozenset({4, 5, *range(136, 144)})
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.tee.restype = ctypes.c_ssize_t
 
 
 class Pipes:
@@ -87,10 +87,18 @@ class Pipes:
             capture.resume()
 
     def rest(self) -> bool:
-        """All has come to rest: take in what was written. Whether readers now go on."""
+        """All has come to rest: take in what was written. Whether readers now go on.
+
+        A writer that waits for what one of them says is listened to until it rests again.
+        """
         before = len(self._stopped)
         for capture in list(self.captures):
-            capture.rest()
+            capture.hear()
+        several = len(self.captures) > 1
+        moved = self.captures[0].fed_by(self._stopped) if several else set()
+        resting = [one for one in self.captures if one.pid not in moved]
+        for capture in resting or list(self.captures):
+            capture.let_read()
         return len(self._stopped) < before
 
     def close(self) -> None:
@@ -110,7 +118,7 @@ class _End:
 
     def take(self) -> None:
         """Take in what is new in the pipe, which stays there. Raises OSError."""
-        lies = _in_pipe(self.descriptor)
+        lies = lying_in(self.descriptor)
         if len(lies) < self.known:
             raise OSError("somebody has read it")
         self.heard += lies[self.known :]
@@ -120,9 +128,10 @@ class _End:
 class Capture:
     """The output of a process that is held in its execve(2).
 
-    `begin` when it is let go; `rest` when nothing goes on by itself any more, for its readers may
-    go on before it has ended; `resume` before the next step, whoever's that is. `finish` after
-    the rest that follows its end: before, what its parent writes next may be in the pipe, or not.
+    `begin` when it is let go; `hear` when nothing goes on by itself any more, and `let_read`, for
+    its readers may go on before it has ended; `resume` before the next step, whoever's that is.
+    `finish` after the rest that follows its end: before, what its parent writes next may be in the
+    pipe, or not.
     """
 
     def __init__(
@@ -137,7 +146,7 @@ class Capture:
 
         `held` says of whom it is known that it waits in an execve(2), and reads nothing.
         """
-        self._pid = pid
+        self.pid = pid
         self._mine, self._held = mine, held
         self._pipes = pipes
         self._silent = silent
@@ -163,16 +172,16 @@ class Capture:
         return "pipe" if kinds & {"pipe", "socket"} else "file" if "file" in kinds else ""
 
     def _kind(self, number: int) -> str:
-        return "" if link_of(self._pid, number) in self._silent else _kind(self._pid, number)
+        return "" if link_of(self.pid, number) in self._silent else kind_at(self.pid, number)
 
     def begin(self) -> None:
         """Stop the readers: the process is about to be let go. Again before each execve(2)."""
         # It may itself read from a pipe that is listened to.
         for other in list(self._pipes.captures):
-            if other is not self and reads(self._pid, other.links):
+            if other is not self and reads(self.pid, other.links):
                 other.give_up()
         for number in (1, 2):
-            link = link_of(self._pid, number)
+            link = link_of(self.pid, number)
             if all(link != end.link for end in self._ends):
                 self._open(number, link, self._kind(number))
         if self not in self._pipes.captures:
@@ -186,7 +195,7 @@ class Capture:
             self.give_up()
         for end in self._ends:
             if end.piped:
-                end.known = _unread(end.descriptor)
+                end.known = unread(end.descriptor)
 
     def _open(self, number: int, link: str, kind: str) -> None:
         if kind not in ("pipe", "file"):
@@ -195,7 +204,7 @@ class Capture:
         # Only the write end: an own read end would keep the process from being told, by
         # SIGPIPE, that all readers are gone.
         way = os.O_RDONLY if kind == "file" else os.O_WRONLY
-        path = f"/proc/{self._pid}/fd/{number}"
+        path = f"/proc/{self.pid}/fd/{number}"
         try:
             descriptor = os.open(path, way | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
@@ -210,10 +219,10 @@ class Capture:
         """Whether all that could take something out of the pipes are stopped, or held."""
         if not self.links or self._unknown:
             return not self._unknown
-        source, links = link_of(self._pid, 0), self.links
+        source, links = link_of(self.pid, 0), self.links
         read: set[str] = set()
         for other in list(self._mine()):
-            taken = reads(other, links) if other != self._pid else set()
+            taken = reads(other, links) if other != self.pid else set()
             read |= taken
             if not taken or other in self.readers or self._held(other):
                 continue
@@ -242,17 +251,33 @@ class Capture:
         self._unknown = True
         self.close()
 
-    def rest(self) -> None:
-        """Take in what was written since `begin` or `resume`, and let the readers go on."""
+    def hear(self) -> None:
+        """Take in what was written since `begin` or `resume`."""
         try:
             for end in self._ends if self._listening else ():
                 if end.piped:
                     end.take()
         except OSError:
             self._unknown = True
-        self._let_read()
 
-    def _let_read(self) -> None:
+    def ended(self) -> None:
+        """The process has ended; what it wrote while nobody listened is not known."""
+        if self.links and not self._listening:
+            self.give_up()
+
+    def fed_by(self, pids: Iterable[int]) -> set[int]:
+        """These processes, and whoever reads what one of them writes."""
+        found, others = set(pids), set(self._mine()) - set(pids)
+        new = found
+        while new:
+            pipes = {link for pid in new for link in links_of(pid)}
+            new = {pid for pid in others if reads(pid, pipes)}
+            found |= new
+            others -= new
+        return found
+
+    def let_read(self) -> None:
+        """Let the readers go on."""
         self._listening = False
         readers, self.readers = self.readers, []
         for reader in readers:
@@ -261,7 +286,7 @@ class Capture:
     def finish(self) -> str:
         """A digest of what was written; empty for nothing, `unknown` where it was not heard."""
         try:
-            self.rest()
+            self.hear()
             said = [
                 f"{end.number}:{digest(end.heard) if end.piped else content(end.descriptor)}"
                 for end in self._ends
@@ -279,52 +304,9 @@ class Capture:
         for end in self._ends:
             os.close(end.descriptor)
         self._ends = []
-        self._let_read()
+        self.let_read()
         if self in self._pipes.captures:
             self._pipes.captures.remove(self)
-
-
-def link_of(pid: int, number: int | str) -> str:
-    """What a descriptor of a process leads to: `pipe:[4711]`, a path; empty where it is closed."""
-    try:
-        return os.readlink(f"/proc/{pid}/fd/{number}")
-    except OSError:
-        return ""
-
-
-def _kind(pid: int, number: int) -> str:
-    """What a descriptor leads to: pipe, file, socket, or nothing that anybody hears or says."""
-    try:
-        about = os.stat(f"/proc/{pid}/fd/{number}")
-    except OSError:
-        return ""
-    if stat.S_ISREG(about.st_mode):
-        return "file"
-    if stat.S_ISFIFO(about.st_mode):
-        return "pipe"
-    if number:
-        return "socket" if stat.S_ISSOCK(about.st_mode) else ""
-    null = link_of(pid, number) == os.devnull
-    terminal = stat.S_ISCHR(about.st_mode) and os.major(about.st_rdev) in TERMINALS
-    return "" if null or terminal else "pipe"
-
-
-def reads(pid: int, links: Collection[str]) -> set[str]:
-    """Of which of these pipes a process has a read end open."""
-    found: set[str] = set()
-    try:
-        for number in os.listdir(f"/proc/{pid}/fd") if links else ():
-            link = link_of(pid, number)
-            if not link or link not in links:
-                continue
-            with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as file:
-                # flags:	0100000
-                flags = [int(line.split()[1], 8) for line in file if line.startswith("flags:")]
-            if flags[0] & os.O_ACCMODE != os.O_WRONLY:
-                found.add(link)
-    except OSError:
-        pass  # it has ended
-    return found
 
 
 def _stat(path: str) -> tuple[str, list[str]]:
@@ -374,28 +356,3 @@ def _stop_is_seen(pid: int) -> bool:
     trapped = bool(caught[0] >> signal.SIGCONT - 1 & 1)
     job = group[0] != above[0] and group[1] == above[1]
     return state == "T" or trapped or job or name in WATCHERS
-
-
-def _unread(descriptor: int) -> int:
-    return int(struct.unpack("i", fcntl.ioctl(descriptor, FIONREAD, b"\0" * 4))[0])
-
-
-def _in_pipe(descriptor: int) -> bytes:
-    """What lies in a pipe, which stays there. Raises OSError."""
-    wanted = _unread(descriptor)
-    if wanted == 0:
-        return b""
-    source = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        fcntl.fcntl(writer, F_SETPIPE_SZ, fcntl.fcntl(source, F_GETPIPE_SZ))
-        got = _libc.tee(source, writer, ctypes.c_size_t(wanted), SPLICE_F_NONBLOCK)
-        if got < wanted:
-            raise OSError(ctypes.get_errno(), "tee")
-        data = b""
-        while len(data) < got:
-            data += os.read(reader, got - len(data))
-        return data
-    finally:
-        for one in (source, reader, writer):
-            os.close(one)

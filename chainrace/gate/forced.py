@@ -155,6 +155,8 @@ class Forced:
                 if deadline is not None and time.monotonic() > deadline:
                     break
                 made += self._bring(lane)
+                if self.done(lane):
+                    break  # it has dropped its family: the other one's last step was its last
                 self._step(lane)
                 made.append(lane)
                 count += 1

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from chainrace.gate.rest import writes
+from chainrace.gate.descriptors import writes
 
 KUBELET_UNIT = "kubelet.service"
 SCRIPT_UNIT = "chainrace-script.service"

@@ -7,13 +7,12 @@ Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-import struct
 from collections.abc import Callable, Collection, Iterable
 
-FIONREAD = 0x541B
+from chainrace.gate.descriptors import unread, writes
+
 READS = frozenset({0, 17, 19})  # read, pread64, readv
 WRITES = frozenset({1, 18, 20})  # write, pwrite64, writev
 CHILDREN = frozenset(
@@ -97,33 +96,18 @@ class Look:
         if not pipe.startswith("pipe:") and not stat.S_ISFIFO(os.stat(place).st_mode):
             return False
         writers = any(writes(other, pipe) for other in every if other != pid)
-        return writers and _unread(f"/proc/{pid}/fd/{descriptor}") == 0
+        return writers and _lies_in(f"/proc/{pid}/fd/{descriptor}") == 0
 
 
-def _unread(path: str) -> int:
+def _lies_in(path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return 0
     try:
-        return int(struct.unpack("i", fcntl.ioctl(descriptor, FIONREAD, b"\0" * 4))[0])
+        return unread(descriptor)
     finally:
         os.close(descriptor)
-
-
-def writes(pid: int, pipe: str) -> bool:
-    """Whether a process has a pipe's write end open: `pipe` is `pipe:[4711]`."""
-    try:
-        for number in os.listdir(f"/proc/{pid}/fd"):
-            if os.readlink(f"/proc/{pid}/fd/{number}") != pipe:
-                continue
-            for line in _read(f"/proc/{pid}/fdinfo/{number}").splitlines():
-                # flags:	0100001
-                if line.startswith("flags:") and int(line.split()[1], 8) & os.O_ACCMODE:
-                    return True
-    except OSError:
-        return False
-    return False
 
 
 def _read(path: str) -> str:

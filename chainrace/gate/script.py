@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from chainrace.gate.answers import Capture, Pipes, link_of, reads
+from chainrace.gate.answers import Capture, Pipes
+from chainrace.gate.descriptors import link_of, reads
 from chainrace.gate.door import Waiting
 from chainrace.gate.process import SCRIPT_UNIT, Command, waits_for_a_writer
 from chainrace.gate.rest import Look
@@ -127,6 +128,8 @@ class ScriptActor:
             self.code = code
         step = self.running.pop(pid, None)
         capture = self._captures.pop(pid, None)
+        if capture is not None:
+            capture.ended()
         if step is not None:
             self._ended.append((step, code, capture))
 

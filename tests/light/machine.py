@@ -28,6 +28,8 @@ CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 SUBJECT = Path(__file__).with_name("subject.sh")
 # What a script may write, emptied before each start.
 OWN = ("/run", "/etc/systemd", "/tmp")
+# As systemd gives it to a unit: a developer's own programs are not the script's.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RULES = """*filter
 :INPUT DROP [0:0]
 :FORWARD DROP [0:0]
@@ -161,7 +163,7 @@ class Light:
         reader, writer = os.pipe()
         root = subprocess.Popen(
             ["/bin/sh", "-c", 'read -r _ <&3; exec 3<&-; exec "$0"', program],
-            env={**os.environ, **more},
+            env={**os.environ, "PATH": PATH, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

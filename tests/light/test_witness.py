@@ -19,7 +19,7 @@ from chainrace.gate.witness import Change, Witness
 OWN_NETWORK = ("unshare", "--net")
 DROP = ("-A", "INPUT", "-j", "DROP")
 MULTI = "/usr/sbin/xtables-nft-multi"
-# As shared/cases/harm-by-library.sh does it: no program of the family is executed.
+# As tests/cases/harm-by-library.sh does it: no program of the family is executed.
 BY_LIBRARY = """
 import ctypes, sys
 lib = ctypes.CDLL("libnftables.so.1")

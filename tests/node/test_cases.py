@@ -1,4 +1,4 @@
-"""Scripts with known verdicts (../shared/cases), each explored on the node: no false proof."""
+"""Scripts with known verdicts (tests/cases), each explored on the node: no false proof."""
 
 import csv
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from chainrace.paths import REPOSITORY
 from chainrace.race.force import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED
 from tests.node.fixtures import Force
 
-CASES = REPOSITORY.parent / "shared" / "cases"
+CASES = REPOSITORY / "tests" / "cases"
 # Where the truth is known and cannot be shown on this node: why.
 NOT_PROVED_HERE = {
     "harm-fails-in-lab": "the script ends with 127 before its flush",
@@ -29,10 +29,9 @@ pytestmark = pytest.mark.nightly
 
 
 def rows() -> Iterator[dict[str, str]]:
-    """The table's lines, none where the cases are not beside this clone."""
-    if (CASES / "INDEX.tsv").exists():
-        with (CASES / "INDEX.tsv").open(encoding="utf-8") as file:
-            yield from csv.DictReader(file, delimiter="\t")
+    """The table's lines."""
+    with (CASES / "INDEX.tsv").open(encoding="utf-8") as file:
+        yield from csv.DictReader(file, delimiter="\t")
 
 
 def expected(row: dict[str, str], backend: str) -> set[str]:

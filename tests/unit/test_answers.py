@@ -14,6 +14,7 @@ import pytest
 
 from chainrace.gate import answers
 from chainrace.gate.answers import ROOM, UNKNOWN, Capture, Pipes
+from chainrace.gate.descriptors import F_GETPIPE_SZ
 from chainrace.gate.written import digest
 
 NULL = subprocess.DEVNULL
@@ -85,11 +86,13 @@ def test_what_was_there_before_is_not_its_answer() -> None:
         heard = capture(pid, pid, other, held=(other,))
         heard.begin()
         os.write(writer, b"a")
-        heard.rest()
+        heard.hear()
+        heard.let_read()
         assert os.read(reader, 100) == b"beforea"
         heard.resume()
         os.write(writer, b"b")
-        heard.rest()
+        heard.hear()
+        heard.let_read()
         assert os.read(reader, 100) == b"b"
         assert heard.finish() == of("ab")
     for one in (reader, writer):
@@ -129,7 +132,7 @@ def test_all_that_fits_is_heard() -> None:
 def test_a_larger_pipe_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "ROOM", 4096)
     with piped() as (_, writer, _):
-        assert fcntl.fcntl(writer, answers.F_GETPIPE_SZ) == 65536
+        assert fcntl.fcntl(writer, F_GETPIPE_SZ) == 65536
 
 
 def test_a_writer_is_told_that_all_readers_are_gone() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.gate.rest import Look, writes
+from chainrace.gate.descriptors import writes
+from chainrace.gate.rest import Look
 
 NULL = subprocess.DEVNULL
 
