@@ -1,29 +1,24 @@
 """Explores all interleavings of one script with kubelet's work on some families, on nodes."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from chainrace.errors import LabError
+from chainrace.force.drawing import Drawing
 from chainrace.force.roots import ScriptAlone
 from chainrace.force.store import End, Store
 from chainrace.force.views import Reference, View, as_seen, calls_of, ending_at
 from chainrace.force.walker import StoppedError, Turns, UnrepeatableError, Walker
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
-from chainrace.race import outcomemap
 from chainrace.race import state as states
-from chainrace.race.coverage import unseen
 from chainrace.race.effects import ContradictionError, DiffersError
 from chainrace.race.explorer import Explorer, Observation, Path, Task
-from chainrace.race.force import EndState, Graph
+from chainrace.race.force import Graph
 from chainrace.race.knowledge import Knowledge
-from chainrace.race.outcome import HEALTHY, FamilyOutcome, judge_family
-from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.state import State
 
 POLL_SECONDS = 0.5
@@ -175,82 +170,17 @@ class Exploration:
 
     def graphs(self) -> tuple[Graph, ...]:
         """What was found so far, a graph a family; what both share is counted in the first."""
-        explorer = self._explorer
-        paths = plain_paths(explorer)
-        # A schedule counts from kubelet's first step, also of a root further on.
-        before = tuple(
-            lane for lane in KUBELETS if lane not in self.known.kubelets for _ in self._lead(lane)
-        )
-        schedules = {}
-        for key in explorer.ends:
-            state = self.known.states[key]
-            for lane in self.known.kubelets:
-                if not state.ended[lane]:
-                    raise LabError(
-                        f"nothing steps any more, but kubelet's {lane} has not done",
-                        "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
-                    )
-            if self.known.left_by(state) in self.known.endings:
-                path = (*before, *paths[key])
-                schedules[key] = plainest(path, self.known.trace(path, state))
-        return tuple(
-            self._graph(family, schedules, counted=number == 0)
-            for number, family in enumerate(self.known.families)
-        )
-
-    def _lead(self, lane: str) -> Sequence[object]:
-        """The steps of a lane before the root, where they are all that it makes."""
-        return self._root.histories[lane] if self._root.ended[lane] else ()
-
-    def _graph(self, family: str, schedules: dict[str, Any], *, counted: bool) -> Graph:
-        explorer = self._explorer
-        ends = []
-        for key, schedule in schedules.items():
-            judged = self._judge(key, family)
-            self._refuse_unseen(key, judged, states.ACTOR_OF[family])
-            ends.append(EndState(key, schedule, judged))
-        alike = {end.outcome.classes for end in ends}
-        complete = not explorer.open and self._options.preemptions is None
-        costs = [walker.costs for walker in self._walkers]
-        lengths = [
-            len(self.known.sequences[lane]) for lane in (states.ACTOR_OF[family], SCRIPT_ACTOR)
-        ]
-        return Graph(
-            family=family,
-            states=explorer.states if counted else 0,
-            transitions=explorer.transitions if counted else 0,
-            merges=explorer.merges if counted else 0,
-            walked=len(self._executed) if counted else 0,
-            open=explorer.open,
-            interleavings=explorer.interleavings(),
-            orders=1 if self._ordered else math.comb(sum(lengths), lengths[0]),
-            preemptions=self._options.preemptions,
-            differing=sum(walker.differing for walker in self._walkers) if counted else 0,
-            counts=_summed(cost.counts for cost in costs),
-            seconds=_summed(cost.seconds for cost in costs),
-            ends=tuple(ends),
-            map=outcomemap.draw(
-                self.known,
-                self._root,
-                states.ACTOR_OF[family],
-                lambda left: judge_family(
-                    self._reference.rules, left, family, self._reference.open
-                ),
-                only=alike.pop() if complete and len(alike) == 1 else None,
-            ),
-        )
-
-    def _judge(self, key: str, family: str) -> FamilyOutcome:
-        left = self.known.ending(key)
-        return judge_family(self._reference.rules, left, family, self._reference.open)
-
-    def _refuse_unseen(self, key: str, judged: FamilyOutcome, lane: str) -> None:
-        """Doubt a healthy end to which kubelet came by fewer steps than it takes."""
-        if judged.outcome != HEALTHY:
-            return
-        made = (one.call for one in self.known.states[key].histories[lane])
-        if missed := unseen(calls_of(self._reference.view, lane), made):
-            self._doubt([f"kubelet was not seen to run {', '.join(missed)}, and yet is healthy"])
+        found, doubts = Drawing(
+            self.known,
+            self._explorer,
+            self._root,
+            self._reference,
+            self._walkers,
+            executed=len(self._executed),
+            ordered=self._ordered,
+        ).graphs()
+        self._doubt(doubts)
+        return found
 
     def _doubt(self, why: Iterable[str]) -> None:
         self.doubts += [one for one in why if one not in self.doubts]
@@ -441,11 +371,3 @@ def preempts(task: Task) -> int:
 def _run_of(view: View) -> str:
     """A digest of all that a run did, was answered, and left."""
     return states.digest([*states.places(view), states.parts(view)])
-
-
-def _summed(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    total: dict[str, Any] = {}
-    for part in parts:
-        for name, value in part.items():
-            total[name] = total.get(name, 0) + value
-    return total

@@ -428,7 +428,7 @@ class Forced:
                 if not others:
                     break
                 further: dict[str, Any] = {"lane": others[0], "before": self._local()}
-                further["answers"], further["wrote"] = [], ""
+                further["answers"], further["wrote"], further["read"] = [], "", False
                 self._trail.append(further)
                 one = self._waiting()[others[0]]
                 assert one is not None  # noqa: S101 - kubelet has begun
@@ -439,13 +439,12 @@ class Forced:
             jobs = self._machine.jobs()
             self._may_begin = self.script.ended or any(unit in jobs for unit in self._behind)
             if self._may_begin and not self.kubelet.begun:
-                self._trail.append(
-                    {"lane": FIRST_LANE, "before": self._local(), "answers": [], "wrote": ""}
-                )
+                begins = {"lane": FIRST_LANE, "before": self._local()}
+                self._trail.append({**begins, "answers": [], "wrote": "", "read": False})
                 self._begin(FIRST_LANE)
                 self._until(self._missing)
         made["answers"] = [vars(one) for one in self.script.take_answers()]
-        made["wrote"] = self._proof.settle()
+        made["wrote"], made["read"] = self._proof.settle()
 
     def _until(self, missing: Callable[[], str]) -> None:
         deadline = time.monotonic() + self.limit

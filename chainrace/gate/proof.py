@@ -42,6 +42,7 @@ class Proof:
         self._changed: set[tuple[str, str]] | None = None  # None: all must be read
         self._lane = ""
         self._known_files: set[str] = set()
+        self._by_steps: set[str] = set()  # files that a step wrote, not a shell by itself
         with ExitStack() as stack:
             self._witness: Witness | None = None
             try:
@@ -67,8 +68,12 @@ class Proof:
         """A held process was let go."""
         self._steps[command.pid] = command
 
-    def settle(self) -> str:
-        """The step is over: check who changed what. Returns a digest of the files it wrote."""
+    def settle(self) -> tuple[str, bool]:
+        """The step is over: check who changed what.
+
+        Returns a digest of the files that the script's processes wrote, and whether a shell of
+        its has read by itself what a step wrote.
+        """
         self._take_changes()
         self._lane = ""
         return self._take_files()
@@ -163,12 +168,16 @@ class Proof:
                 "is not known, and it is held as a whole"
             )
 
-    def _take_files(self) -> str:
-        mine = [
-            path
-            for path, pids in self._written.take().items()
+    def _take_files(self) -> tuple[str, bool]:
+        files = self._written.take()
+        mine = {
+            path: pids & self._owners.ever
+            for path, pids in files.written.items()
             if pids & self._owners.ever and not path.startswith(NOT_FILES)
-        ]
+        }
+        self._by_steps.update(
+            path for path, pids in mine.items() if not all(map(self._by_itself, pids))
+        )
         found = digest_files(sorted(mine))
         # What is gone again was seen by nobody: a temporary file has another name each time.
         kept = {
@@ -177,9 +186,18 @@ class Proof:
             if said != "absent" or path in self._known_files
         }
         self._known_files.update(kept)
+        read = any(
+            any(map(self._by_itself, files.read[path] & self._owners.ever))
+            for path in self._by_steps & files.read.keys()
+        )
         if not kept:
-            return ""
-        return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()[:16]
+            return "", read
+        return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()[:16], read
+
+    def _by_itself(self, pid: int) -> bool:
+        """Whether what a process of the script's does is a shell's own doing, no step's."""
+        command = self._steps.get(pid)
+        return command is None or command.kind == "shell"
 
 
 def _is_known(command: Command) -> bool:

@@ -1,4 +1,4 @@
-"""Which files were written, made or removed, and by which process: told by fanotify.
+"""Which files were read, written, made or removed, and by which process: told by fanotify.
 
 A group of its own without permission events: nobody waits for it. Events name the folder by a
 file handle and the entry by its name; they are queued inside the system call that makes the
@@ -25,11 +25,12 @@ FAN_CLOEXEC, FAN_NONBLOCK = 0x01, 0x02
 FAN_UNLIMITED_QUEUE = 0x10
 FAN_REPORT_DFID_NAME = 0x0C00
 FAN_MARK_ADD, FAN_MARK_FILESYSTEM = 0x01, 0x100
-FAN_MODIFY, FAN_CLOSE_WRITE = 0x02, 0x08
+FAN_ACCESS, FAN_MODIFY, FAN_CLOSE_WRITE = 0x01, 0x02, 0x08
 FAN_MOVED_FROM, FAN_MOVED_TO, FAN_CREATE, FAN_DELETE = 0x40, 0x80, 0x100, 0x200
 FAN_Q_OVERFLOW, FAN_ONDIR = 0x4000, 0x40000000
 EVENTS = (
-    FAN_MODIFY
+    FAN_ACCESS
+    | FAN_MODIFY
     | FAN_CLOSE_WRITE
     | FAN_MOVED_FROM
     | FAN_MOVED_TO
@@ -65,12 +66,23 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Entry(NamedTuple):
-    """A name in a folder: the folder's file system, its handle there, and who changed it."""
+    """A name in a folder: the folder's file system, its handle there, and who read or changed it.
+
+    `read`: it was read, and no more.
+    """
 
     fsid: bytes
     folder: bytes
     name: str
     pid: int
+    read: bool
+
+
+class Files(NamedTuple):
+    """Paths that were written, and paths that were read, each with the processes that did it."""
+
+    written: dict[str, set[int]]
+    read: dict[str, set[int]]
 
 
 class Written:
@@ -120,24 +132,27 @@ class Written:
     def fileno(self) -> int:
         return self._fd
 
-    def take(self) -> dict[str, set[int]]:
-        """The paths that were written since the last call, and by whom. Raises NodeError.
+    def take(self) -> Files:
+        """The paths that were written or read since the last call, and by whom.
+
+        Raises NodeError where the kernel has lost some.
 
         A path is what it is called now; of one in a folder that is gone only the name is
         known: `?/name`.
         """
-        found: dict[str, set[int]] = {}
+        found = Files({}, {})
         folders: dict[tuple[bytes, bytes], str] = {}
         while True:
             try:
                 data = os.read(self._fd, BUFFER_BYTES)
             except BlockingIOError:
                 return found
-            for fsid, handle, name, pid in entries(data):
+            for fsid, handle, name, pid, read in entries(data):
                 folder = folders.get((fsid, handle))
                 if folder is None:
                     folder = folders[fsid, handle] = self._folder(fsid, handle)
-                found.setdefault(os.path.join(folder, name), set()).add(pid)
+                paths = found.read if read else found.written
+                paths.setdefault(os.path.join(folder, name), set()).add(pid)
 
     def _folder(self, fsid: bytes, handle: bytes) -> str:
         mount = self._mounts.get(fsid)
@@ -184,7 +199,8 @@ def entries(data: bytes) -> list[Entry]:
                 start = info + INFO.size
                 name = start + HANDLE.size + HANDLE.unpack_from(data, start)[0]
                 text = data[name : info + size].partition(b"\0")[0]
-                found.append(Entry(fsid, data[start:name], os.fsdecode(text), pid))
+                read = not mask & ~(FAN_ACCESS | FAN_ONDIR)
+                found.append(Entry(fsid, data[start:name], os.fsdecode(text), pid, read))
             info += size
         at = end
     return found

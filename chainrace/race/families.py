@@ -124,18 +124,27 @@ def _sees(known: Knowledge, made: Made, family: str) -> bool:
 
 
 def _is_told(known: Knowledge) -> bool:
-    """Whether the script's shell is told what differs from order to order: a code, by a pipe."""
+    """Whether the script's shell is told what differs from order to order.
+
+    By a code, by a pipe, or by files that it reads itself, wherever it does so.
+    """
+    files = any(made.read for history in _histories(known) for made in history)
     told: dict[int, object] = {}
     for history in _histories(known):
-        for at, said in _told(history):
+        for at, said in _told(history, files=files):
             if told.setdefault(at, said) != said:
                 return True
     return False
 
 
-def _told(history: Sequence[Made]) -> list[tuple[int, object]]:
-    return [
-        (said.step, (said.code, said.out if history[said.step].call.output == "pipe" else ""))
+def _told(history: Sequence[Made], *, files: bool) -> list[tuple[int, object]]:
+    heard = ("pipe", "file") if files else ("pipe",)
+    codes: list[tuple[int, object]] = [
+        (said.step, (said.code, said.out if history[said.step].call.output in heard else ""))
         for made in history
         for said in made.answers
     ]
+    written: list[tuple[int, object]] = [
+        (-1 - at, made.wrote) for at, made in enumerate(history) if files
+    ]
+    return codes + written

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,13 +52,15 @@ class Made:
     """A step that was made: its lane, its command, and what was answered until it was over.
 
     Another process's end may come with it: a shell's, a client's of systemd's. `wrote` is a
-    digest of the files that the script's processes left changed.
+    digest of the files that the script's processes left changed. `read`: a shell of the script's
+    has read by itself a file that a step wrote.
     """
 
     lane: str
     call: Call
     answers: tuple[Answer, ...] = ()
     wrote: str = ""
+    read: bool = field(default=False, compare=False)
 
     def own(self, step: int) -> Answer | None:
         """This step's own answer; None where its process has not ended with it."""
@@ -195,7 +197,7 @@ class _Histories:
             Answer(self._at[said["step"]], said["code"], said["out"]) for said in one["answers"]
         )
         if name == SCRIPT_ACTOR:
-            mine.append(Made(lane, Call.of(one), answers, one["wrote"]))
+            mine.append(Made(lane, Call.of(one), answers, one["wrote"], one["read"]))
             return
         # kubelet looks at exit codes alone (iptables.go), and each of its processes ends at once.
         mine.append(Made(lane, Call.of(one), (Answer(len(mine), one["code"]),)))

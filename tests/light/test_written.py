@@ -38,7 +38,7 @@ def made(written: Written, folder: Path, text: str, shell: str = "dash") -> set[
         assert child.wait() == 0
     return {
         path.removeprefix(f"{folder}/")
-        for path, pids in written.take().items()
+        for path, pids in written.take().written.items()
         if child.pid in pids
     }
 
@@ -62,7 +62,7 @@ def test_a_shells_own_writes_are_told(
     (tmp_path / "sub").mkdir()
     written.take()
     assert made(written, tmp_path, text, shell) == paths
-    assert written.take().get(str(tmp_path / "old")) is None
+    assert written.take().written.get(str(tmp_path / "old")) is None
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_a_file_that_stays_open_is_told(written: Written, tmp_path: Path) -> Non
         assert child.stdout is not None
         child.stdout.readline()
         path = str(tmp_path / "new")
-        assert child.pid in written.take()[path]
+        assert child.pid in written.take().written[path]
         assert digest_files([path]) != {path: "absent"}
         child.communicate(b"\n")
-    assert child.pid in written.take()[path]  # it was closed
+    assert child.pid in written.take().written[path]  # it was closed
 
 
 def test_a_folder_that_is_gone_leaves_the_name(written: Written, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_cannot_be_watched_is_told() -> None:
         pytest.skip("whole file systems are watched by root alone")
     with Written(["/proc", "/nothing"]) as watching:
         assert watching.refused == ["/proc", "/nothing"]
-        assert not watching.take()
+        assert not watching.take().written
 
 
 def test_a_folder_that_is_mounted_over_is_not_taken_for_the_other(
@@ -132,7 +132,7 @@ def test_a_folder_that_is_mounted_over_is_not_taken_for_the_other(
     with subprocess.Popen(["unshare", "--mount", "sh", "-c", text], cwd=tmp_path) as child:
         assert child.wait() == 0
     # Seen from here nothing lies over it.
-    assert child.pid in written.take()[str(tmp_path / "sub/new")]
+    assert child.pid in written.take().written[str(tmp_path / "sub/new")]
 
 
 def test_many_files_are_told_at_once(written: Written, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_many_files_are_told_at_once(written: Written, tmp_path: Path) -> None:
     code = "for n in range(2000): open(f'f{n}', 'w').close()"
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as child:
         assert child.wait() == 0
-    found = {path for path, pids in written.take().items() if child.pid in pids}
+    found = {path for path, pids in written.take().written.items() if child.pid in pids}
     assert {f"{tmp_path}/{name}" for name in names} <= found
 
 
@@ -153,7 +153,7 @@ def test_a_gate_beside_it_is_not_held_up(written: Written, tmp_path: Path) -> No
         waiting: list[Opening] = []
         while not waiting:
             waiting = gate.openings()
-        assert str(tmp_path / "new") not in written.take()
+        assert str(tmp_path / "new") not in written.take().written
         gate.allow(waiting[0])
         assert child.wait() == 0
-    assert written.take()[str(tmp_path / "new")] == {waiting[0].pid}
+    assert written.take().written[str(tmp_path / "new")] == {waiting[0].pid}

@@ -254,6 +254,7 @@ class Node:
     trail: list[dict[str, Any]] = field(default_factory=list)
     _answers: list[dict[str, Any]] = field(default_factory=list)
     _wrote: list[str] = field(default_factory=list)
+    _read: bool = False
 
     def copy(self) -> "Node":
         return replace(
@@ -392,6 +393,7 @@ class Node:
         self._answers.sort(key=lambda one: int(one["step"]))
         made["answers"], self._answers = self._answers, []
         made["wrote"] = digest(sorted(self._wrote)) if self._wrote else ""
+        made["read"], self._read = self._read, False
         self._wrote = []
 
     def _begin(self, lane: str) -> None:
@@ -485,6 +487,7 @@ class Node:
             self._wrote.append(f"{wants.path} {wants.text}")
         elif isinstance(wants, Read):
             there = wants.path in self.files
+            self._read = self._read or there
             said = Said(int(not there), self.files.get(wants.path, ""))
         else:
             return False

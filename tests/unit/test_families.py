@@ -135,8 +135,6 @@ JOINS = [
 
 @pytest.mark.parametrize("body", JOINS, ids=lambda body: body.__name__)
 def test_what_joins_them_is_explored_together_and_its_harm_is_found(body: Body) -> None:
-    if body is told_of_both_by_files_that_the_shell_reads:
-        pytest.xfail("docs/explanation.md: what a shell reads of both by itself is not covered")
     teller = Teller()
     assert truth(body)
     assert explored(body, teller=teller).word in (HARMFUL, NOT_PROVED)

@@ -310,9 +310,9 @@ class FakeProof:
     def let_go(self, command: Command) -> None:
         self.steps[-1][1].append(" ".join((command.program, *command.arguments)))
 
-    def settle(self) -> str:
+    def settle(self) -> tuple[str, bool]:
         self.settled += 1
-        return f"wrote {self.settled}"
+        return f"wrote {self.settled}", False
 
     def take_changed(self) -> set[tuple[str, str]]:
         return {("ipv4", "filter")}

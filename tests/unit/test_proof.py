@@ -16,6 +16,7 @@ from chainrace.gate.proof import Proof
 from chainrace.gate.shell import NodeError
 from chainrace.gate.whose import Owners
 from chainrace.gate.witness import Change
+from chainrace.gate.written import Files
 
 NFT = "xtables-nft-multi"
 MAIN, STRANGER, KUBELETS = 5_000_100, 5_000_900, 5_000_050  # no such processes are there
@@ -33,6 +34,7 @@ class Kernel:
     generation: int = 7
     records: list[Change] = field(default_factory=list)
     written: dict[str, set[int]] = field(default_factory=dict)
+    read: dict[str, set[int]] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
@@ -49,8 +51,9 @@ class Kernel:
         found, self.records = self.records, []
         return found
 
-    def take(self) -> dict[str, set[int]]:
-        found, self.written = self.written, {}
+    def take(self) -> Files:
+        found = Files(self.written, self.read)
+        self.written, self.read = {}, {}
         return found
 
     def __enter__(self) -> Self:
@@ -396,7 +399,7 @@ def wrote(kernel: Kernel, proof: Proof, **files: str | None) -> str:
         kernel.contents.pop(path, None)
         if content is not None:
             kernel.contents[path] = content
-    return proof.settle()
+    return proof.settle()[0]
 
 
 def test_what_a_step_wrote_is_told_by_path_and_content(
@@ -437,7 +440,7 @@ def test_what_others_write_and_what_is_no_file_is_left_out(
         "/run/xtables.lock": {MAIN},
     }
     kernel.contents = dict.fromkeys(kernel.written, "content")
-    assert proof.settle() == ""
+    assert proof.settle() == ("", False)
 
 
 def test_what_a_process_of_the_scripts_that_has_ended_wrote_is_its_own(
@@ -447,7 +450,7 @@ def test_what_a_process_of_the_scripts_that_has_ended_wrote_is_its_own(
     proof._owners.feed(Forked(MAIN, MAIN + 1))  # noqa: SLF001
     proof._owners.script.pop(MAIN + 1)  # noqa: SLF001
     kernel.written, kernel.contents = {"/srv/a": {MAIN + 1}}, {"/srv/a": "1"}
-    assert proof.settle() != ""
+    assert proof.settle()[0] != ""
 
 
 def test_who_holds_the_lock_is_whose_process_it_is(
@@ -480,3 +483,25 @@ def test_a_kernel_without_nftables_is_at_generation_none(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(proofs, "generation", refuses)
     assert proofs._generation() == 0  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "seen"),
+    [
+        ("step", "shell", True),
+        ("step", "step", False),  # grep: a step, whose answer is known
+        ("shell", "shell", False),  # it knows what it wrote
+        ("step", "stranger", False),
+    ],
+)
+def test_a_file_of_a_steps_that_a_shell_reads_by_itself_is_told(
+    kernel: Kernel, begin: Callable[[], Proof], writer: str, reader: str, *, seen: bool
+) -> None:
+    proof = begin()
+    pids = {"shell": MAIN, "step": MAIN + 1, "stranger": STRANGER}
+    proof._owners.feed(Forked(MAIN, MAIN + 1))  # noqa: SLF001
+    step(proof, command(MAIN + 1))
+    kernel.written, kernel.contents = {"/srv/a": {pids[writer]}}, {"/srv/a": "1"}
+    assert proof.settle()[1] is False
+    kernel.read = {"/srv/a": {pids[reader]}}
+    assert proof.settle()[1] is seen

@@ -24,9 +24,16 @@ def words(lane: str, line: str, **more: Any) -> dict[str, Any]:
 def step(line: str, code: int | None = 0, out: str = "", **more: Any) -> dict[str, Any]:
     """A step that has ended with a code: `s iptables -F`; its answers are filled in by `view`."""
     lane, _, rest = line.partition(" ")
-    own = ("answers", "wrote", "before")
+    own = ("answers", "wrote", "read", "before")
     changes: dict[str, Any] = {name: more.pop(name) for name in own if name in more}
-    made = {"lane": lane, "code": code, "before": None, "wrote": "", **words(lane, rest, **more)}
+    made = {
+        "lane": lane,
+        "code": code,
+        "before": None,
+        "wrote": "",
+        "read": False,
+        **words(lane, rest, **more),
+    }
     return {**made, "out": out, **changes}
 
 

@@ -1,0 +1,128 @@
+"""What an exploration has found so far, as graphs of states with their ends. No I/O."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainrace.errors import LabError
+from chainrace.force.views import Reference, calls_of
+from chainrace.force.walker import Walker
+from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
+from chainrace.race import outcomemap
+from chainrace.race import state as states
+from chainrace.race.coverage import unseen
+from chainrace.race.explorer import Explorer
+from chainrace.race.force import EndState, Graph
+from chainrace.race.knowledge import Knowledge
+from chainrace.race.outcome import HEALTHY, FamilyOutcome, judge_family
+from chainrace.race.shortest import plain_paths, plainest
+from chainrace.race.state import State
+
+
+@dataclass
+class Drawing:
+    """`executed` tasks of the explorer's were made on the `walkers`' nodes.
+
+    `ordered`: systemd orders the two starts.
+    """
+
+    known: Knowledge
+    explorer: Explorer
+    root: State
+    reference: Reference
+    walkers: Sequence[Walker]
+    executed: int
+    ordered: bool
+    _doubts: list[str] = field(default_factory=list)
+
+    def graphs(self) -> tuple[tuple[Graph, ...], list[str]]:
+        """A graph a family, and doubts. What families share is counted in the first.
+
+        Raises LabError where nothing steps any more and kubelet has not done.
+        """
+        explorer = self.explorer
+        paths = plain_paths(explorer)
+        # A schedule counts from kubelet's first step, also of a root further on.
+        before = tuple(
+            lane for lane in KUBELETS if lane not in self.known.kubelets for _ in self._lead(lane)
+        )
+        schedules = {}
+        for key in explorer.ends:
+            state = self.known.states[key]
+            for lane in self.known.kubelets:
+                if not state.ended[lane]:
+                    raise LabError(
+                        f"nothing steps any more, but kubelet's {lane} has not done",
+                        "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
+                    )
+            if self.known.left_by(state) in self.known.endings:
+                path = (*before, *paths[key])
+                schedules[key] = plainest(path, self.known.trace(path, state))
+        graphs = tuple(
+            self._graph(family, schedules, counted=number == 0)
+            for number, family in enumerate(self.known.families)
+        )
+        return graphs, list(dict.fromkeys(self._doubts))
+
+    def _lead(self, lane: str) -> Sequence[object]:
+        """The steps of a lane before the root, where they are all that it makes."""
+        return self.root.histories[lane] if self.root.ended[lane] else ()
+
+    def _graph(self, family: str, schedules: dict[str, Any], *, counted: bool) -> Graph:
+        explorer = self.explorer
+        ends = []
+        for key, schedule in schedules.items():
+            judged = self._judge(key, family)
+            self._refuse_unseen(key, judged, states.ACTOR_OF[family])
+            ends.append(EndState(key, schedule, judged))
+        alike = {end.outcome.classes for end in ends}
+        complete = not explorer.open and explorer.preemptions is None
+        costs = [walker.costs for walker in self.walkers]
+        lengths = [
+            len(self.known.sequences[lane]) for lane in (states.ACTOR_OF[family], SCRIPT_ACTOR)
+        ]
+        return Graph(
+            family=family,
+            states=explorer.states if counted else 0,
+            transitions=explorer.transitions if counted else 0,
+            merges=explorer.merges if counted else 0,
+            walked=self.executed if counted else 0,
+            open=explorer.open,
+            interleavings=explorer.interleavings(),
+            orders=1 if self.ordered else math.comb(sum(lengths), lengths[0]),
+            preemptions=explorer.preemptions,
+            differing=sum(walker.differing for walker in self.walkers) if counted else 0,
+            counts=_summed(cost.counts for cost in costs),
+            seconds=_summed(cost.seconds for cost in costs),
+            ends=tuple(ends),
+            map=outcomemap.draw(
+                self.known,
+                self.root,
+                states.ACTOR_OF[family],
+                lambda left: judge_family(self.reference.rules, left, family, self.reference.open),
+                only=alike.pop() if complete and len(alike) == 1 else None,
+            ),
+        )
+
+    def _judge(self, key: str, family: str) -> FamilyOutcome:
+        left = self.known.ending(key)
+        return judge_family(self.reference.rules, left, family, self.reference.open)
+
+    def _refuse_unseen(self, key: str, judged: FamilyOutcome, lane: str) -> None:
+        """Doubt a healthy end to which kubelet came by fewer steps than it takes."""
+        if judged.outcome != HEALTHY:
+            return
+        made = (one.call for one in self.known.states[key].histories[lane])
+        if missed := unseen(calls_of(self.reference.view, lane), made):
+            self._doubts.append(
+                f"kubelet was not seen to run {', '.join(missed)}, and yet is healthy"
+            )
+
+
+def _summed(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    total: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0) + value
+    return total
