@@ -25,7 +25,8 @@ POLL_SECONDS = 0.5
 # The script's run alone: what makes more steps, or takes longer, is not exercised.
 ALONE_STEPS = 400
 ALONE_SECONDS = 150.0
-FEW_PREEMPTIONS = 1
+# Of kubelet's steps and the script's in turn: one preemption at most.
+LIKELY_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Exploration:
         self._working = 0
         self._stopped = False
         self._failure: BaseException | None = None
+        self._as_alone: tuple[str, ...] = ()
         self._ordered = False  # systemd orders the two starts
         self._stale = False  # a footprint was widened: the graph is to be made anew
         self._begun = time.monotonic()
@@ -116,6 +118,9 @@ class Exploration:
         self._restart()
         self._doubt(first.doubts)
         self._ordered = ordered
+        # kubelet's own order of its steps, where nobody comes between.
+        ours = (one["lane"] for one in self._reference.view["commands"])
+        self._as_alone = tuple(lane for lane in ours if lane in self.known.kubelets)
         return ScriptAlone.of(start, alone, afterwards, ordered=ordered)
 
     @staticmethod
@@ -203,21 +208,29 @@ class Exploration:
                 return None
             self._tell_all_known()
             if self._unknown:
-                # Most harm needs one preemption: it is found long before all is explored.
-                task = min(
-                    self._unknown,
-                    key=lambda task: (
-                        preempts(task) > FEW_PREEMPTIONS,
-                        walker.cost(task.path),
-                        task.path,
-                    ),
-                )
+                task = min(self._unknown, key=partial(self._order, walker))
                 self._unknown.remove(task)
                 return self._explorer, task
             if self._busy == 0:
                 return None
             self._changed.wait(POLL_SECONDS)
         return None
+
+    def _order(self, walker: Walker, task: Task) -> tuple[float, ...]:
+        """What is executed first: ends, which are judged; what most harm needs; what is near.
+
+        Orders with one preemption at most are executed to their ends, those preempted in the
+        middle before those preempted close to an end: where they do harm, it is found long
+        before all is explored.
+        """
+        end = self.known.infer(self.known.states[task.origin], task.actor) is not None
+        lanes = (*task.path, task.actor)
+        ours = tuple(lane for lane in lanes if lane in self.known.kubelets)
+        runs = [len(list(run)) for _, run in groupby(lanes, lambda lane: lane in KUBELETS)]
+        cost = walker.cost(task.path)
+        if len(runs) > LIKELY_RUNS or self._as_alone[: len(ours)] != ours:
+            return not end, 1, cost
+        return not end, 0, spread(runs[0]), -len(lanes), cost
 
     def _tell_all_known(self) -> None:
         """Go on in the graph wherever that was learned; what was not is left for the node."""
@@ -362,10 +375,12 @@ class Exploration:
         )
 
 
-def preempts(task: Task) -> int:
-    """How often kubelet or the script is preempted on the way through a task's step."""
-    lanes = ("k" if lane in KUBELETS else SCRIPT_ACTOR for lane in (*task.path, task.actor))
-    return max(0, sum(1 for _ in groupby(lanes)) - 2)
+def spread(number: int) -> int:
+    """Where a number comes when 1, 2, 3, ... are taken far apart: 512, 256, 768, 128, ...
+
+    Its ten bits in reverse order (van der Corput's sequence).
+    """
+    return int(f"{number % 1024:010b}"[::-1], 2)
 
 
 def _run_of(view: View) -> str:

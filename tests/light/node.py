@@ -226,7 +226,8 @@ class LightNode:
             first = first or alone
             if alone.unended:
                 return Result("not exercised", alone.unended)
-            if len(alone.calls) <= 1 and not alone.changed and alone.calls[0].kind == "shell":
+            runs = max(len(alone.calls), len(alone.afterwards)) > 1
+            if not runs and not alone.changed and alone.calls[0].kind == "shell":
                 return Result("not exercised", "it runs no program at all")
             if reduced and alone.joins and len(scope) == 1:
                 scopes, known, graphs = [FAMILIES], [], []
