@@ -119,7 +119,9 @@ class Gated:
                 step = self.running.pop(event.pid, None)
                 if step is not None:
                     step.code = event.code
-                    self.over.append((step, self.captures.pop(event.pid)))
+                    capture = self.captures.pop(event.pid)
+                    capture.ended()
+                    self.over.append((step, capture))
 
     def _meet(self) -> None:
         """Hold whoever is at the gate, and let go who waits for a reader that may not read."""
@@ -255,7 +257,19 @@ READ: dict[str, tuple[str, list[str | None]]] = {
         "x=$(sh -c 'seq 2; echo; seq 1'); echo $x",
         [heard("1", "2", "", "1"), heard("1", "2", ""), heard("1")],
     ),
-    "a shell's own": ("x=$(sh -c 'y=$(seq 2 | wc -l); echo $y; seq $y'); echo $x", [None] * 4),
+    "a shell's own": (
+        "x=$(sh -c 'y=$(seq 2 | wc -l); echo $y; seq $y'); echo $x",
+        [heard("2", "1", "2"), heard("1", "2"), heard("2"), heard("1", "2")],
+    ),
+    # The inner shell goes on and ends as soon as it has read: its own reader waits until then.
+    "a shell that ends with what it read": (
+        "x=$(sh -c 'y=$(seq 1); echo $y'); echo $x",
+        [heard("1"), heard("1")],
+    ),
+    "three shells deep": (
+        """x=$(sh -c 'y=$(sh -c "echo \\$(seq 1)"); echo $y'); echo $x""",
+        [heard("1"), heard("1"), heard("1")],
+    ),
     "exec twice": ("x=$(env env seq 2); echo $x", [None, None, heard("1", "2")]),
     "exec elsewhere": ("x=$(sh -c 'exec seq 2 >f'); cat f", [None, None, ""]),
     "background": ("x=$(seq 1 & seq 2; wait); echo $x | wc -w", [None, None]),

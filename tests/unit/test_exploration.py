@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import Exploration, Options, UnexercisedError
+from chainrace.force.exploration import Exploration, Options, UnexercisedError, spread
 from chainrace.force.findings import confirm
 from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.roots import FIRST, lazy_for, lead_for
@@ -1026,3 +1026,8 @@ def test_the_map_of_a_script_that_no_order_makes_harmful_is_whole() -> None:
     assert len(graph.map.kubelet) == 6
     stops = {cell.script for cell in graph.map.cells}
     assert len(graph.map.cells) == 28 * len(stops)
+
+
+def test_places_of_a_preemption_are_taken_far_apart() -> None:
+    assert sorted(range(1, 9), key=spread) == [8, 4, 2, 6, 1, 5, 3, 7]
+    assert len({spread(number) for number in range(1024)}) == 1024
