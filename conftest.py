@@ -23,6 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="trials of each script in the race suites (five of five give p < 0.01)",
     )
     parser.addoption("--reboots", type=int, default=1, help="real boots in the boot suite")
+    parser.addoption("--fuzz", type=int, help="random scripts [50, at night 1000; on the VM 20]")
+    parser.addoption("--fuzz-seed", type=int, help="the same scripts again [drawn, and told]")
     parser.addoption("--kills", type=int, default=20, help="ends of a run, in test_interrupted")
     parser.addoption("--kills-seed", type=int, help="the same moments again [drawn, and told]")
     parser.addoption(

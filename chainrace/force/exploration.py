@@ -82,6 +82,8 @@ class Exploration:
         self.known = Knowledge(families, reduced=options.reduced, looks=looks)
         self.doubts: list[str] = []
         self._unknown: list[Task] = []
+        self._to_judge: set[Task] = set()  # those of them that lead to an end
+        self._likely: dict[Task, tuple[int, int, int]] = {}
         self._executed: set[tuple[str, str]] = set()
         self._changed = threading.Condition()
         self._busy = 0
@@ -193,6 +195,7 @@ class Exploration:
     def _restart(self) -> None:
         """A new graph with what is known now; what was executed is not executed again."""
         self._unknown = []
+        self._likely.clear()
         self._explorer = Explorer(
             self.known.observe(self._root), self._options.reduced, self._options.preemptions
         )
@@ -223,18 +226,23 @@ class Exploration:
         middle before those preempted close to an end: where they do harm, it is found long
         before all is explored.
         """
-        end = self.known.infer(self.known.states[task.origin], task.actor) is not None
-        lanes = (*task.path, task.actor)
+        likely = self._likely.get(task)
+        if likely is None:
+            likely = self._likely[task] = self._rank((*task.path, task.actor))
+        return task not in self._to_judge, *likely, walker.cost(task.path)
+
+    def _rank(self, lanes: Path) -> tuple[int, int, int]:
+        """How late an order is executed, as far as that does not depend on where a node is."""
         ours = tuple(lane for lane in lanes if lane in self.known.kubelets)
         runs = [len(list(run)) for _, run in groupby(lanes, lambda lane: lane in KUBELETS)]
-        cost = walker.cost(task.path)
         if len(runs) > LIKELY_RUNS or self._as_alone[: len(ours)] != ours:
-            return not end, 1, cost
-        return not end, 0, spread(runs[0]), -len(lanes), cost
+            return 1, 0, 0
+        return 0, spread(runs[0]), -len(lanes)
 
     def _tell_all_known(self) -> None:
         """Go on in the graph wherever that was learned; what was not is left for the node."""
         again, self._unknown = self._unknown, []
+        self._to_judge.clear()
         while task := again.pop() if again else self._explorer.take():
             target = self.known.infer(self.known.states[task.origin], task.actor)
             if target is None:
@@ -243,6 +251,7 @@ class Exploration:
             seen = self.known.observe(target)
             if self._unseen_end(target, seen):
                 self._unknown.append(task)
+                self._to_judge.add(task)
             else:
                 self._told(self._explorer, task, target, seen)
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.light.fuzzing import DisagreementError, Fuzzer
+from tests.fuzz.fuzzer import DisagreementError, Fuzzer
+from tests.fuzz.scripts import scripts
 from tests.light.node import LightNode
-from tests.light.scripts import scripts
 
 KEPT = Path(__file__).parent / "kept"
 SCRIPTS, NIGHTLY = 50, 1000
@@ -25,8 +25,8 @@ def test_no_end_is_left_out(
     node: LightNode, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nightly = bool(pytestconfig.getoption("--nightly"))
-    number = pytestconfig.getoption("--fuzz", None) or (NIGHTLY if nightly else SCRIPTS)
-    given_seed = pytestconfig.getoption("--fuzz-seed", None)
+    number = pytestconfig.getoption("--fuzz") or (NIGHTLY if nightly else SCRIPTS)
+    given_seed = pytestconfig.getoption("--fuzz-seed")
     chosen_seed = random.randrange(2**32) if given_seed is None else given_seed
     fuzzer = Fuzzer(node, runs=12 if nightly else 3, whole=120.0 if nightly else 0.0)
     failed: list[tuple[str, Exception]] = []

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from chainrace.race.trial import Ending
-from tests.light.node import LightNode, Result
+from tests.fuzz.explored import Explored, Result
 
 # What says that its ends are not all that there are.
 OPEN = ("not proved", "not exercised", "unfinished")
@@ -24,7 +24,7 @@ class Fuzzer:
     `runs` random schedules of each. `whole` seconds for the orders without any reduction.
     """
 
-    node: LightNode
+    node: Explored
     runs: int
     whole: float
     words: Counter[str] = field(default_factory=Counter)

@@ -1,0 +1,62 @@
+"""Random scripts against a real kubelet: what random orders end in, the proof must know.
+
+`--fuzz N` scripts (20) with `--nightly`; tests/light has the same for numbers, without a VM.
+"""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from chainrace.force.preparation import pristine
+from chainrace.force.scripts import bring_script
+from chainrace.node.node import Node
+from chainrace.paths import Paths
+from tests.fuzz.explored import Explored
+from tests.fuzz.fuzzer import Fuzzer
+from tests.fuzz.scripts import scripts
+from tests.node.fixtures import LIMIT
+
+SCRIPTS, RUNS = 20, 4
+
+pytestmark = pytest.mark.nightly
+
+
+def test_no_end_of_a_random_script_is_left_out(
+    lab_node: Node,
+    paths: Paths,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    number = pytestconfig.getoption("--fuzz") or SCRIPTS
+    given_seed = pytestconfig.getoption("--fuzz-seed")
+    chosen_seed = random.randrange(2**32) if given_seed is None else given_seed
+    file, words = tmp_path / "random.sh", dict[str, int]()
+
+    def tell(text: str) -> None:
+        with capsys.disabled():
+            print(f"\nfuzz: {text}", flush=True)
+
+    # Not shrunk: each try takes minutes. The failing script is in the error.
+    @seed(chosen_seed)
+    @settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scripts(3))
+    def explored_and_run_at_random(text: str) -> None:
+        file.write_text(text)
+        path = bring_script([lab_node], file).path
+        with pristine(paths, [lab_node], LIMIT) as (snapshots,):
+            node = Explored(lab_node.agent, tmp_path, lambda _: path, LIMIT, snapshots)
+            found = Fuzzer(node, runs=RUNS, whole=0.0).check(text, whole=False)
+        words[found.word] = words.get(found.word, 0) + 1
+        tell(f"{words}")
+
+    tell(f"{number} random scripts, --fuzz-seed {chosen_seed}")
+    explored_and_run_at_random()
