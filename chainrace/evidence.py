@@ -14,7 +14,7 @@ from chainrace.afterwards import afterwards
 from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
 from chainrace.config import LimitsConfig
 from chainrace.exploring import with_remark
-from chainrace.force.exploration import Options
+from chainrace.force.options import Options
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun
 from chainrace.force.scripts import Script, bring_script, script_on

@@ -9,7 +9,7 @@ from pathlib import Path
 from chainrace.afterwards import afterwards
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
-from chainrace.force.exploration import Options
+from chainrace.force.options import Options
 from chainrace.force.preparation import prepared
 from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Teller

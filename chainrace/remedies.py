@@ -12,7 +12,7 @@ from chainrace import exploring
 from chainrace.config import MOST_TIMES, LabConfig, Section
 from chainrace.errors import UsageError
 from chainrace.files import read_text_input
-from chainrace.force.exploration import Options
+from chainrace.force.options import Options
 from chainrace.force.run import Teller
 from chainrace.force.scripts import read_script
 from chainrace.node.node import Node

@@ -11,7 +11,7 @@ from chainrace import session
 from chainrace.cli.app import BackendName, KeepNode, app, check, seconds
 from chainrace.errors import LabError
 from chainrace.files import write_whole
-from chainrace.force.exploration import Options
+from chainrace.force.options import Options
 from chainrace.host.kubelet import pinned
 from chainrace.keeping import Keeping
 from chainrace.kubelets import Generation

@@ -31,7 +31,7 @@ from chainrace.cli.app import (
     tell_rest,
 )
 from chainrace.errors import UsageError
-from chainrace.force.exploration import Options
+from chainrace.force.options import Options
 from chainrace.host import setup
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths

@@ -55,7 +55,7 @@ def setup_command(
 
 @app.command()
 def test() -> None:
-    """Lint, types, unit tests, and the suites on the VM, as tox.ini has them."""
+    """Lint, types, unit tests, the light node, and the suites on the VM, as tox.ini has them."""
     paths, config, terminal = Paths(), configuration.load(), Terminal()
     check(config)
     with held(paths):
@@ -68,7 +68,7 @@ def test() -> None:
         # Apart from the terminal, whose Ctrl-C would come beside the one that tox hands on:
         # a suite that is interrupted twice leaves its node.
         process = subprocess.Popen(
-            [sys.executable, "-m", "tox", "run", "-e", "lint,types,unit,browser,node"],
+            [sys.executable, "-m", "tox", "run"],
             cwd=paths.root,
             env=env,
             start_new_session=True,

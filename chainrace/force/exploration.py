@@ -3,12 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 
 from chainrace.errors import LabError
 from chainrace.force.drawing import Drawing
+from chainrace.force.options import Options, Progress
+from chainrace.force.order import rank
 from chainrace.force.roots import ScriptAlone
 from chainrace.force.store import End, Store
 from chainrace.force.views import Reference, View, as_seen, calls_of, ending_at
@@ -19,40 +19,14 @@ from chainrace.race.effects import ContradictionError, DiffersError
 from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.force import Graph
 from chainrace.race.knowledge import Knowledge
+from chainrace.race.outcome import HEALTHY, judge_family
 from chainrace.race.state import State
+from chainrace.race.trial import Ending
 
 POLL_SECONDS = 0.5
 # The script's run alone: what makes more steps, or takes longer, is not exercised.
 ALONE_STEPS = 400
 ALONE_SECONDS = 150.0
-# Of kubelet's steps and the script's in turn: one preemption at most.
-LIKELY_RUNS = 3
-
-
-@dataclass(frozen=True)
-class Options:
-    """`budget` in seconds; `preemptions` bounds them; `reduced` leaves out equal orders.
-
-    Seconds end nothing before `least` steps were executed in a family: on a slow host they
-    would end every exploration before it can say anything.
-    """
-
-    budget: float | None = None
-    preemptions: int | None = None
-    reduced: bool = True
-    least: int = 0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an exploration is. Seconds; `left` of the budget."""
-
-    family: str
-    states: int
-    open: int
-    transitions: int
-    elapsed: float
-    left: float | None
 
 
 class UnexercisedError(LabError):
@@ -83,6 +57,7 @@ class Exploration:
         self.doubts: list[str] = []
         self._unknown: list[Task] = []
         self._to_judge: set[Task] = set()  # those of them that lead to an end
+        self._harm: set[str] = set()
         self._likely: dict[Task, tuple[int, int, int]] = {}
         self._executed: set[tuple[str, str]] = set()
         self._changed = threading.Condition()
@@ -151,6 +126,7 @@ class Exploration:
         for learned in self._store.read():
             if isinstance(learned, End):
                 self.known.endings[learned.end] = learned.ending
+                self._harm |= self._classes(learned.ending)
             else:
                 self.known.effects.keep(learned)
         self._begun = time.monotonic()
@@ -228,16 +204,8 @@ class Exploration:
         """
         likely = self._likely.get(task)
         if likely is None:
-            likely = self._likely[task] = self._rank((*task.path, task.actor))
+            likely = self._likely[task] = rank((*task.path, task.actor), self._as_alone)
         return task not in self._to_judge, *likely, walker.cost(task.path)
-
-    def _rank(self, lanes: Path) -> tuple[int, int, int]:
-        """How late an order is executed, as far as that does not depend on where a node is."""
-        ours = tuple(lane for lane in lanes if lane in self.known.kubelets)
-        runs = [len(list(run)) for _, run in groupby(lanes, lambda lane: lane in KUBELETS)]
-        if len(runs) > LIKELY_RUNS or self._as_alone[: len(ours)] != ours:
-            return 1, 0, 0
-        return 0, spread(runs[0]), -len(lanes)
 
     def _tell_all_known(self) -> None:
         """Go on in the graph wherever that was learned; what was not is left for the node."""
@@ -323,7 +291,14 @@ class Exploration:
             ending = walker.visit(path, [], read=read, later=later, evidence=True)
             self.known.endings[self.known.left_by(target)] = ending
             self._store.add(End(self.known.left_by(target), ending))
+            self._harm |= self._classes(ending)
         return target
+
+    def _classes(self, ending: Ending) -> set[str]:
+        """The failure modes of an end, of all families that are explored."""
+        about, guard = self._reference.rules, self._reference.open
+        judged = [judge_family(about, ending, family, guard) for family in self.known.families]
+        return {str(name) for one in judged for name in one.classes if name != HEALTHY}
 
     def _execute(self, walker: Walker, task: Task, later: Sequence[Path]) -> State:
         """Make a task's step, and then more of the lane's, as long as they teach something."""
@@ -380,16 +355,9 @@ class Exploration:
                 self._explorer.transitions,
                 time.monotonic() - self._begun,
                 self._left(),
+                tuple(sorted(self._harm)),
             )
         )
-
-
-def spread(number: int) -> int:
-    """Where a number comes when 1, 2, 3, ... are taken far apart: 512, 256, 768, 128, ...
-
-    Its ten bits in reverse order (van der Corput's sequence).
-    """
-    return int(f"{number % 1024:010b}"[::-1], 2)
 
 
 def _run_of(view: View) -> str:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import Exploration, Options, Progress, UnexercisedError
+from chainrace.force.exploration import Exploration, UnexercisedError
 from chainrace.force.findings import confirm
+from chainrace.force.options import Options, Progress
 from chainrace.force.preparation import pristine
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from chainrace.chance import Progress
 from chainrace.errors import in_one_line
-from chainrace.force.exploration import Progress as ForceProgress
+from chainrace.force.options import Progress as ForceProgress
 from chainrace.force.replay import Replayed
 from chainrace.race.force import Explored, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
@@ -94,6 +94,7 @@ class Terminal:
         about = (
             f"{progress.family}: {progress.states} states found, {progress.open} steps open, "
             f"{progress.elapsed:.0f} s{_time_left(progress)}"
+            f"{', harm seen: ' + ', '.join(progress.harm) if progress.harm else ''}"
         )
         if not self._console.is_terminal:
             if progress.open == 0 or time.monotonic() - self._told > SECONDS_BETWEEN_LINES:

@@ -7,7 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from pprint import pformat
 
-from chainrace.force.exploration import Exploration, Options, UnexercisedError
+from chainrace.force.exploration import Exploration, UnexercisedError
+from chainrace.force.options import Options
 from chainrace.force.replay import Replayer
 from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for
 from chainrace.force.scripts import looks

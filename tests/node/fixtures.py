@@ -21,7 +21,7 @@ from chainrace import session
 from chainrace.chance import SCRIPTS_ON_NODE, Amount
 from chainrace.config import LabConfig
 from chainrace.evidence import Evidence
-from chainrace.force.exploration import Options
+from chainrace.force.options import Options
 from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun
 from chainrace.force.scripts import Script, bring_script

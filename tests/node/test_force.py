@@ -7,7 +7,8 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.force.exploration import Exploration, Options, Progress
+from chainrace.force.exploration import Exploration
+from chainrace.force.options import Options, Progress
 from chainrace.force.preparation import pristine
 from chainrace.force.replay import Replayer
 from chainrace.force.roots import FIRST, LAZY

@@ -12,7 +12,7 @@ from chainrace import evidence, exploring
 from chainrace.afterwards import afterwards
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
-from chainrace.force.exploration import Options
+from chainrace.force.options import Options
 from chainrace.force.scripts import Script
 from chainrace.node.node import Node
 from chainrace.paths import Paths

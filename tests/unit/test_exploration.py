@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import Exploration, Options, UnexercisedError, spread
+from chainrace.force.exploration import Exploration, UnexercisedError
 from chainrace.force.findings import confirm
+from chainrace.force.options import Options
+from chainrace.force.order import spread
 from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.roots import FIRST, lazy_for, lead_for
 from chainrace.force.run import ForceRun

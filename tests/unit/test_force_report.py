@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chainrace.cli import main
-from chainrace.force.exploration import Progress
+from chainrace.force.options import Progress
 from chainrace.force.replay import Replayed
 from chainrace.race.force import EXIT_OF, Explored, Healing
 from chainrace.race.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
@@ -109,6 +109,8 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "50 states found, 0 steps open" in lines[-1]
+    terminal.exploring(Progress("ipv4", 50, 0, 50, 1.0, 60.0, ("hint_lost",)))
+    assert "harm seen: hint_lost" in capsys.readouterr().out
 
 
 def test_a_stored_run_is_judged_again_with_what_force_said(tmp_path: Path) -> None:

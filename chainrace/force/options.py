@@ -1,0 +1,30 @@
+"""What an exploration is asked for, and how far it is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """`budget` in seconds; `preemptions` bounds them; `reduced` leaves out equal orders.
+
+    Seconds end nothing before `least` steps were executed in a family: on a slow host they
+    would end every exploration before it can say anything.
+    """
+
+    budget: float | None = None
+    preemptions: int | None = None
+    reduced: bool = True
+    least: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an exploration is. Seconds; `left` of the budget; `harm` that was seen so far."""
+
+    family: str
+    states: int
+    open: int
+    transitions: int
+    elapsed: float
+    left: float | None
+    harm: tuple[str, ...] = ()
