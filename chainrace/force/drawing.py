@@ -15,7 +15,7 @@ from chainrace.race.coverage import unseen
 from chainrace.race.explorer import Explorer
 from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
-from chainrace.race.outcome import HEALTHY, FamilyOutcome, judge_family
+from chainrace.race.outcome import HEALTHY, FamilyOutcome
 from chainrace.race.shortest import plain_paths, plainest
 from chainrace.race.state import State
 
@@ -73,7 +73,7 @@ class Drawing:
         explorer = self.explorer
         ends = []
         for key, schedule in schedules.items():
-            judged = self._judge(key, family)
+            judged = self.reference.judge(self.known.ending(key), family)
             self._refuse_unseen(key, judged, states.ACTOR_OF[family])
             ends.append(EndState(key, schedule, judged))
         alike = {end.outcome.classes for end in ends}
@@ -100,14 +100,10 @@ class Drawing:
                 self.known,
                 self.root,
                 states.ACTOR_OF[family],
-                lambda left: judge_family(self.reference.rules, left, family, self.reference.open),
+                lambda left: self.reference.judge(left, family),
                 only=alike.pop() if complete and len(alike) == 1 else None,
             ),
         )
-
-    def _judge(self, key: str, family: str) -> FamilyOutcome:
-        left = self.known.ending(key)
-        return judge_family(self.reference.rules, left, family, self.reference.open)
 
     def _refuse_unseen(self, key: str, judged: FamilyOutcome, lane: str) -> None:
         """Doubt a healthy end to which kubelet came by fewer steps than it takes."""

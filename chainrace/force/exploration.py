@@ -19,7 +19,7 @@ from chainrace.race.effects import ContradictionError, DiffersError
 from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.force import Graph
 from chainrace.race.knowledge import Knowledge
-from chainrace.race.outcome import HEALTHY, judge_family
+from chainrace.race.outcome import HEALTHY
 from chainrace.race.state import State
 from chainrace.race.trial import Ending
 
@@ -296,8 +296,7 @@ class Exploration:
 
     def _classes(self, ending: Ending) -> set[str]:
         """The failure modes of an end, of all families that are explored."""
-        about, guard = self._reference.rules, self._reference.open
-        judged = [judge_family(about, ending, family, guard) for family in self.known.families]
+        judged = [self._reference.judge(ending, family) for family in self.known.families]
         return {str(name) for one in judged for name in one.classes if name != HEALTHY}
 
     def _execute(self, walker: Walker, task: Task, later: Sequence[Path]) -> State:

@@ -54,6 +54,12 @@ class ScriptAlone:
         )
 
     @property
+    def runs_nothing(self) -> bool:
+        """Whether a shell script runs no program, alone and after kubelet, nor changes rules."""
+        runs = max(len(self.calls), len(self.afterwards)) > 1
+        return not runs and not self.changed and self.calls[0].kind == "shell"
+
+    @property
     def joins(self) -> bool:
         """Whether its steps may join the families: then both are explored together.
 

@@ -177,8 +177,7 @@ class ForceRun:
         if alone.unended:
             self._unexercised = alone.unended
             return False
-        runs = max(len(alone.calls), len(alone.afterwards)) > 1
-        if not runs and not alone.changed and alone.calls[0].kind == "shell":
+        if alone.runs_nothing:
             self._unexercised = "it runs no program at all"
             return False
         if self._script.looks:

@@ -41,6 +41,10 @@ class Reference:
         """The ports of 127.0.0.1 that a neighbour reaches all the same."""
         return ending_of(self.view).guard
 
+    def judge(self, left: Ending, family: str) -> outcomes.FamilyOutcome:
+        """What an end means for one family."""
+        return outcomes.judge_family(self.rules, left, family, self.open)
+
 
 def reference_of(before: View, clean: View) -> Reference:
     """What a clean start leaves; `before` is what it began with.

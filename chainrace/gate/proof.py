@@ -169,7 +169,7 @@ class Proof:
             )
 
     def _take_files(self) -> tuple[str, bool]:
-        files = self._written.take()
+        files = self._written.take(self._owners.ever)
         mine = {
             path: pids & self._owners.ever
             for path, pids in files.written.items()
@@ -187,7 +187,7 @@ class Proof:
         }
         self._known_files.update(kept)
         read = any(
-            any(map(self._by_itself, files.read[path] & self._owners.ever))
+            any(map(self._by_itself, files.read[path]))
             for path in self._by_steps & files.read.keys()
         )
         if not kept:

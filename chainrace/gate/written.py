@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -132,9 +132,10 @@ class Written:
     def fileno(self) -> int:
         return self._fd
 
-    def take(self) -> Files:
+    def take(self, readers: Container[int] = ()) -> Files:
         """The paths that were written or read since the last call, and by whom.
 
+        Of what was read, only by `readers`: all that the node does reads files.
         Raises NodeError where the kernel has lost some.
 
         A path is what it is called now; of one in a folder that is gone only the name is
@@ -148,6 +149,8 @@ class Written:
             except BlockingIOError:
                 return found
             for fsid, handle, name, pid, read in entries(data):
+                if read and pid not in readers:
+                    continue
                 folder = folders.get((fsid, handle))
                 if folder is None:
                     folder = folders[fsid, handle] = self._folder(fsid, handle)

@@ -153,8 +153,7 @@ class Explored:
             first = first or alone
             if alone.unended:
                 return Result("not exercised", alone.unended)
-            runs = max(len(alone.calls), len(alone.afterwards)) > 1
-            if not runs and not alone.changed and alone.calls[0].kind == "shell":
+            if alone.runs_nothing:
                 return Result("not exercised", "it runs no program at all")
             if reduced and alone.joins and len(scope) == 1:
                 scopes, known, graphs = [FAMILIES], [], []

@@ -5,7 +5,6 @@ schedules, and one in ten with nothing left out. `--fuzz-seed` has the same scri
 """
 
 import hashlib
-import random
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.drawn import drawn
 from tests.fuzz.fuzzer import DisagreementError, Fuzzer
 from tests.fuzz.scripts import scripts
 from tests.light.node import LightNode
@@ -25,20 +25,14 @@ def test_no_end_is_left_out(
     node: LightNode, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nightly = bool(pytestconfig.getoption("--nightly"))
-    number = pytestconfig.getoption("--fuzz") or (NIGHTLY if nightly else SCRIPTS)
-    given_seed = pytestconfig.getoption("--fuzz-seed")
-    chosen_seed = random.randrange(2**32) if given_seed is None else given_seed
+    asked = drawn(pytestconfig, capsys, NIGHTLY if nightly else SCRIPTS)
     fuzzer = Fuzzer(node, runs=12 if nightly else 3, whole=120.0 if nightly else 0.0)
     failed: list[tuple[str, Exception]] = []
     passed: set[str] = set()
 
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            print(f"\nfuzz: {text}", flush=True)
-
-    @seed(chosen_seed)
+    @seed(asked.seed)
     @settings(
-        max_examples=number,
+        max_examples=asked.number,
         deadline=None,
         database=None,
         phases=(Phase.generate, Phase.shrink),
@@ -56,18 +50,17 @@ def test_no_end_is_left_out(
         passed.add(text)
 
     began = time.monotonic()
-    tell(f"{number} random scripts, --fuzz-seed {chosen_seed}")
     try:
         explored_in_three_ways()
     except Exception:
         # The last one is the smallest that hypothesis came to.
         text, error = failed[-1]
-        tell(f"kept: {_keep(text, error)}")
+        asked.tell(f"kept: {_keep(text, error)}")
         raise
     finally:
         words = ", ".join(f"{count} {word}" for word, count in sorted(fuzzer.words.items()))
         seconds = time.monotonic() - began
-        tell(f"{words}; {fuzzer.ends} ends compared; {seconds:.0f} s")
+        asked.tell(f"{words}; {fuzzer.ends} ends compared; {seconds:.0f} s")
 
 
 def _keep(text: str, error: Exception) -> Path:

@@ -44,6 +44,18 @@ def made(written: Written, folder: Path, text: str, shell: str = "dash") -> set[
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_what_a_shell_reads_by_itself_is_told(written: Written, tmp_path: Path, shell: str) -> None:
+    for name in ("read", "other"):
+        (tmp_path / name).write_text("a\n")
+    written.take()
+    text = "read -r a <read; [ -e other ] && exec 3<other"
+    with subprocess.Popen([f"/bin/{shell}", "-c", text], cwd=tmp_path) as child:
+        assert child.wait() == 0
+    read = {path for path in written.take({child.pid}).read if path.startswith(f"{tmp_path}/")}
+    assert read == {f"{tmp_path}/read"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("text", "paths"),
     [

@@ -3,7 +3,6 @@
 `--fuzz N` scripts (20) with `--nightly`; tests/light has the same for numbers, without a VM.
 """
 
-import random
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from chainrace.force.preparation import pristine
 from chainrace.force.scripts import bring_script
 from chainrace.node.node import Node
 from chainrace.paths import Paths
+from tests.fuzz.drawn import drawn
 from tests.fuzz.explored import Explored
 from tests.fuzz.fuzzer import Fuzzer
 from tests.fuzz.scripts import scripts
@@ -30,19 +30,13 @@ def test_no_end_of_a_random_script_is_left_out(
     pytestconfig: pytest.Config,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    number = pytestconfig.getoption("--fuzz") or SCRIPTS
-    given_seed = pytestconfig.getoption("--fuzz-seed")
-    chosen_seed = random.randrange(2**32) if given_seed is None else given_seed
+    asked = drawn(pytestconfig, capsys, SCRIPTS)
     file, words = tmp_path / "random.sh", dict[str, int]()
 
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            print(f"\nfuzz: {text}", flush=True)
-
     # Not shrunk: each try takes minutes. The failing script is in the error.
-    @seed(chosen_seed)
+    @seed(asked.seed)
     @settings(
-        max_examples=number,
+        max_examples=asked.number,
         deadline=None,
         database=None,
         phases=(Phase.generate,),
@@ -56,7 +50,6 @@ def test_no_end_of_a_random_script_is_left_out(
             node = Explored(lab_node.agent, tmp_path, lambda _: path, LIMIT, snapshots)
             found = Fuzzer(node, runs=RUNS, whole=0.0).check(text, whole=False)
         words[found.word] = words.get(found.word, 0) + 1
-        tell(f"{words}")
+        asked.tell(f"{words}")
 
-    tell(f"{number} random scripts, --fuzz-seed {chosen_seed}")
     explored_and_run_at_random()

@@ -17,7 +17,7 @@ from chainrace.errors import LabError
 from chainrace.force.exploration import Exploration, UnexercisedError
 from chainrace.force.findings import confirm
 from chainrace.force.options import Options
-from chainrace.force.order import spread
+from chainrace.force.order import rank, spread
 from chainrace.force.replay import Replayer, lazy_in, turns_of
 from chainrace.force.roots import FIRST, lazy_for, lead_for
 from chainrace.force.run import ForceRun
@@ -1028,6 +1028,13 @@ def test_the_map_of_a_script_that_no_order_makes_harmful_is_whole() -> None:
     assert len(graph.map.kubelet) == 6
     stops = {cell.script for cell in graph.map.cells}
     assert len(graph.map.cells) == 28 * len(stops)
+
+
+def test_one_preemption_in_kubelets_own_order_comes_first_and_to_its_end() -> None:
+    natural = tuple("kkxk")
+    ranks = [rank(tuple(path), natural) for path in ("ssks", "ssk", "skk", "skx", "sksk")]
+    assert sorted(ranks) == ranks
+    assert [one[0] for one in ranks] == [0, 0, 0, 1, 1]
 
 
 def test_places_of_a_preemption_are_taken_far_apart() -> None:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -51,8 +51,9 @@ class Kernel:
         found, self.records = self.records, []
         return found
 
-    def take(self) -> Files:
-        found = Files(self.written, self.read)
+    def take(self, readers: Container[int]) -> Files:
+        read = {path: {pid for pid in pids if pid in readers} for path, pids in self.read.items()}
+        found = Files(self.written, read)
         self.written, self.read = {}, {}
         return found
 
