@@ -25,7 +25,10 @@ from chainrace.gate.witness import Witness
 from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
-SUBJECT = Path(__file__).with_name("subject.sh")
+HERE = Path(__file__).parent
+# A clone may lie in /tmp, which the node hides: its files are seen here.
+SEEN_AT = Path("/mnt")
+SUBJECT = SEEN_AT / "subject.sh"
 # What a script may write, emptied before each start.
 OWN = ("/run", "/etc/systemd", "/tmp")
 # As systemd gives it to a unit: a developer's own programs are not the script's.
@@ -233,6 +236,7 @@ def main() -> None:
     """Serve on stdin and stdout."""
     _called(_libc.unshare(CLONE_NEWNS), "unshare")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "--bind", str(HERE), str(SEEN_AT)], check=True)
     for place in OWN:
         Path(place).mkdir(exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
