@@ -45,15 +45,13 @@ class Exploration:
         store: Store,
         *,
         tell: Callable[[Progress], None],
-        looks: bool = False,
     ) -> None:
-        """`looks`: the script's shell may look at kubelet without any process of its own."""
         self._walkers = walkers
         self._reference = reference
         self._options = options
         self._store = store
         self._tell = tell
-        self.known = Knowledge(families, reduced=options.reduced, looks=looks)
+        self.known = Knowledge(families, reduced=options.reduced)
         self.doubts: list[str] = []
         self._unknown: list[Task] = []
         self._to_judge: set[Task] = set()  # those of them that lead to an end
@@ -67,7 +65,7 @@ class Exploration:
         self._failure: BaseException | None = None
         self._as_alone: tuple[str, ...] = ()
         self._ordered = False  # systemd orders the two starts
-        self._stale = False  # a footprint was widened: the graph is to be made anew
+        self._widened = 0  # footprints that were, when the graph was begun
         self._begun = time.monotonic()
 
     def prepare(self) -> ScriptAlone:
@@ -79,6 +77,8 @@ class Exploration:
         self.known.remember(self._root)
         self._restart()
         alone = self._run(first, [])
+        if not alone["done"][SCRIPT_ACTOR]:
+            return ScriptAlone.of(start, alone, alone, ordered=False)
         again = self._run(first, [])
         # What it does once kubelet has done may be something else.
         ordered = not any(lane in start["next"] or start["done"][lane] for lane in KUBELETS)
@@ -172,6 +172,7 @@ class Exploration:
         """A new graph with what is known now; what was executed is not executed again."""
         self._unknown = []
         self._likely.clear()
+        self._widened = len(self.known.footprints.widened)
         self._explorer = Explorer(
             self.known.observe(self._root), self._options.reduced, self._options.preemptions
         )
@@ -310,7 +311,7 @@ class Exploration:
             ):
                 break
             if following is None:
-                read = partial(states.read, before=state)
+                read = partial(states.read, before=state, lane=lane)
                 following = walker.visit(path, [(lane, 1)], read=read, later=later)
                 self._learn(state, lane, following)
             path, state = (*path, lane), following
@@ -336,12 +337,10 @@ class Exploration:
                 # It is understood wrongly: from now on it touches everything.
                 self.known.footprints.widen(error.call)
                 self._store.add(*self.known.effects.learn(origin, lane, target))
-                self._stale = True
 
     def _take_in(self, explorer: Explorer, task: Task, target: State) -> None:
         self._executed.add((task.origin, task.actor))
-        if self._stale or self.known.futures.grown():
-            self._stale = False
+        if self._widened < len(self.known.footprints.widened) or self.known.futures.grown():
             self.known.remember(target)
             self._restart()
         elif explorer is self._explorer:

@@ -33,6 +33,7 @@ class ScriptAlone:
     afterwards: tuple[Call, ...]
     unended: str
     takes: tuple[str, ...]
+    looked: bool  # whether a shell of its looked by itself where kubelet's work may show
 
     @staticmethod
     def of(start: View, alone: View, afterwards: View, *, ordered: bool) -> "ScriptAlone":
@@ -51,6 +52,7 @@ class ScriptAlone:
                 for family in FAMILIES
                 for entry in _taken(start["rules"], alone["rules"], family)
             ),
+            looked=any(one["looked"] for one in alone["commands"] + afterwards["commands"]),
         )
 
     @property
@@ -68,7 +70,9 @@ class ScriptAlone:
         """
         calls = {*self.calls, *self.afterwards}
         made = [footprint(call) for call in calls]
-        if self.ordered or self.restarts or any(one == EVERYTHING for one in made):
+        if self.ordered or self.restarts or self.looked:
+            return True
+        if any(one == EVERYTHING for one in made):
             return True
         if any(one.reads & LIFE for one in made):
             return True

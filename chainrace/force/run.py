@@ -152,7 +152,6 @@ class ForceRun:
                 replace(self._options, budget=left),
                 store,
                 tell=self._teller.exploring,
-                looks=self._script.looks,
             )
             try:
                 alone = exploration.prepare()
@@ -180,10 +179,6 @@ class ForceRun:
         if alone.runs_nothing:
             self._unexercised = "it runs no program at all"
             return False
-        if self._script.looks:
-            self._doubt(
-                ["the script's text names what its shell may see of kubelet without a process"]
-            )
         if alone.code != self._script.expect:
             self._doubt(
                 [f"the script ended with {alone.code}: what it was to do then was not seen"]

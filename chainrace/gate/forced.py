@@ -13,6 +13,7 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 from chainrace.gate import guard
@@ -24,6 +25,8 @@ from chainrace.gate.process import (
     KUBELET,
     KUBELETS,
     SCRIPT_ACTOR,
+    SHELL_FOLDERS,
+    SHELLS,
     Command,
     describe,
     file_of,
@@ -32,7 +35,7 @@ from chainrace.gate.process import (
 )
 from chainrace.gate.procevents import Ended
 from chainrace.gate.programs import library, meanings, without_library
-from chainrace.gate.proof import Proof
+from chainrace.gate.proof import Proof, Settled
 from chainrace.gate.script import LANES, Held, ScriptActor
 from chainrace.gate.shell import NodeError
 from chainrace.gate.systemd import Systemd
@@ -108,7 +111,11 @@ class Forced:
                 subject_unit=self._machine.subject_unit,
             )
             self._proof = stack.enter_context(
-                Proof(self._owners, self._machine.witness, self._machine.file_systems())
+                Proof(
+                    self._owners,
+                    partial(self._machine.witness, _shells(script)),
+                    self._machine.file_systems(),
+                )
             )
             stack.callback(self._end_all)
             # Entered last: whatever is held goes on before its unit is ended.
@@ -428,8 +435,7 @@ class Forced:
                 if not others:
                     break
                 further: dict[str, Any] = {"lane": others[0], "before": self._local()}
-                further["answers"], further["wrote"], further["read"] = [], "", False
-                self._trail.append(further)
+                self._trail.append({**further, "answers": [], **Settled()._asdict()})
                 one = self._waiting()[others[0]]
                 assert one is not None  # noqa: S101 - kubelet has begun
                 self._release(one)
@@ -440,11 +446,11 @@ class Forced:
             self._may_begin = self.script.ended or any(unit in jobs for unit in self._behind)
             if self._may_begin and not self.kubelet.begun:
                 begins = {"lane": FIRST_LANE, "before": self._local()}
-                self._trail.append({**begins, "answers": [], "wrote": "", "read": False})
+                self._trail.append({**begins, "answers": [], **Settled()._asdict()})
                 self._begin(FIRST_LANE)
                 self._until(self._missing)
         made["answers"] = [vars(one) for one in self.script.take_answers()]
-        made["wrote"], made["read"] = self._proof.settle()
+        made.update(self._proof.settle()._asdict())
 
     def _until(self, missing: Callable[[], str]) -> None:
         deadline = time.monotonic() + self.limit
@@ -476,3 +482,12 @@ class Forced:
         waits = bool(self.script.ready()) or (not self.script.begun and bool(self._script_path))
         # Of kubelet systemd is asked, as long as it has not been started: so it comes last.
         return self.script.missing() or self.kubelet.missing(held, others_wait=waits)
+
+
+def _shells(script: str | None) -> list[str]:
+    """The files of the node's shells, and of what interprets the script; without links."""
+    named = [os.path.join(folder, name) for folder in SHELL_FOLDERS for name in SHELLS]
+    if script is not None:
+        with suppress(OSError), open(script, "rb") as file:
+            named.append(interpreter_of(file.fileno()))
+    return sorted({os.path.realpath(path) for path in named if path and os.path.isfile(path)})

@@ -1,4 +1,4 @@
-"""What the proof stands on, checked at every step: who changed rules, and which files changed.
+"""What the proof stands on, checked at every step: who changed rules, wrote files, looked where.
 
 The kernel's own record names each change of rules and the process that made it (witness.py).
 Every one between two settled states must belong to the step that was let go, and its program
@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import NamedTuple
 
+from chainrace.gate.looks import CONNECTS, READS, SIGNALS, Look, place_of
 from chainrace.gate.nftables import generation
 from chainrace.gate.process import KUBELET, KUBELETS, Command
 from chainrace.gate.shell import NodeError
@@ -28,6 +31,19 @@ FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin")
 LOCK = "/run/xtables.lock"
 # What the kernel, systemd and the lab itself write is no file of the script's.
 NOT_FILES = ("/proc/", "/sys/", "/dev/", "/run/chainrace/", "/run/systemd/", "/run/xtables.lock")
+
+
+class Settled(NamedTuple):
+    """What a step came to besides its answers.
+
+    `wrote` is a digest of the files that the script's processes wrote; `read`: whether a shell of
+    its has read by itself what a step wrote; `looked`: what a shell of its was answered that
+    looked by itself where kubelet's work or the rules may show: `/var/lib/kubelet/pki: 0 folder`.
+    """
+
+    wrote: str = ""
+    read: bool = False
+    looked: tuple[str, ...] = ()
 
 
 class Proof:
@@ -47,6 +63,11 @@ class Proof:
             self._witness: Witness | None = None
             try:
                 self._witness = stack.enter_context(witness())
+                if self._witness.unwatched:
+                    self.doubt(
+                        "what the script's shell looks at by itself cannot be seen: "
+                        f"{self._witness.unwatched}"
+                    )
             except (OSError, NodeError) as error:
                 self.doubt(f"the kernel keeps no record of changes of rules: {error}")
             self._written = stack.enter_context(Written(file_systems))
@@ -68,15 +89,12 @@ class Proof:
         """A held process was let go."""
         self._steps[command.pid] = command
 
-    def settle(self) -> tuple[str, bool]:
-        """The step is over: check who changed what.
-
-        Returns a digest of the files that the script's processes wrote, and whether a shell of
-        its has read by itself what a step wrote.
-        """
+    def settle(self) -> Settled:
+        """The step is over: check who changed what, and say what it came to."""
         self._take_changes()
         self._lane = ""
-        return self._take_files()
+        wrote, read = self._take_files()
+        return Settled(wrote, read, self._take_looks())
 
     def take_changed(self) -> set[tuple[str, str]] | None:
         """The tables that changed since the last call, by family; None where all may have."""
@@ -194,10 +212,53 @@ class Proof:
             return "", read
         return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()[:16], read
 
+    def _take_looks(self) -> tuple[str, ...]:
+        """What shells were answered that looked by themselves where more than their own shows."""
+        looks = [] if self._witness is None else self._witness.looks()
+        mine = self._owners.ever
+        said = {
+            self._answer(look) for look in looks if look.pid in mine and self._by_itself(look.pid)
+        }
+        return tuple(sorted(said - {""}))
+
+    def _answer(self, look: Look) -> str:
+        """A look with its answer; empty for one at what is the script's own."""
+        mine = self._owners.ever
+        if look.how == SIGNALS:
+            return "" if int(look.at) in mine else f"a process: {look.answer}"
+        if look.how == CONNECTS:
+            if look.answer == 0:
+                self.doubt(f"a shell of the script's talks to {look.at} by itself")
+            return f"{look.at}: {look.answer}"
+        place = place_of(look.at, mine)
+        if not place or place in self._known_files:
+            return ""
+        if look.how == READS:
+            self.doubt(
+                f"a shell of the script's reads {place} by itself: what it read is not followed"
+            )
+        now = _kind(look.at)
+        if bool(now) == (look.answer < 0):
+            self.doubt(f"{place} came or went while a shell of the script's looked at it")
+        return f"{place}: {look.answer} {now}".rstrip()
+
     def _by_itself(self, pid: int) -> bool:
         """Whether what a process of the script's does is a shell's own doing, no step's."""
         command = self._steps.get(pid)
         return command is None or command.kind == "shell"
+
+
+def _kind(path: str) -> str:
+    """What stands at a path, as a shell's test tells it: `folder`, `file`, `empty file`."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    if stat.S_ISDIR(found.st_mode):
+        return "folder"
+    if not stat.S_ISREG(found.st_mode):
+        return "something else"
+    return "file" if found.st_size else "empty file"
 
 
 def _is_known(command: Command) -> bool:

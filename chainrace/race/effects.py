@@ -73,7 +73,6 @@ class Effects:
     """All that was learned of the steps that were made."""
 
     footprints: Footprints
-    looks: bool = False  # the script's shell may look at kubelet without any process
     _effects: dict[str, Effect] = field(default_factory=dict)
     _follows: dict[str, Follow] = field(default_factory=dict)
     _wholes: dict[str, Whole] = field(default_factory=dict)
@@ -171,9 +170,8 @@ class Effects:
     def _after(self, origin: State, lane: str, call: Call, own: Answer, wrote: str) -> str:
         # What is executed next goes by what the names of programs mean.
         programs = origin.rules.get(PROGRAMS)
-        sees = origin.place("k").key if self.looks and lane not in KUBELETS else ""
         made = Made(lane, call, (own,), wrote)
-        return digest([origin.place(lane).key, made, programs, sees, self._hidden(origin, lane)])
+        return digest([origin.place(lane).key, made, programs, self._hidden(origin, lane)])
 
     def _hidden(self, origin: State, lane: str) -> list[Made]:
         """What the script has done that is not understood: kubelet may go on otherwise after it."""

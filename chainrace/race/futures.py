@@ -40,6 +40,9 @@ class Futures:
         if len(after.histories[name]) <= len(before.histories[name]):
             return  # it was let go on by another
         made = after.histories[name][len(before.histories[name])]
+        if made.looked:
+            # What came of its shell's look may hang on all that there is.
+            self.footprints.widen(made.call)
         known = self._onward.setdefault(before.key, {})
         self.meet(after)
         onward = _Onward(lane, made.call, after.key)

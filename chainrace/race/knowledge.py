@@ -22,23 +22,19 @@ class Knowledge:
     `states` are by key, `endings` by what an end leaves.
     """
 
-    def __init__(self, families: Sequence[str], *, reduced: bool, looks: bool = False) -> None:
-        """Unless `reduced`, nothing is inferred and no order left out.
-
-        `looks`: the script's shell may look at kubelet by itself, without any process.
-        """
+    def __init__(self, families: Sequence[str], *, reduced: bool) -> None:
+        """Unless `reduced`, nothing is inferred and no order left out."""
         self.families = tuple(families)
         self.kubelets = tuple(ACTOR_OF[family] for family in families)
         self.footprints = Footprints()
         self.futures = Futures(self.footprints)
-        self.effects = Effects(self.footprints, looks)
+        self.effects = Effects(self.footprints)
         self.states: dict[str, State] = {}
         self.endings: dict[str, Ending] = {}
         self.sequences: dict[str, tuple[Call, ...]] = {}
         self.runs: list[tuple[Made, ...]] = []  # of the script, each to its end
         self.restarts = False  # the script starts kubelet again
         self._reduced = reduced
-        self._looks = looks
 
     @property
     def lanes(self) -> tuple[str, ...]:
@@ -58,11 +54,8 @@ class Knowledge:
         ][-1:]
 
     def touches(self, call: Call) -> Footprint:
-        """What a command may touch; the script's also sees kubelet where its shell may look."""
-        made = self.footprints.of(call)
-        if self._looks and call.actor != "kubelet":
-            return made | Footprint(reads=LIFE)
-        return made
+        """What a command may touch, as far as is known by now."""
+        return self.footprints.of(call)
 
     def as_step(self, call: Call) -> Step:
         """A command as far as its order among others is concerned."""
@@ -83,8 +76,6 @@ class Knowledge:
     def _futures(self, state: State) -> dict[str, Footprint]:
         found = {lane: self.futures.future(lane, state) for lane in self.kubelets}
         script = self.futures.future(SCRIPT_ACTOR, state)
-        if self._looks and not state.ended[SCRIPT_ACTOR]:
-            script |= Footprint(reads=LIFE)
         for lane in SCRIPT_LANES:
             if lane in state.waiting or lane == SCRIPT_ACTOR:
                 found[lane] = script

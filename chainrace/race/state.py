@@ -53,7 +53,8 @@ class Made:
 
     Another process's end may come with it: a shell's, a client's of systemd's. `wrote` is a
     digest of the files that the script's processes left changed. `read`: a shell of the script's
-    has read by itself a file that a step wrote.
+    has read by itself a file that a step wrote. `looked`: what a shell was answered that looked by
+    itself, without a process, where kubelet's work or the rules may show.
     """
 
     lane: str
@@ -61,6 +62,7 @@ class Made:
     answers: tuple[Answer, ...] = ()
     wrote: str = ""
     read: bool = field(default=False, compare=False)
+    looked: tuple[str, ...] = ()
 
     def own(self, step: int) -> Answer | None:
         """This step's own answer; None where its process has not ended with it."""
@@ -162,7 +164,8 @@ def digest(value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, Made):
         # One text for each step that is made: a history has many.
-        return value.lane, _call_key(value.call), [vars(one) for one in value.answers], value.wrote
+        answers = [vars(one) for one in value.answers]
+        return value.lane, _call_key(value.call), answers, value.wrote, value.looked
     return _call_key(value) if isinstance(value, Call) else vars(value)
 
 
@@ -196,14 +199,15 @@ class _Histories:
         answers = tuple(
             Answer(self._at[said["step"]], said["code"], said["out"]) for said in one["answers"]
         )
+        looked = tuple(one["looked"])
         if name == SCRIPT_ACTOR:
-            mine.append(Made(lane, Call.of(one), answers, one["wrote"], one["read"]))
+            mine.append(Made(lane, Call.of(one), answers, one["wrote"], one["read"], looked))
             return
         # kubelet looks at exit codes alone (iptables.go), and each of its processes ends at once.
         mine.append(Made(lane, Call.of(one), (Answer(len(mine), one["code"]),)))
-        if answers:
+        if answers or looked:
             # kubelet's step let the script go on: that is no step of the script's own.
-            self.made[SCRIPT_ACTOR].append(Made(SCRIPT_ACTOR, GOES_ON, answers))
+            self.made[SCRIPT_ACTOR].append(Made(SCRIPT_ACTOR, GOES_ON, answers, looked=looked))
 
     def of(self, lane: str) -> dict[str, tuple[Made, ...]]:
         """Those of a lane's actor."""
@@ -225,10 +229,11 @@ def places(view: Mapping[str, Any]) -> list[tuple[str, Local, Local]]:
     return found
 
 
-def read(view: Mapping[str, Any], before: State | None) -> State:
+def read(view: Mapping[str, Any], before: State | None, lane: str | None = None) -> State:
     """The state that an agent's `view` with rules shows (chainrace/gate/forced.py).
 
     `before` is that state or the one from which its last step was made, None at the start.
+    `lane` was to make that step.
     Raises ValueError where the view does not continue that state: then the same
     steps have not led to the same state, and nothing may be concluded.
     """
@@ -242,6 +247,10 @@ def read(view: Mapping[str, Any], before: State | None) -> State:
                 raise ValueError(f"{ACTORS[name]} has not made the steps that it made before")
             if mine[at] != known:
                 raise ValueError(f"{_told(mine[at])} where {_told(known)} was known")
+    if lane and before and histories.of(lane) == before.place(lane).histories:
+        others = ", ".join(f"{one} at {said['program']}" for one, said in view["next"].items())
+        wanted = before.waiting[lane]
+        raise ValueError(f"{lane} was to make {wanted} and did not ({others or 'nobody waits'})")
     return State(
         histories={name: tuple(made) for name, made in histories.made.items()},
         waiting={lane: Call.of(words) for lane, words in view["next"].items()},

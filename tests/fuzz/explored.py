@@ -11,7 +11,6 @@ from chainrace.force.exploration import Exploration, UnexercisedError
 from chainrace.force.options import Options
 from chainrace.force.replay import Replayer
 from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for
-from chainrace.force.scripts import looks
 from chainrace.force.store import Store
 from chainrace.force.views import Reference, View
 from chainrace.force.walker import PRISTINE, Turns, Walker
@@ -188,7 +187,6 @@ class Explored:
             Options(budget=budget, reduced=reduced),
             store,
             tell=lambda _: None,
-            looks=looks(text.encode()),
         )
         alone = exploration.prepare()
         if not alone.unended and not (alone.joins and len(families) == 1 and reduced):

@@ -134,9 +134,9 @@ class Light:
             return ProcessEvents(everything=True)
 
     @staticmethod
-    def witness() -> Witness:
+    def witness(shells: list[str]) -> Witness:
         with on_the_host():
-            return Witness()
+            return Witness(shells)
 
     @staticmethod
     def before_subject(*, boot: bool) -> list[str]:

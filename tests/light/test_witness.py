@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.gate import witness
+from chainrace.gate import audit
 from chainrace.gate.shell import NodeError
 from chainrace.gate.witness import Change, Witness
 
@@ -204,7 +204,7 @@ def test_a_look_takes_no_time(heard: Witness) -> None:
 
 def test_lost_records_are_told_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     needs("nft")
-    monkeypatch.setattr(witness, "RECEIVE_BUFFER", 1)
+    monkeypatch.setattr(audit, "RECEIVE_BUFFER", 1)
     with Witness() as listening:
         subprocess.run(
             [*OWN_NETWORK, sys.executable, "-c", BY_LIBRARY, "50"],
@@ -250,10 +250,10 @@ def test_nothing_is_told_in_another_network_namespace() -> None:
 
 def audit_is_on() -> bool:
     """As a witness finds it."""
-    header = witness.HEADER
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, witness.NETLINK_AUDIT) as line:
+    header = audit.HEADER
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, audit.NETLINK_AUDIT) as line:
         line.bind((0, 0))
-        line.send(header.pack(header.size, witness.AUDIT_GET, witness.NLM_F_REQUEST, 1, 0))
+        line.send(header.pack(header.size, audit.AUDIT_GET, audit.NLM_F_REQUEST, 1, 0))
         line.settimeout(5)
-        status = witness.STATUS.unpack_from(line.recv(witness.RECORD_BYTES), header.size)
+        status = audit.STATUS.unpack_from(line.recv(audit.RECORD_BYTES), header.size)
     return bool(status[1])

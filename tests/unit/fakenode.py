@@ -255,6 +255,7 @@ class Node:
     _answers: list[dict[str, Any]] = field(default_factory=list)
     _wrote: list[str] = field(default_factory=list)
     _read: bool = False
+    _looked: set[str] = field(default_factory=set)
 
     def copy(self) -> "Node":
         return replace(
@@ -271,6 +272,7 @@ class Node:
             trail=[dict(one) for one in self.trail],
             _answers=[],
             _wrote=[],
+            _looked=set(),
         )
 
     @property
@@ -394,6 +396,7 @@ class Node:
         made["answers"], self._answers = self._answers, []
         made["wrote"] = digest(sorted(self._wrote)) if self._wrote else ""
         made["read"], self._read = self._read, False
+        made["looked"], self._looked = sorted(self._looked), set()
         self._wrote = []
 
     def _begin(self, lane: str) -> None:
@@ -482,6 +485,7 @@ class Node:
             wants.act(self)
         elif isinstance(wants, Look):
             said = Said(0 if self.begun else 1)
+            self._looked.add(f"/var/lib/kubelet: {-2 * said.code}")
         elif isinstance(wants, Write):
             self.files[wants.path] = wants.text
             self._wrote.append(f"{wants.path} {wants.text}")

@@ -138,7 +138,6 @@ def explore(
     *,
     folder: Path | None = None,
     snapshots: bool = True,
-    looks: bool = False,
     **more: Any,
 ) -> Found:
     with TemporaryDirectory() as name:
@@ -152,7 +151,6 @@ def explore(
             options,
             Store((folder or Path(name)) / "store.jsonl"),
             tell=lambda _: None,
-            looks=looks,
         )
         exploration.prepare()
         exploration.run()
@@ -180,7 +178,6 @@ def explored(
     body: Body,
     options: Options = Options(),  # noqa: B008 - frozen
     *,
-    looks: bool = False,
     expect: int = 0,
     agent: FakeAgent | None = None,
     teller: Teller | None = None,
@@ -193,7 +190,7 @@ def explored(
         machine=SimpleNamespace(domain="node"),
         connection=SimpleNamespace(closed_meanwhile=nullcontext),
     )
-    about = Script("script", "/script", "digest", looks=looks, expect=expect)
+    about = Script("script", "/script", "digest", expect=expect)
     with (
         TemporaryDirectory() as folder,
         mock.patch("chainrace.force.preparation.Snapshots", return_value=FakeSnapshots(one)),
@@ -724,7 +721,7 @@ def test_but_one_that_runs_something_only_after_kubelet_is() -> None:
         return 0
 
     assert truth(body)
-    assert explored(body, looks=True).word in (SAYS_HARMFUL, NOT_PROVED)
+    assert explored(body).word in (SAYS_HARMFUL, NOT_PROVED)
 
 
 def test_a_script_without_an_end_is_told_what_it_was_doing() -> None:
@@ -780,7 +777,7 @@ def looks_and_looks_again() -> Steps:
 )
 def test_a_shell_that_looks_at_kubelet_by_itself_is_not_called_harmless(body: Body) -> None:
     assert truth(body)
-    assert explored(body, looks=True).word in (SAYS_HARMFUL, NOT_PROVED)
+    assert explored(body).word in (SAYS_HARMFUL, NOT_PROVED)
 
 
 # How it gets there.

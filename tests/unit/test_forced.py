@@ -18,6 +18,7 @@ from chainrace.gate.fanotify import Opening
 from chainrace.gate.forced import Forced
 from chainrace.gate.process import KUBELET, Command
 from chainrace.gate.procevents import Ended, Event, Executed, Forked
+from chainrace.gate.proof import Settled
 from chainrace.gate.shell import NodeError
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
@@ -118,7 +119,7 @@ class Machine:
     def journal(self) -> Journal:
         return self.journal_now
 
-    def witness(self) -> None: ...
+    def witness(self, shells: list[str]) -> None: ...
 
     def file_systems(self) -> list[str]:
         return ["/"]
@@ -310,9 +311,9 @@ class FakeProof:
     def let_go(self, command: Command) -> None:
         self.steps[-1][1].append(" ".join((command.program, *command.arguments)))
 
-    def settle(self) -> tuple[str, bool]:
+    def settle(self) -> Settled:
         self.settled += 1
-        return f"wrote {self.settled}", False
+        return Settled(f"wrote {self.settled}")
 
     def take_changed(self) -> set[tuple[str, str]]:
         return {("ipv4", "filter")}

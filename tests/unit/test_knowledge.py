@@ -14,8 +14,8 @@ IPV4, IPV6 = "k iptables -N A", "x ip6tables -N A"
 DONE = (IPV4, IPV6)
 
 
-def knowledge(*families: str, reduced: bool = True, looks: bool = False) -> Knowledge:
-    return Knowledge(families or ("ipv4",), reduced=reduced, looks=looks)
+def knowledge(*families: str, reduced: bool = True) -> Knowledge:
+    return Knowledge(families or ("ipv4",), reduced=reduced)
 
 
 def call(lane: str, line: str, **more: Any) -> Call:
@@ -145,27 +145,14 @@ def test_a_script_that_cannot_step_now_still_has_a_future() -> None:
     assert known.observe(waits).futures["s"] >= EVERYTHING
 
 
-def test_a_shell_that_may_look_at_kubelet_by_itself_sees_it_in_every_step() -> None:
-    life = frozenset({"life/k", "life/x"})
-    flush, make = call("s", "iptables -F"), call("k", "iptables -N A")
-    assert knowledge().touches(flush) == footprint(flush)
-    assert knowledge(looks=True).touches(flush) == footprint(flush) | Footprint(reads=life)
-    assert knowledge(looks=True).touches(make) == footprint(make)
-    known = knowledge(looks=True)
-    learn(known, *run_of("iptables --version"))
-    begun = read(waiting={"k": "kubelet begins", "s": "iptables --version"})
-    assert known.observe(begun).futures["s"].reads >= life
-    assert known.observe(begun).enabled["s"].conflicts(known.observe(begun).enabled["k"])
-    assert not known.observe(read(waiting={"k": "kubelet begins"})).futures["s"].reads
-
-
-def test_where_its_shell_may_look_at_kubelet_it_is_known_how_it_goes_on_only_for_the_same() -> None:
-    known = knowledge(looks=True)
-    before, after = run_of("iptables --version", waiting={"k": "kubelet begins"})
-    known.effects.learn(before, "s", after)
-    assert known.infer(before, "s") is not None
-    begun = read("k kubelet begins", waiting={"k": "iptables -N A", "s": "iptables --version"})
-    assert known.infer(begun, "s") is None
+def test_a_step_after_which_a_shell_looks_by_itself_touches_everything() -> None:
+    known = knowledge()
+    flush = call("s", "iptables -F")
+    assert known.touches(flush) == footprint(flush)
+    looked = step("s iptables -F", looked=["/var/lib/kubelet/pki: -2"])
+    learn(known, read(waiting={"s": "iptables -F"}), read(looked))
+    assert known.touches(flush) == EVERYTHING
+    assert known.touches(call("s", "iptables -S")) == footprint(call("s", "iptables -S"))
 
 
 def test_what_an_end_left_is_the_ending_of_all_that_leave_the_same() -> None:

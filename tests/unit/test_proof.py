@@ -10,9 +10,10 @@ from typing import Any, Self
 import pytest
 
 from chainrace.gate import proof as proofs
+from chainrace.gate.looks import CONNECTS, EXISTS, READS, SIGNALS, Look
 from chainrace.gate.process import KUBELET, Command
 from chainrace.gate.procevents import Forked
-from chainrace.gate.proof import Proof
+from chainrace.gate.proof import Proof, Settled
 from chainrace.gate.shell import NodeError
 from chainrace.gate.whose import Owners
 from chainrace.gate.witness import Change
@@ -37,6 +38,8 @@ class Kernel:
     read: dict[str, set[int]] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    looked: list[Look] = field(default_factory=list)
+    unwatched: str = ""
 
     def change(self, pid: int, table: str = "filter", family: str = "ipv4", **more: Any) -> None:
         """A commit of this process, in the node's own namespace unless `more` says otherwise."""
@@ -49,6 +52,10 @@ class Kernel:
 
     def changes(self) -> list[Change]:
         found, self.records = self.records, []
+        return found
+
+    def looks(self) -> list[Look]:
+        found, self.looked = self.looked, []
         return found
 
     def take(self, readers: Container[int]) -> Files:
@@ -441,7 +448,7 @@ def test_what_others_write_and_what_is_no_file_is_left_out(
         "/run/xtables.lock": {MAIN},
     }
     kernel.contents = dict.fromkeys(kernel.written, "content")
-    assert proof.settle() == ("", False)
+    assert proof.settle() == Settled()
 
 
 def test_what_a_process_of_the_scripts_that_has_ended_wrote_is_its_own(
@@ -506,3 +513,76 @@ def test_a_file_of_a_steps_that_a_shell_reads_by_itself_is_told(
     assert proof.settle()[1] is False
     kernel.read = {"/srv/a": {pids[reader]}}
     assert proof.settle()[1] is seen
+
+
+# What a shell looks at by itself.
+
+
+def looked(kernel: Kernel, proof: Proof, *looks: Look) -> tuple[str, ...]:
+    kernel.looked = list(looks)
+    return proof.settle().looked
+
+
+def test_a_look_of_the_scripts_shell_is_told_with_its_answer(
+    kernel: Kernel, begin: Callable[[], Proof]
+) -> None:
+    proof = begin()
+    step(proof, command(MAIN, kind="shell"))
+    gone, refused = (
+        Look(MAIN, EXISTS, "/var/lib/kubelet/none", -2),
+        Look(MAIN, CONNECTS, "port 10248", -111),
+    )
+    process, own = Look(MAIN, SIGNALS, "4711", 0), Look(MAIN, SIGNALS, str(MAIN), 0)
+    elsewhere = Look(MAIN, EXISTS, "/etc/none", -2)
+    assert looked(kernel, proof, gone, gone, refused, process, own, elsewhere) == (
+        "/var/lib/kubelet/none: -2",
+        "a process: 0",
+        "port 10248: -111",
+    )
+    assert proof.doubts == []
+    assert looked(kernel, proof) == ()
+
+
+def test_whose_look_it_is_counts(kernel: Kernel, begin: Callable[[], Proof]) -> None:
+    proof = begin()
+    where = "/var/lib/kubelet/none"
+    step(proof, command(MAIN))
+    # A program that was held: what it looks at is its own step.
+    assert looked(kernel, proof, Look(MAIN, EXISTS, where, -2)) == ()
+    assert looked(kernel, proof, Look(STRANGER, EXISTS, where, -2)) == ()
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        (Look(MAIN, READS, "/proc/uptime", 0), "reads /proc/uptime by itself"),
+        (Look(MAIN, CONNECTS, "port 10248", 0), "talks to port 10248 by itself"),
+        (Look(MAIN, EXISTS, "/proc/uptime", -2), "came or went"),
+        (Look(MAIN, EXISTS, "/var/lib/kubelet/none", 0), "came or went"),
+    ],
+)
+def test_what_a_shell_read_by_itself_or_what_changed_meanwhile_is_not_proved(
+    look: Look, why: str, kernel: Kernel, begin: Callable[[], Proof]
+) -> None:
+    proof = begin()
+    step(proof, command(MAIN, kind="shell"))
+    looked(kernel, proof, look)
+    (doubt,) = proof.doubts
+    assert why in doubt
+
+
+def test_a_file_of_the_scripts_own_is_no_look_at_kubelet(
+    kernel: Kernel, begin: Callable[[], Proof]
+) -> None:
+    proof = begin()
+    step(proof, command(MAIN, kind="shell"))
+    kernel.written, kernel.contents = {"/run/stamp": {MAIN}}, {"/run/stamp": "1"}
+    assert looked(kernel, proof, Look(MAIN, EXISTS, "/run/stamp", 0)) == ()
+
+
+def test_where_looks_cannot_be_seen_nothing_is_proved(
+    kernel: Kernel, begin: Callable[[], Proof]
+) -> None:
+    kernel.unwatched = "auditctl: never"
+    (doubt,) = begin().doubts
+    assert "auditctl: never" in doubt

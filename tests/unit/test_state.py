@@ -24,7 +24,7 @@ def words(lane: str, line: str, **more: Any) -> dict[str, Any]:
 def step(line: str, code: int | None = 0, out: str = "", **more: Any) -> dict[str, Any]:
     """A step that has ended with a code: `s iptables -F`; its answers are filled in by `view`."""
     lane, _, rest = line.partition(" ")
-    own = ("answers", "wrote", "read", "before")
+    own = ("answers", "wrote", "read", "looked", "before")
     changes: dict[str, Any] = {name: more.pop(name) for name in own if name in more}
     made = {
         "lane": lane,
@@ -32,6 +32,7 @@ def step(line: str, code: int | None = 0, out: str = "", **more: Any) -> dict[st
         "before": None,
         "wrote": "",
         "read": False,
+        "looked": [],
         **words(lane, rest, **more),
     }
     return {**made, "out": out, **changes}
@@ -185,6 +186,24 @@ def test_a_view_that_does_not_continue_the_state_is_refused(
     before = state.read(view("k iptables -N A"), ROOT)
     with pytest.raises(ValueError, match=told):
         state.read(after, before)
+
+
+def test_a_lane_that_was_to_step_and_did_not_does_not_continue_the_state() -> None:
+    before = state.read(view(waiting={"k": "iptables -N A", "s": "iptables -S"}), ROOT)
+    others = view("s iptables -S", waiting={"x": "ip6tables -N A"})
+    with pytest.raises(ValueError, match=r"k was to make .*-N A.* and did not \(x at ip6tables\)"):
+        state.read(others, before, "k")
+    assert state.read(others, before, "s").histories["s"]
+
+
+def test_a_look_of_a_shell_is_part_of_the_history() -> None:
+    one, other = (
+        state.read(view(step("s iptables -S", looked=[f"/var/lib/kubelet/pki: {answer}"])), ROOT)
+        for answer in (0, -2)
+    )
+    assert one.key != other.key
+    by_kubelet = state.read(view(step("k iptables -S", looked=["port 10248: -111"])), ROOT)
+    assert [made.looked for made in by_kubelet.histories["s"]] == [("port 10248: -111",)]
 
 
 def test_a_script_that_is_told_something_else_does_not_continue_the_state() -> None:

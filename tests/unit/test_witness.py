@@ -2,20 +2,24 @@ import struct
 
 import pytest
 
-from chainrace.gate.shell import NodeError
-from chainrace.gate.witness import (
+from chainrace.gate.audit import (
+    ALWAYS,
     EQUAL,
     EXCLUDED,
     FIELD_MSGTYPE,
     FILTER_EXCLUDE,
+    FILTER_EXIT,
+    FILTER_TASK,
+    NEVER,
     RULE_FIELDS,
     RULE_OPERATORS,
     RULE_VALUES,
     SWITCHED_OFF,
-    Change,
+    is_never,
     leaves_out,
-    parse,
 )
+from chainrace.gate.shell import NodeError
+from chainrace.gate.witness import Change, parse
 
 STAMP = "audit(1763652123.123:42): "
 
@@ -117,3 +121,17 @@ def test_rules_that_leave_out_our_records_are_found() -> None:
     assert not leaves_out(rule(FILTER_EXCLUDE, (FIELD_MSGTYPE, 1307)))
     assert not leaves_out(rule(FILTER_EXCLUDE, (1, 0), (FIELD_MSGTYPE, 1307)))
     assert not leaves_out(rule(4, (FIELD_MSGTYPE, 1325)))
+
+
+@pytest.mark.parametrize(
+    ("listed", "action", "leaves"),
+    [
+        (FILTER_TASK, NEVER, "leaves out"),
+        (FILTER_EXIT, NEVER, "leaves out"),
+        (FILTER_EXIT, ALWAYS, ""),
+        (FILTER_EXCLUDE, NEVER, ""),
+    ],
+)
+def test_a_rule_that_leaves_out_system_calls_is_told(listed: int, action: int, leaves: str) -> None:
+    rule = struct.pack("=3I", listed, action, 0) + bytes(RULE_OPERATORS)
+    assert is_never(rule) is bool(leaves)
