@@ -120,6 +120,36 @@ exit 0
 """,
         ("hint_lost", "healthy"),
     ),
+    # 1. The same by a test alone, whose path stands nowhere in the text: the answer is known.
+    "1-tests-for-a-file": Own(
+        "harmful",
+        """#!/bin/sh
+where=/run
+iptables -A FORWARD -s 192.0.2.7 -j DROP
+[ -e "$where/subject.log" ] && iptables -t mangle -X
+exit 0
+""",
+        ("hint_lost", "healthy"),
+    ),
+    # 1. It looks at what kubelet has done, and whatever it sees, it does no harm.
+    "1-tests-for-a-file-and-only-reads": Own(
+        "harmless",
+        """#!/bin/sh
+iptables -A FORWARD -s 192.0.2.7 -j DROP
+[ -e /run/subject.log ] && iptables -t mangle -S >/dev/null
+exit 0
+""",
+    ),
+    # 1. What kubelet and the rules do not change is no look at them: it is not even explored so.
+    "1-sets-what-is-the-kernels": Own(
+        "harmless",
+        """#!/bin/sh
+[ -d /run/systemd/system ] || [ -e /proc/sys/net/ipv4 ] || exit 1
+echo 0 >/proc/sys/net/ipv4/ip_forward
+iptables -A FORWARD -s 192.0.2.7 -j DROP
+exit 0
+""",
+    ),
     # 3. If the second job looks before the first has made its chain, -X takes nat's canary.
     "3-two-jobs": Own(
         "harmful",

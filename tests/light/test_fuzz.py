@@ -19,6 +19,7 @@ from tests.light.node import LightNode
 
 KEPT = Path(__file__).parent / "kept"
 SCRIPTS, NIGHTLY = 50, 1000
+TELL_SECONDS = 60.0
 
 
 def test_no_end_is_left_out(
@@ -29,6 +30,7 @@ def test_no_end_is_left_out(
     fuzzer = Fuzzer(node, runs=12 if nightly else 3, whole=120.0 if nightly else 0.0)
     failed: list[tuple[str, Exception]] = []
     passed: set[str] = set()
+    told = began = time.monotonic()
 
     @seed(asked.seed)
     @settings(
@@ -48,8 +50,11 @@ def test_no_end_is_left_out(
             node.revive()
             raise
         passed.add(text)
+        nonlocal told
+        if time.monotonic() > told + TELL_SECONDS:
+            told = time.monotonic()
+            asked.tell(f"{len(passed)} scripts, {told - began:.0f} s")
 
-    began = time.monotonic()
     try:
         explored_in_three_ways()
     except Exception:
