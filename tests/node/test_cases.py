@@ -29,7 +29,7 @@ NOT_PROVED_HERE = {
 REFUSED = "refused"
 # Seconds for a case that does harm: one finding shows it, and is found early. What is called
 # harmless is explored to its end, however long that takes.
-HARM_SECONDS = 420.0
+HARM_SECONDS = 240.0
 
 pytestmark = pytest.mark.nightly
 
