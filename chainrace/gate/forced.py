@@ -1,8 +1,6 @@
 """kubelet and the script step by step: each process waits until it is told to go.
 
-Lanes: kubelet's work on IPv4 (k) and on IPv6 (x), and the script with all that follows from it
-(s, and t, u, ... where several of its processes wait at once). The first step of each is its
-start. Between two steps the node is settled: every lane waits at its next process, has ended,
+The first step of each actor is its start. Between two steps the node is settled: every lane waits at its next process, has ended,
 or cannot go on before another has. All waits end on such facts; a limit that passes is an error.
 """
 
@@ -19,31 +17,27 @@ from typing import Any
 from chainrace.gate import guard
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Door, Waiting, interpreter_of
-from chainrace.gate.kubelet import BEGINS, FIRST_LANE, Kubelet, lane_of
+from chainrace.gate.kubelet import FIRST_LANE, Kubelet, lane_of
+from chainrace.gate.lanes import Lanes
 from chainrace.gate.monitor import look_over, of_canary
 from chainrace.gate.process import (
     KUBELET,
     KUBELETS,
-    SCRIPT_ACTOR,
-    SHELL_FOLDERS,
-    SHELLS,
     Command,
     describe,
     file_of,
     held_in_exec,
-    kind_of,
 )
 from chainrace.gate.procevents import Ended
 from chainrace.gate.programs import library, meanings, without_library
 from chainrace.gate.proof import Proof, Settled
-from chainrace.gate.script import LANES, Held, ScriptActor
+from chainrace.gate.script import Held, ScriptActor
 from chainrace.gate.shell import NodeError
+from chainrace.gate.shells import Shells
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.world import World
 
-# What is told of a process besides its words.
-KINDS = ("kind", "foreign", "input", "output", "exe", "source", "target")
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
 
@@ -81,6 +75,7 @@ class Forced:
         self._free = False
         self._disturbed = ""
         self._asked = asked
+        self._shells = Shells(script)
         self._trail: list[dict[str, Any]] = []
         self._entropy = ""
         self._beginning = 0.0  # the seconds that kubelet's own start took in the last walk
@@ -91,7 +86,6 @@ class Forced:
         with ExitStack() as stack:
             self._machine = machine
             self._behind = self._machine.before_subject(boot=boot)
-            self._may_begin = not self._behind
             self._events = stack.enter_context(self._machine.process_events())
             self._journal = stack.enter_context(self._machine.journal())
             self._owners = Owners(
@@ -110,10 +104,13 @@ class Forced:
                 jobs=self._machine.jobs,
                 subject_unit=self._machine.subject_unit,
             )
+            self._lanes = Lanes(
+                script, self.held, self.kubelet, self.script, may_begin=not self._behind
+            )
             self._proof = stack.enter_context(
                 Proof(
                     self._owners,
-                    partial(self._machine.witness, _shells(script)),
+                    partial(self._machine.witness, self._shells.files),
                     self._machine.file_systems(),
                 )
             )
@@ -158,11 +155,11 @@ class Forced:
         counts = []
         for lane, steps in turns:
             count = 0
-            while count != steps and not self.done(lane):
+            while count != steps and not self._lanes.done(lane):
                 if deadline is not None and time.monotonic() > deadline:
                     break
                 made += self._bring(lane)
-                if self.done(lane):
+                if self._lanes.done(lane):
                     break  # it has dropped its family: the other one's last step was its last
                 self._step(lane)
                 made.append(lane)
@@ -183,7 +180,7 @@ class Forced:
                 {**vars(one), **made, **({} if places else {"before": None})}
                 for one, made in zip(self.commands, self._trail)
             ],
-            **self._local(),
+            **self._lanes.local(),
             "first_family": self.kubelet.first_family(),
             "restarts": self.kubelet.restarts,
             "stopped": self.kubelet.stopped,
@@ -229,16 +226,6 @@ class Forced:
             "rules": self._world.parts(None),
         }
 
-    def done(self, lane: str) -> bool:
-        """Whether a lane has made its last step."""
-        if lane in self._waiting():
-            return False
-        if lane in KUBELETS:
-            return self.kubelet.done(lane)
-        if lane != SCRIPT_ACTOR:
-            return True
-        return self._script_path is None or self.script.ended
-
     def pump(self, seconds: float) -> set[int]:
         """Take in what happens within so many seconds; returns the ready descriptors."""
         ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, seconds) * 1000)}
@@ -282,6 +269,8 @@ class Forced:
         if waiting.owner == SCRIPT:
             interpreter = interpreter_of(waiting.opening.handle)
             command = held_in_exec(pid, now, waiting.path, interpreter, self._owners.label(pid))
+            if command is not None and (why := self._shells.unwatched(command, interpreter)):
+                self._proof.doubt(why)
         elif pid in self.running:  # one process may open the library twice
             command = None
         else:
@@ -334,50 +323,11 @@ class Forced:
     def _unheld(self) -> list[str]:
         return [f"{words} was executed past the gate" for words in self._door.passed]
 
-    def _waiting(self) -> dict[str, Held | None]:
-        """Each lane that can step, and the process that waits there: None for a start."""
-        found: dict[str, Held | None] = {}
-        if not self.kubelet.begun and self._may_begin:
-            found[FIRST_LANE] = None
-        if self._script_path is not None and not self.script.begun:
-            found[SCRIPT_ACTOR] = None
-        for one in sorted(self.held.values(), key=lambda one: one.command.pid):
-            if one.command.actor == KUBELET:
-                found.setdefault(lane_of(one.command), one)
-        found.update(zip(LANES, self.script.ready()))
-        return found
-
-    def _local(self) -> dict[str, Any]:
-        """What each lane waits for, and whether it has ended."""
-        waiting = self._waiting()
-        return {
-            "next": {lane: self._words(lane, one) for lane, one in waiting.items()},
-            "done": {lane: self.done(lane) for lane in (*KUBELETS, SCRIPT_ACTOR)},
-        }
-
-    def _words(self, lane: str, one: Held | None) -> dict[str, Any]:
-        command = self._start_of(lane) if one is None else one.command
-        if one is not None and lane in LANES:
-            command.output = self.script.output(one)
-        shown = vars(command)
-        names = ("actor", "program", "arguments", *KINDS)
-        return {name: shown[name] for name in names}
-
-    def _start_of(self, lane: str) -> Command:
-        """Kubelet's own start, or the script's, as a command."""
-        now = time.monotonic()
-        if lane in KUBELETS:
-            return Command(0, KUBELET, KUBELET, [BEGINS], now)
-        with open(self._script_path or "", "rb") as file:
-            interpreter = interpreter_of(file.fileno())
-        kind = kind_of(os.path.realpath(self._script_path or ""), interpreter)
-        return Command(0, "script", "script", [BEGINS], now, kind=kind)
-
     def _bring(self, lane: str) -> list[str]:
         """Have kubelet's other lane step until this one waits; its steps, unless it is lazy."""
         made = []
-        while lane in KUBELETS and not self.done(lane) and lane not in self._waiting():
-            others = [one for one in KUBELETS if one != lane and one in self._waiting()]
+        while self._lanes.is_behind(lane):
+            others = [one for one in KUBELETS if one != lane and one in self._lanes.waiting()]
             if not others:
                 break
             self._step(others[0])
@@ -385,12 +335,12 @@ class Forced:
         return made
 
     def _step(self, lane: str) -> None:
-        waiting = self._waiting()
+        waiting = self._lanes.waiting()
         if lane not in waiting:
             raise NodeError(f"{lane} cannot go on before another actor has")
         one = waiting[lane]
         self._proof.begin(lane)
-        made: dict[str, Any] = {"lane": lane, "before": self._local()}
+        made: dict[str, Any] = {"lane": lane, "before": self._lanes.local()}
         self._trail.append(made)
         started = time.monotonic()
         if one is None:
@@ -402,7 +352,7 @@ class Forced:
             self._beginning = time.monotonic() - started
 
     def _begin(self, lane: str) -> None:
-        command = self._start_of(lane)
+        command = self._lanes.start_of(lane)
         command.code = 0
         self.commands.append(command)
         if lane in KUBELETS:
@@ -430,22 +380,26 @@ class Forced:
         self._until(self._missing)
         # kubelet works on one family after the other.
         for lane in set(KUBELETS) - set(self.lazy):
-            while self.kubelet.begun and not self.done(lane) and lane not in self._waiting():
-                others = [one for one in self.lazy if one in self._waiting()]
+            while (
+                self.kubelet.begun
+                and not self._lanes.done(lane)
+                and lane not in self._lanes.waiting()
+            ):
+                others = [one for one in self.lazy if one in self._lanes.waiting()]
                 if not others:
                     break
-                further: dict[str, Any] = {"lane": others[0], "before": self._local()}
+                further: dict[str, Any] = {"lane": others[0], "before": self._lanes.local()}
                 self._trail.append({**further, "answers": [], **Settled()._asdict()})
-                one = self._waiting()[others[0]]
+                one = self._lanes.waiting()[others[0]]
                 assert one is not None  # noqa: S101 - kubelet has begun
                 self._release(one)
                 self._until(self._missing)
-        if not self._may_begin:
+        if not self._lanes.may_begin:
             # Both are wanted at once: kubelet is asked for when what comes before it has been.
             jobs = self._machine.jobs()
-            self._may_begin = self.script.ended or any(unit in jobs for unit in self._behind)
-            if self._may_begin and not self.kubelet.begun:
-                begins = {"lane": FIRST_LANE, "before": self._local()}
+            self._lanes.may_begin = self.script.ended or any(unit in jobs for unit in self._behind)
+            if self._lanes.may_begin and not self.kubelet.begun:
+                begins = {"lane": FIRST_LANE, "before": self._lanes.local()}
                 self._trail.append({**begins, "answers": [], **Settled()._asdict()})
                 self._begin(FIRST_LANE)
                 self._until(self._missing)
@@ -482,12 +436,3 @@ class Forced:
         waits = bool(self.script.ready()) or (not self.script.begun and bool(self._script_path))
         # Of kubelet systemd is asked, as long as it has not been started: so it comes last.
         return self.script.missing() or self.kubelet.missing(held, others_wait=waits)
-
-
-def _shells(script: str | None) -> list[str]:
-    """The files of the node's shells, and of what interprets the script; without links."""
-    named = [os.path.join(folder, name) for folder in SHELL_FOLDERS for name in SHELLS]
-    if script is not None:
-        with suppress(OSError), open(script, "rb") as file:
-            named.append(interpreter_of(file.fileno()))
-    return sorted({os.path.realpath(path) for path in named if path and os.path.isfile(path)})

@@ -32,8 +32,6 @@ SCRIPT_ACTOR = "s"
 # What is interpreted by one of these starts programs, each of which is seen by itself.
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 
-SHELL_FOLDERS = ("/bin", "/usr/bin", "/usr/local/bin")
-
 # iptables, ip6tables-save, iptables-legacy-restore, xtables-nft-multi, nft
 PROGRAMS = re.compile(r"(ip6?tables|xtables|nft)\b")
 
