@@ -1,7 +1,8 @@
 """kubelet and the script step by step: each process waits until it is told to go.
 
-The first step of each actor is its start. Between two steps the node is settled: every lane waits at its next process, has ended,
-or cannot go on before another has. All waits end on such facts; a limit that passes is an error.
+The first step of each actor is its start. Between two steps the node is settled: every lane waits
+at its next process, has ended, or cannot go on before another has. All waits end on such facts; a
+limit that passes is an error.
 """
 
 from __future__ import annotations

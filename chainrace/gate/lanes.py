@@ -55,8 +55,7 @@ class Lanes:
 
     def is_behind(self, lane: str) -> bool:
         """Whether a lane of kubelet's can only step once the other one has."""
-        begun = self._kubelet.begun and lane in KUBELETS
-        return begun and not self.done(lane) and lane not in self.waiting()
+        return lane in KUBELETS and not self.done(lane) and lane not in self.waiting()
 
     def waiting(self) -> dict[str, Held | None]:
         """Each lane that can step, and the process that waits there: None for a start."""
