@@ -10,7 +10,7 @@ from chainrace.afterwards import afterwards
 from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.force.options import Options
-from chainrace.force.preparation import prepared
+from chainrace.force.preparation import prepared, pristine
 from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Teller
 from chainrace.force.scripts import Script, bring_script, script_on
@@ -111,6 +111,7 @@ def scripts(
 
 
 def replay(
+    paths: Paths,
     config: LabConfig,
     node: Node,
     *,
@@ -120,16 +121,21 @@ def replay(
     folder: Path,
     terminal: Terminal,
 ) -> list[Name]:
-    """Replay a schedule and tell each outcome; the evidence of each goes into the folder."""
+    """Replay a schedule and tell each outcome; the evidence of each goes into the folder.
+
+    Each time from the same disk, where the node's line outlives that. Raises LabError.
+    """
     made_by.keep(folder, origin_of(config, node, [script]))
-    replayer = Replayer(node.agent, script.path, config.limits.trial, boot=script.boot)
-    with terminal.step("taking the reference: kubelet's clean start"):
-        reference = replayer.reference()
+    limit = config.limits.trial
     outcomes: list[Name] = []
-    for number in range(1, times + 1):
-        replayed = replayer.run(schedule, reference)
-        write_replay(folder / f"{number:03d}", replayed)
-        terminal.replayed(replayed, number, times)
-        outcomes.append(replayed.outcome.name)
-    replayer.release()
+    with pristine(paths, [node], limit) as (snapshots,):
+        replayer = Replayer(node.agent, script.path, limit, boot=script.boot, snapshots=snapshots)
+        with terminal.step("taking the reference: kubelet's clean start"):
+            reference = replayer.reference()
+        for number in range(1, times + 1):
+            replayed = replayer.run(schedule, reference)
+            write_replay(folder / f"{number:03d}", replayed)
+            terminal.replayed(replayed, number, times)
+            outcomes.append(replayed.outcome.name)
+        replayer.release()
     return outcomes

@@ -196,6 +196,7 @@ def _replay(chosen: Again, times: int, kept: Keeping) -> None:
     ):
         folder = Folder(paths.results)
         outcomes = exploring.replay(
+            paths,
             chosen.config,
             node,
             script=chosen.as_it_was(scripts[-1]),

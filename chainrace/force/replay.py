@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chainrace.errors import UsageError
-from chainrace.force.roots import LAZY
+from chainrace.force.roots import FIRST, LAZY
 from chainrace.force.views import Reference, View, as_seen, ending_of, reference_of
 from chainrace.force.walker import Turns, Walker
 from chainrace.gate.process import KUBELETS
@@ -108,7 +108,8 @@ class Replayer:
             self._agent,
             self._snapshots,
             self._script,
-            None,
+            # Where both families stand in a schedule, it is one of starts that begin with IPv4.
+            None if lazy else FIRST,
             lazy,
             self._limit,
             boot=self._boot,

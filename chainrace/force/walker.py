@@ -151,6 +151,8 @@ class Walker:
                 flips += 1
                 if flips > FLIPS:
                     raise self._never_so() from None
+                # A state that was kept on the way may draw the same again each time.
+                self.forget(lambda kept: kept != path[: len(kept)])
             except (RefusedError, ValueError) as error:
                 self.at = None
                 if self.stopped:

@@ -182,7 +182,7 @@ class Forced:
                 for one, made in zip(self.commands, self._trail)
             ],
             **self._lanes.local(),
-            "first_family": self.kubelet.first_family(),
+            "first_family": self.kubelet.first_family(one.command for one in self.held.values()),
             "restarts": self.kubelet.restarts,
             "stopped": self.kubelet.stopped,
             "words": self._journal.words,

@@ -65,12 +65,13 @@ class Kubelet:
         """What was let go since the kubelet that runs now was started."""
         return self._commands[self._before :]
 
-    def first_family(self) -> str | None:
+    def first_family(self, held: Iterable[Command]) -> str | None:
         """The family that kubelet initialises first: random at each start (a Go map).
 
-        None before that is known, and where it has dropped a family, which is no choice.
+        `held` are the processes that wait at the gate: the first one of a family tells, too. None
+        before that is known, and where kubelet has dropped a family, which is no choice.
         """
-        mine = [one for one in self.since_start() if one.actor == KUBELET]
+        mine = [one for one in (*self.since_start(), *held) if one.actor == KUBELET]
         begun = next((one.family for one in mine if "-N" in one.arguments), None)
         dropped = {one.family for one in mine if "-S" in one.arguments and one.code}
         return None if dropped else begun

@@ -141,17 +141,27 @@ def test_a_canary_that_is_due_is_waited_for() -> None:
 
 def test_the_family_that_comes_first_is_the_one_whose_chains_it_makes_first() -> None:
     one = Started()
-    assert one.kubelet.first_family() is None
+    assert one.kubelet.first_family(()) is None
     one.commands.append(command("iptables --version"))
-    assert one.kubelet.first_family() is None
+    assert one.kubelet.first_family(()) is None
     one.commands += [command(HINT6), command(HINT)]
-    assert one.kubelet.first_family() == "ipv6"
+    assert one.kubelet.first_family(()) == "ipv6"
+
+
+def test_a_process_that_still_waits_tells_it_too() -> None:
+    """What is seen of a start must not hang on whether its first chain is made by then."""
+    one = Started()
+    one.commands.append(command("iptables --version"))
+    assert one.kubelet.first_family([command("ip6tables --version")]) is None
+    assert one.kubelet.first_family([command(HINT6)]) == "ipv6"
+    one.commands.append(command(HINT))
+    assert one.kubelet.first_family([command(HINT6)]) == "ipv4"
 
 
 def test_where_it_dropped_a_family_there_was_no_choice() -> None:
     one = Started()
     one.commands += [command("iptables -w 5 -S POSTROUTING -t nat", code=1), command(HINT6)]
-    assert one.kubelet.first_family() is None
+    assert one.kubelet.first_family(()) is None
 
 
 def test_a_kubelet_that_the_script_restarts_is_counted_and_begins_anew() -> None:
@@ -165,7 +175,7 @@ def test_a_kubelet_that_the_script_restarts_is_counted_and_begins_anew() -> None
     assert one.kubelet.since_start() == []
     assert one.kubelet.replaced_at == 3.0
     assert not one.kubelet.done("k")
-    assert one.kubelet.first_family() is None
+    assert one.kubelet.first_family(()) is None
 
 
 def test_its_end_may_be_heard_of_when_the_next_runs_already() -> None:
