@@ -256,7 +256,7 @@ def test_the_command_brings_what_the_results_keep_to_a_node_as_it_was(
         told.update(file=file, prepare=prepare, **options)
         yield [Script(file.name, "/own/abc", "abc")]
 
-    def replay(config: LabConfig, _: object, **options: object) -> list[str]:
+    def replay(_: object, config: LabConfig, __: object, **options: object) -> list[str]:
         told.update(options, again=config)
         return ["init_failed"]
 
