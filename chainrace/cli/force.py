@@ -67,6 +67,9 @@ def explore(
             help="A quick look: at most so many preemptions.",
         ),
     ] = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="Stop at the first harm that is seen.")
+    ] = False,
     nodes: Annotated[
         int, typer.Option("--nodes", min=1, max=len(setup.NODES), help="So many nodes share it.")
     ] = 1,
@@ -82,7 +85,8 @@ def explore(
     """
     _refuse_both(script, boot=boot)
     expect = expected(exit_code, script)
-    options, kept = Options(seconds(budget), preemptions), keeping(keep, shell=shell)
+    options = Options(seconds(budget), preemptions, first=first)
+    kept = keeping(keep, shell=shell)
     config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
     remarks = check(config, script, prepare)
     paths, terminal = Paths(), Terminal(as_json=as_json)

@@ -126,7 +126,6 @@ class Exploration:
         for learned in self._store.read():
             if isinstance(learned, End):
                 self.known.endings[learned.end] = learned.ending
-                self._harm |= self._classes(learned.ending)
             else:
                 self.known.effects.keep(learned)
         self._begun = time.monotonic()
@@ -187,6 +186,8 @@ class Exploration:
             if self._left() == 0 and len(self._executed) >= self._options.least:
                 return None
             self._tell_all_known()
+            if self._options.first and self._harm:
+                return None
             if self._unknown:
                 task = min(self._unknown, key=partial(self._order, walker))
                 self._unknown.remove(task)
@@ -231,6 +232,8 @@ class Exploration:
     def _told(self, explorer: Explorer, task: Task, target: State, seen: Observation) -> None:
         self.known.remember(target)
         explorer.tell(task, seen)
+        if not seen.enabled:
+            self._harm |= self._classes(self.known.endings[self.known.left_by(target)])
 
     def _work(self, walker: Walker) -> None:
         try:
@@ -292,7 +295,6 @@ class Exploration:
             ending = walker.visit(path, [], read=read, later=later, evidence=True)
             self.known.endings[self.known.left_by(target)] = ending
             self._store.add(End(self.known.left_by(target), ending))
-            self._harm |= self._classes(ending)
         return target
 
     def _classes(self, ending: Ending) -> set[str]:

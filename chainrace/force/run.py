@@ -85,10 +85,10 @@ class ForceRun:
             )
             reference = replayer.reference()
             known = self._explore(SEPARATE, reference, snapshots)
-            if why := joined([one for one in known if one is not None]):
+            why = joined([one for one in known if one is not None])
+            if why and not self._is_enough:
                 self._teller.say(f"{self._script.name}: both families together: {why}")
-                self._graphs.clear()
-                self._explore(TOGETHER, reference, snapshots)
+                self._together(reference, snapshots)
             for graph in self._graphs:
                 self._findings += confirm(graph, replayer, reference, self._teller.say, self._keep)
         if all(graph.open == 0 for graph in self._graphs):
@@ -111,6 +111,24 @@ class ForceRun:
             alone=tuple(f"takes away {entry}" for entry in alone.takes) if alone else (),
         )
 
+    @property
+    def _is_enough(self) -> bool:
+        return self._options.first and any(graph.harms() for graph in self._graphs)
+
+    def _together(self, reference: Reference, snapshots: list[Snapshots | None]) -> None:
+        """Explore both families together; harm that was seen with each apart is kept."""
+        apart = {graph.family: graph for graph in self._graphs}
+        self._graphs.clear()
+        try:
+            self._explore(TOGETHER, reference, snapshots)
+        finally:
+            both = {graph.family: graph for graph in self._graphs}
+            self._graphs[:] = [
+                _with_harm(apart.get(family), both.get(family))
+                for family in FAMILIES
+                if family in both or (family in apart and apart[family].harms())
+            ]
+
     def _explore(
         self,
         scopes: Sequence[tuple[str, ...]],
@@ -120,7 +138,7 @@ class ForceRun:
         """Explore families, each scope by itself; what was learned of each, None where not."""
         found: list[Knowledge | None] = []
         for families in scopes:
-            if self._unexercised:
+            if self._unexercised or self._is_enough:
                 break
             if len(families) == 1 and self._alone is not None and self._alone.joins:
                 break
@@ -129,8 +147,7 @@ class ForceRun:
             found.append(self._explore_scope(families, reference, snapshots))
         if scopes == SEPARATE and self._alone is not None and self._alone.joins:
             if not self._unexercised:
-                self._graphs.clear()
-                self._explore(TOGETHER, reference, snapshots)
+                self._together(reference, snapshots)
             return []
         return found
 
@@ -209,6 +226,14 @@ class ForceRun:
             for walker in walkers:
                 stack.enter_context(_closed_afterwards(walker))
             yield walkers
+
+
+def _with_harm(apart: Graph | None, both: Graph | None) -> Graph:
+    """A family's graph: explored together with the other, unless harm was seen apart alone."""
+    if both is None or (apart is not None and apart.harms() and not both.harms()):
+        assert apart is not None  # noqa: S101 - one of them is there
+        return replace(apart, open=max(1, both.open if both else 1))
+    return both
 
 
 @contextmanager

@@ -780,6 +780,42 @@ def test_a_shell_that_looks_at_kubelet_by_itself_is_not_called_harmless(body: Bo
     assert explored(body).word in (SAYS_HARMFUL, NOT_PROVED)
 
 
+# What is enough.
+
+
+def test_the_first_harm_ends_an_exploration_that_asks_for_no_more() -> None:
+    whole, first = explored(OUTAGE), explored(OUTAGE, Options(first=True))
+    assert first.word == whole.word == SAYS_HARMFUL
+    assert sum(graph.states for graph in first.graphs) < sum(graph.states for graph in whole.graphs)
+    assert len(first.graphs) == 1
+    assert len(first.findings) == 1
+    assert explored(FIXED, Options(first=True)).word == explored(FIXED).word
+
+
+def test_harm_that_was_seen_with_each_family_apart_is_kept() -> None:
+    """However little of both together is explored then."""
+
+    def body() -> Steps:
+        yield Run("iptables-save", to="/4")
+        yield Run("iptables -F INPUT")
+        yield Run("ip6tables-restore", source="/4")
+        return 0
+
+    agent = FakeAgent(body)
+
+    class Breaks(Teller):
+        def say(self, text: str) -> None:
+            super().say(text)
+            if self.together:
+                agent.broken = 1000
+
+    teller = Breaks()
+    said = explored(body, agent=agent, teller=teller, raises=True)
+    assert teller.together
+    assert said.word == SAYS_HARMFUL
+    assert not all(graph.complete for graph in said.graphs)
+
+
 # How it gets there.
 
 
