@@ -801,16 +801,12 @@ def test_harm_that_was_seen_with_each_family_apart_is_kept() -> None:
         yield Run("ip6tables-restore", source="/4")
         return 0
 
-    agent = FakeAgent(body)
+    def left(exploration: Exploration) -> float | None:
+        return 0.0 if exploration.known.families == BOTH else None
 
-    class Breaks(Teller):
-        def say(self, text: str) -> None:
-            super().say(text)
-            if self.together:
-                agent.broken = 1000
-
-    teller = Breaks()
-    said = explored(body, agent=agent, teller=teller, raises=True)
+    teller = Teller()
+    with mock.patch.object(Exploration, "_left", left):
+        said = explored(body, teller=teller)
     assert teller.together
     assert said.word == SAYS_HARMFUL
     assert not all(graph.complete for graph in said.graphs)
