@@ -19,7 +19,7 @@ from chainrace.force.replay import Replayed, Replayer
 from chainrace.force.run import ForceRun
 from chainrace.force.scripts import Script, bring_script, script_on
 from chainrace.keeping import Keeping
-from chainrace.node.complaints import Listening
+from chainrace.node.listening import Listening
 from chainrace.node.node import Node
 from chainrace.origin import origin_of
 from chainrace.paths import Paths
@@ -100,9 +100,11 @@ def _conclude(
     interrupted: bool,
 ) -> None:
     """Judge what lies in the folder, write verdict.json, and draw it."""
-    complaints = listening.take(folder.path)
+    known_bad_lines = listening.take(folder.path)
     verdict = judge_again(folder.path)
-    write_verdict(folder.path, verdict, about, complaints=complaints, interrupted=interrupted)
+    write_verdict(
+        folder.path, verdict, about, known_bad_lines=known_bad_lines, interrupted=interrupted
+    )
     views.draw_after(folder.path, terminal.say)
 
 

@@ -14,7 +14,7 @@ from chainrace.force.preparation import prepared, pristine
 from chainrace.force.replay import Replayer
 from chainrace.force.run import ForceRun, Teller
 from chainrace.force.scripts import Script, bring_script, script_on
-from chainrace.node.complaints import Listening
+from chainrace.node.listening import Listening
 from chainrace.node.node import Node
 from chainrace.origin import origin_of
 from chainrace.paths import Paths
@@ -57,7 +57,7 @@ def explore(
             explored,
             nodes[0].identity,
             wanted=[script.name for script in scripts],
-            complaints=[said for one in listening for said in one.take(folder.path)],
+            known_bad_lines=[said for one in listening for said in one.take(folder.path)],
             interrupted=len(finished) < len(scripts),
         )
         views.draw_after(folder.path, teller.say)

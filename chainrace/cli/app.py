@@ -124,11 +124,11 @@ def image_of(
 
 
 def tell_rest(terminal: Terminal, folder: Path, *, as_json: bool) -> None:
-    """What a command says after its verdict: what the node complained of, and where the page is."""
+    """What a command says after its verdict: its known-bad log lines, and where the page is."""
     document = verdict.read(folder)
     findings = verdict.findings_in(document)
     terminal.findings(findings, [verdict.again(document, folder, one) for one in findings])
-    terminal.complaints(document["complaints"])
+    terminal.known_bad_lines(document["known_bad_lines"])
     terminal.say(f"page: {(folder / page.NAME).relative_to(Paths().root)}")
     if as_json:
         print(json.dumps(document))

@@ -43,7 +43,7 @@ class Machine:
         with self._errors.open("w") as sink:
             yield sink
 
-    def _complaint(self) -> str:
+    def _last_words(self) -> str:
         """The first line of what Vagrant complained of last; the rest is advice."""
         said = tail(self._errors, 100).strip()
         return said.splitlines()[0] if said else "it said nothing"
@@ -83,7 +83,7 @@ class Machine:
             self._vagrant.up(vm_name=self.name, provision=not host.own)
         except subprocess.CalledProcessError as error:
             raise LabError(
-                f"vagrant up {self.name} failed: {self._complaint()}",
+                f"vagrant up {self.name} failed: {self._last_words()}",
                 f"see {self._errors} and {console}{IMAGE_HINT if host.own else ''}",
             ) from error
 
@@ -93,7 +93,7 @@ class Machine:
             self._vagrant.provision(vm_name=self.name)
         except subprocess.CalledProcessError as error:
             raise LabError(
-                f"vagrant provision {self.name} failed: {self._complaint()}", f"see {self._errors}"
+                f"vagrant provision {self.name} failed: {self._last_words()}", f"see {self._errors}"
             ) from error
 
     def remove_leftovers(self) -> None:
@@ -124,7 +124,7 @@ class Machine:
             self._vagrant.destroy(vm_name=self.name)
         except subprocess.CalledProcessError as error:
             raise LabError(
-                f"vagrant destroy {self.name} failed: {self._complaint()}", "./lab down"
+                f"vagrant destroy {self.name} failed: {self._last_words()}", "./lab down"
             ) from error
 
 

@@ -19,7 +19,7 @@ class Bad:
 
 
 @dataclass(frozen=True)
-class Complaint:
+class BadLine:
     """What of a node's text matched, how often, and the first such line."""
 
     node: str
@@ -92,7 +92,7 @@ TABLE = (
 )
 
 
-def complaints(node: str, text: str) -> list[Complaint]:
+def known_bad_lines(node: str, text: str) -> list[BadLine]:
     """What a node's text has that is known to be bad, in the table's order."""
     found: dict[int, list[str]] = {}
     for line in text.splitlines():
@@ -100,6 +100,6 @@ def complaints(node: str, text: str) -> list[Complaint]:
             if bad.pattern.search(line):
                 found.setdefault(number, []).append(line.strip())
     return [
-        Complaint(node, TABLE[number].means, len(lines), lines[0])
+        BadLine(node, TABLE[number].means, len(lines), lines[0])
         for number, lines in sorted(found.items())
     ]

@@ -49,7 +49,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Complaint(TypedDict):
+class BadLine(TypedDict):
     """Something of what the node said that is known to be bad."""
 
     node: str
@@ -246,7 +246,7 @@ class Common(TypedDict):
     made_by: NotRequired[MadeBy | None]
     lines: NotRequired[dict[str, str]]
     node: Node
-    complaints: list[Complaint]
+    known_bad_lines: list[BadLine]
 
 
 class Run(Common):

@@ -7,7 +7,7 @@ from typing import Any
 
 from chainrace.files import write_json
 from chainrace.force.replay import Replayed
-from chainrace.race.badlines import Complaint
+from chainrace.race.badlines import BadLine
 from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
 from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.trial import Ending
@@ -55,7 +55,7 @@ class ForceFolder(Folder):
         node: Mapping[str, Any],
         *,
         wanted: Collection[str] = (),
-        complaints: Sequence[Complaint] = (),
+        known_bad_lines: Sequence[BadLine] = (),
         interrupted: bool,
     ) -> None:
         """Write verdict.json, whole or not at all.
@@ -75,7 +75,7 @@ class ForceFolder(Folder):
                 "made_by": made_by.read(self.path),
                 "scripts": {short(name): explored_json(one) for name, one in explored.items()},
                 "node": dict(node),
-                "complaints": [asdict(one) for one in complaints],
+                "known_bad_lines": [asdict(one) for one in known_bad_lines],
             },
         )
 

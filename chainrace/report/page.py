@@ -91,7 +91,7 @@ def draw(folder: Path) -> str:
         letters={name: LETTERS[name] for name in WORST_FIRST},
         arms=verdict.arms(document),
         strip=strip(records) if records else None,
-        complaints=document.get("complaints", []),
+        known_bad_lines=document.get("known_bad_lines", []),
         failures=failures[:MOST_FAILURES],
         more=max(0, len(failures) - MOST_FAILURES),
     )

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
 from chainrace.files import read_if_there, write_json
-from chainrace.race.badlines import Complaint
+from chainrace.race.badlines import BadLine
 from chainrace.race.boot import Boot
 from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
 from chainrace.race.conclusion import FORCE as FORCED
@@ -130,7 +130,7 @@ def write_verdict(
     verdict: Verdict,
     node: Mapping[str, Any],
     *,
-    complaints: Sequence[Complaint] = (),
+    known_bad_lines: Sequence[BadLine] = (),
     interrupted: bool,
 ) -> None:
     """Write verdict.json of a run into its folder, whole or not at all.
@@ -157,7 +157,7 @@ def write_verdict(
         "reboot": _stored(folder / REBOOT, TypeAdapter(StoredReboot)),
         "image": _stored(folder / IMAGE, TypeAdapter(Found)),
         "node": node,
-        "complaints": [asdict(one) for one in complaints],
+        "known_bad_lines": [asdict(one) for one in known_bad_lines],
     }
     store(folder / NAME, {**document, "lines": lines(document)})
 

@@ -170,9 +170,9 @@ class Terminal:
             lost = f"; missing: {', '.join(one.missing)}" if one.missing else ""
             self.say(f"{number:3d} of {times} {family}: {', '.join(one.classes)}{lost}")
 
-    def complaints(self, complaints: Sequence[Mapping[str, Any]]) -> None:
+    def known_bad_lines(self, known_bad_lines: Sequence[Mapping[str, Any]]) -> None:
         """What is known to be bad of what the node said, whatever the verdict is."""
-        for one in complaints:
+        for one in known_bad_lines:
             self.say(f"{one['node']}: {one['means']} ({one['times']} times): {one['first']}")
 
     def word(self, word: str, reason: str, where: str) -> None:

@@ -196,4 +196,4 @@ def test_a_kernel_that_panics_in_a_trial_ends_the_run_with_its_console(
     (kept,) = (folder.path / "trials").iterdir()
     assert "panic" in (kept / "console.log").read_text()
     assert "panic" in (folder.path / "node2.log").read_text()
-    assert "the kernel gave up" in [one["means"] for one in document["complaints"]]
+    assert "the kernel gave up" in [one["means"] for one in document["known_bad_lines"]]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from chainrace.race.badlines import TABLE, Bad, complaints
+from chainrace.race.badlines import TABLE, Bad, known_bad_lines
 
 
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.means)
 def test_each_pattern_matches_its_sample_and_no_other_does(bad: Bad) -> None:
-    (found,) = complaints("node1", f"all is well\n{bad.sample}\n{bad.sample}\n")
+    (found,) = known_bad_lines("node1", f"all is well\n{bad.sample}\n{bad.sample}\n")
     assert (found.means, found.times, found.first) == (bad.means, 2, bad.sample.strip())
 
 
@@ -18,4 +18,4 @@ def test_an_ordinary_boot_has_none() -> None:
 I1121 07:06:56.0 1681 kubelet_network_linux.go:54] "Initialized iptables rules." protocol="IPv6"
 E1121 07:06:55.9 1681 kubelet.go:1] "Failed to ensure that OUTPUT chain jumps to KUBE-FIREWALL"
 """
-    assert complaints("node1", text) == []
+    assert known_bad_lines("node1", text) == []

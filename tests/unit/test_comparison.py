@@ -24,7 +24,7 @@ def run(
         "kind": "run",
         "verdict": verdict,
         "reason": "for the test",
-        "complaints": [],
+        "known_bad_lines": [],
         "interrupted": False,
         "scenario": {"name": "outage", "script": "fixed", "evidence": ["chance"]},
         "scripts": {"original": arm, "fixed": clean},

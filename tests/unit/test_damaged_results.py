@@ -59,7 +59,7 @@ RUN: dict[str, Any] = {
         "kubelet": {"ipv4": ["healthy"]},
     },
     "node": {"kernel": "6.12", "backend": "nft"},
-    "complaints": [],
+    "known_bad_lines": [],
 }
 TRIAL = {
     "number": 1,
@@ -318,7 +318,7 @@ NO_VERDICTS = [
     ("lines", {"x": 3}),
     ("node", []),
     ("node.backend", 3),
-    ("complaints", [{}]),
+    ("known_bad_lines", [{}]),
     ("scripts", {"original": ARM}),
     ("scripts.fixed.trials", -1),
     ("scripts.fixed.trials", 10**30),

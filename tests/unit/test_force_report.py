@@ -128,7 +128,7 @@ def test_a_script_of_ones_own_is_called_by_its_name(tmp_path: Path) -> None:
 
 
 def test_nothing_that_a_node_says_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    Terminal().complaints(
+    Terminal().known_bad_lines(
         [{"node": "node1", "means": "a crash", "times": 1, "first": "\x1b[2J\x1b]0;x\x07 [bold]"}]
     )
     said = capsys.readouterr().out

@@ -7,7 +7,7 @@ from chainrace.errors import LabError
 from chainrace.node.machine import console_since
 from chainrace.node.node import Booted
 from chainrace.paths import Paths
-from chainrace.race.badlines import Complaint, complaints
+from chainrace.race.badlines import BadLine, known_bad_lines
 from chainrace.report.text import write
 
 # The kernel's lines, warnings and worse of all units, and all that the service and the
@@ -31,7 +31,7 @@ class Listening:
         self._from = node.console_from
         self._since = int(node.connection.succeed("date +%s"))
 
-    def take(self, folder: Path) -> list[Complaint]:
+    def take(self, folder: Path) -> list[BadLine]:
         """Keep what was said as <node>.log in a results folder; what of it is known to be bad.
 
         A node that answers no more leaves its console alone.
@@ -41,4 +41,4 @@ class Listening:
             text += self._node.connection.run(JOURNAL.format(since=self._since)).stdout
         name = self._node.machine.name
         write(folder / f"{name}.log", text)
-        return complaints(name, text)
+        return known_bad_lines(name, text)
