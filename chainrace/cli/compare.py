@@ -1,4 +1,4 @@
-"""Commands that set one thing beside others: runs, kubelets, remedies."""
+"""Commands that set one thing beside others: runs, kubelets, mitigations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chainrace import config as configuration
-from chainrace import remedies as comparing
+from chainrace import mitigations as comparing
 from chainrace import session
 from chainrace.cli.app import BackendName, KeepNode, app, check, seconds
 from chainrace.errors import LabError
@@ -19,7 +19,7 @@ from chainrace.kubelets import compare as compare_kubelets
 from chainrace.paths import Paths
 from chainrace.report import comparison, rows, verdict
 from chainrace.report import kubelets as kubelets_report
-from chainrace.report import remedies as remedies_report
+from chainrace.report import mitigations as mitigations_report
 from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
 
@@ -72,29 +72,29 @@ def _write(file: Path, text: str) -> None:
 
 
 @app.command()
-def remedies(
+def mitigations(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Which; default: all of examples/remedies.")
+        list[Path] | None, typer.Argument(help="Which; default: all of examples/mitigations.")
     ] = None,
     *,
     backend: BackendName = None,
     budget: Annotated[str | None, typer.Option("--budget", help="Time for each.")] = None,
     draw: Annotated[
         list[Path] | None,
-        typer.Option("--draw", help="Draw docs/remedies.md from stored runs; a later one counts."),
+        typer.Option("--draw", help="Draw docs/mitigations.md from stored runs."),
     ] = None,
     keep: KeepNode = "never",
 ) -> None:
-    """Explore remedies by force and compare them; writes docs/remedies.md."""
+    """Explore mitigations by force and compare them; writes docs/mitigations.md."""
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
         options = Options(seconds(budget))
         draw = [_explore_remedies(config, folders, options, terminal, Keeping(keep))]
     read = rows.merged(
-        draw, remedies_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
+        draw, mitigations_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
     )
-    _write(paths.root / "docs" / "remedies.md", remedies_report.draw(read))
-    terminal.say(f"drawn: docs/remedies.md, from {', '.join(map(str, draw))}")
+    _write(paths.root / "docs" / "mitigations.md", mitigations_report.draw(read))
+    terminal.say(f"drawn: docs/mitigations.md, from {', '.join(map(str, draw))}")
 
 
 def _explore_remedies(
@@ -104,9 +104,9 @@ def _explore_remedies(
     terminal: Terminal,
     keeping: Keeping,
 ) -> Path:
-    """Explore remedies; returns the folder that has what came out of each."""
+    """Explore mitigations; returns the folder that has what came out of each."""
     paths = Paths()
-    named = folders or sorted((paths.root / "examples" / "remedies").iterdir())
+    named = folders or sorted((paths.root / "examples" / "mitigations").iterdir())
     chosen = comparing.load_all(named)
     check(config)
     found = []
@@ -118,7 +118,7 @@ def _explore_remedies(
             terminal.explored(explored)
             terminal.word(explored.word, explored.reason, str(folder.relative_to(paths.root)))
             found.append(one)
-            rows.store(kept, remedies_report.NAME, found)
+            rows.store(kept, mitigations_report.NAME, found)
     return kept
 
 

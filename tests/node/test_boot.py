@@ -23,7 +23,7 @@ from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
 from tests.node.fixtures import LIMIT, Force, reboot
 
-ORDERED = REPOSITORY / "examples/remedies/service-before-kubelet/prepare.sh"
+ORDERED = REPOSITORY / "examples/mitigations/service-before-kubelet/prepare.sh"
 # The service's fifth iptables process, the script's 14th step, deletes the chain that kubelet has
 # made with its fifth.
 BREAKS = "k5 s14 k* s*"

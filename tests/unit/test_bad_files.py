@@ -10,11 +10,11 @@ from chainrace.config import ImageConfig, KubeletConfig, LabConfig, Scenario
 from chainrace.errors import UsageError
 from chainrace.force.store import End, Store
 from chainrace.host import own_image, setup
+from chainrace.mitigations import load
 from chainrace.paths import Paths
 from chainrace.race.effects import Effect, Follow, Whole
 from chainrace.race.state import Answer, Local, Made, State
 from chainrace.race.trial import Call, Ending
-from chainrace.remedies import load
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import choose
 
@@ -148,7 +148,7 @@ def test_nothing_is_prepared_for_what_is_not_there(tmp_path: Path, config: LabCo
 
 
 def test_a_remedy_is_called_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "remedy.toml").write_text("about = 'a'\ncosts = 'b'\n")
+    (tmp_path / "mitigation.toml").write_text("about = 'a'\ncosts = 'b'\n")
     (tmp_path / "script.sh").write_text("#!/bin/sh\n")
     monkeypatch.chdir(tmp_path)
     assert load(Path()).name == tmp_path.name

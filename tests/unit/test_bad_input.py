@@ -348,7 +348,7 @@ def test_a_version_that_is_not_there_is_told_before_the_first_is_built(
     assert "kubelet" in refused("kubelets", "1.34.4", version)
 
 
-REMEDIES = {
+MITIGATIONS = {
     "no text": "about = '\xe9'",
     "arrays without an end": "about = " + "[" * 5000,
     "a long number": "about = " + "9" * 5000,
@@ -360,11 +360,11 @@ REMEDIES = {
 }
 
 
-@pytest.mark.parametrize("text", REMEDIES.values(), ids=REMEDIES.keys())
+@pytest.mark.parametrize("text", MITIGATIONS.values(), ids=MITIGATIONS.keys())
 def test_what_is_no_remedy(refused: Run, tmp_path: Path, text: str) -> None:
-    (tmp_path / "remedy.toml").write_text(text, encoding="latin-1")
+    (tmp_path / "mitigation.toml").write_text(text, encoding="latin-1")
     (tmp_path / "script.sh").write_text("#!/bin/sh\n")
-    refused("remedies", str(tmp_path))
+    refused("mitigations", str(tmp_path))
 
 
 @pytest.fixture
@@ -372,12 +372,12 @@ def remedy(tmp_path: Path) -> Path:
     """A remedy that can be run."""
     folder = tmp_path / "remedy"
     folder.mkdir()
-    (folder / "remedy.toml").write_text("about = 'a'\ncosts = 'b'\n")
+    (folder / "mitigation.toml").write_text("about = 'a'\ncosts = 'b'\n")
     (folder / "script.sh").write_text("#!/bin/sh\n")
     return folder
 
 
-@pytest.mark.parametrize("name", ["script.sh", "prepare.sh", "remedy.toml"])
+@pytest.mark.parametrize("name", ["script.sh", "prepare.sh", "mitigation.toml"])
 @pytest.mark.parametrize("kind", ["text", "folder", "pipe", "link"])
 def test_a_remedy_without_its_files(refused: Run, remedy: Path, name: str, kind: str) -> None:
     file = remedy / name
@@ -390,14 +390,14 @@ def test_a_remedy_without_its_files(refused: Run, remedy: Path, name: str, kind:
         os.mkfifo(file)
     else:
         file.symlink_to("nowhere")
-    refused("remedies", str(remedy))
+    refused("mitigations", str(remedy))
 
 
 def test_the_same_remedy_twice(refused: Run, remedy: Path) -> None:
-    assert "two remedies are called remedy" in refused("remedies", str(remedy), f"{remedy}/.")
+    assert "two mitigations are called remedy" in refused("mitigations", str(remedy), f"{remedy}/.")
 
 
-@pytest.mark.parametrize("name", ["kubelets", "remedies"])
+@pytest.mark.parametrize("name", ["kubelets", "mitigations"])
 @pytest.mark.parametrize("text", ["{", "3", '[{"x": 1}]', "[3]"])
 def test_what_no_table_can_be_drawn_from(
     refused: Run, tmp_path: Path, name: str, text: str
@@ -436,7 +436,7 @@ def test_results_that_could_not_be_kept(
     assert "move it away" in refused(*command)
 
 
-@pytest.mark.parametrize("name", ["kubelets", "remedies"])
+@pytest.mark.parametrize("name", ["kubelets", "mitigations"])
 def test_a_page_that_cannot_be_written(
     refused: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:

@@ -70,7 +70,7 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("explore", "--prepare", "/nowhere"),
         ("replay", "k1 s*", "--prepare", "/etc/hostname"),
         ("kubelets", "--draw", "/nowhere"),
-        ("remedies", "/nowhere"),
+        ("mitigations", "/nowhere"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_no_traceback(

@@ -8,10 +8,10 @@ import pytest
 
 from chainrace.errors import UsageError
 from chainrace.kubelets import Generation
-from chainrace.remedies import Compared
-from chainrace.report import kubelets, remedies, rows
+from chainrace.mitigations import Compared
+from chainrace.report import kubelets, mitigations, rows
 from tests.unit.test_kubelets import ONE
-from tests.unit.test_remedies import FIX
+from tests.unit.test_mitigations import FIX
 
 KUBELET = asdict(ONE)
 NO_ROWS = {
@@ -57,10 +57,10 @@ def test_no_text_breaks_out_of_its_table(bad: str) -> None:
         (kubelets.draw([replace(ONE, version=bad, backend=bad)]), kubelets.draw([ONE])),
         (kubelets.draw([replace(ONE, refused=bad)]), kubelets.draw([replace(ONE, refused="x")])),
         (
-            remedies.draw([replace(FIX, name=bad, about=bad, costs=bad, harm={bad: bad})]),
-            remedies.draw([FIX]),
+            mitigations.draw([replace(FIX, name=bad, about=bad, costs=bad, harm={bad: bad})]),
+            mitigations.draw([FIX]),
         ),
-        (remedies.draw([replace(FIX, word=bad, reason=bad)]), remedies.draw([FIX])),
+        (mitigations.draw([replace(FIX, word=bad, reason=bad)]), mitigations.draw([FIX])),
     ):
         assert len(page.splitlines()) == len(sound.splitlines())
         assert "\x1b" not in page
@@ -74,5 +74,5 @@ def test_no_text_breaks_out_of_its_table(bad: str) -> None:
     [(133, "133"), (10**9, "1e+09"), (10**299, "1e+299"), (2 * 10**400, "1e+400 or more")],
 )
 def test_any_number_of_orders_can_be_drawn(tmp_path: Path, orders: int, said: str) -> None:
-    rows.store(tmp_path, remedies.NAME, [replace(FIX, orders=orders)])
-    assert f", {said} orders |" in remedies.draw(rows.load(tmp_path, remedies.NAME, Compared))
+    rows.store(tmp_path, mitigations.NAME, [replace(FIX, orders=orders)])
+    assert f", {said} orders |" in mitigations.draw(rows.load(tmp_path, mitigations.NAME, Compared))

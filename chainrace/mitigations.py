@@ -1,4 +1,4 @@
-"""The remedies of examples/remedies, each explored by force, side by side."""
+"""The mitigations of examples/mitigations, each explored by force, side by side."""
 
 import os
 import tomllib
@@ -22,7 +22,7 @@ from chainrace.report.force import ForceFolder
 
 
 class _About(Section):
-    """remedy.toml. `preemptions` bounds an exploration that would not end."""
+    """mitigation.toml. `preemptions` bounds an exploration that would not end."""
 
     about: str
     costs: str
@@ -30,8 +30,8 @@ class _About(Section):
 
 
 @dataclass(frozen=True)
-class Remedy:
-    """A folder of examples/remedies: its script, what prepares the node, what it is."""
+class Mitigation:
+    """A folder of examples/mitigations: its script, what prepares the node, what it is."""
 
     name: str
     script: Path
@@ -43,7 +43,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Compared:
-    """What an exploration showed of a remedy. `harm` is the plainest schedule by class."""
+    """What an exploration showed of a mitigation. `harm` is the plainest schedule by class."""
 
     name: str
     backend: str
@@ -58,72 +58,74 @@ class Compared:
     commands: int
 
 
-def load(folder: Path) -> Remedy:
-    """Read a remedy's folder. Raises UsageError for what is none, or has no script."""
-    remedy = "see the folders of examples/remedies"
-    text = read_text_input(folder / "remedy.toml", remedy)
+def load(folder: Path) -> Mitigation:
+    """Read a mitigation's folder. Raises UsageError for what is none, or has no script."""
+    advice = "see the folders of examples/mitigations"
+    text = read_text_input(folder / "mitigation.toml", advice)
     try:
         about = _About.model_validate(tomllib.loads(text))
     except ValidationError as error:
         first = error.errors()[0]
         keys = ".".join(str(key) for key in first["loc"])
-        raise UsageError(f"{folder} is no remedy: {keys}: {first['msg']}", remedy) from error
+        raise UsageError(f"{folder} is no mitigation: {keys}: {first['msg']}", advice) from error
     except (ValueError, RecursionError) as error:  # no TOML, a number of 5000 digits, deep arrays
-        raise UsageError(f"{folder} is no remedy: {error}", remedy) from error
+        raise UsageError(f"{folder} is no mitigation: {error}", advice) from error
     script, prepare = folder / "script.sh", folder / "prepare.sh"
     read_script(script)
     prepares = os.path.lexists(prepare)
     if prepares:
         read_script(prepare)
     # Of a folder that is called by `.`, too.
-    return Remedy(
+    return Mitigation(
         folder.resolve().name, script, prepare if prepares else None, **about.model_dump()
     )
 
 
-def load_all(folders: Sequence[Path]) -> list[Remedy]:
-    """Read remedies to compare. Raises UsageError, also for two of one name."""
-    remedies = [load(folder) for folder in folders]
-    names = [one.name for one in remedies]
+def load_all(folders: Sequence[Path]) -> list[Mitigation]:
+    """Read mitigations to compare. Raises UsageError, also for two of one name."""
+    mitigations = [load(folder) for folder in folders]
+    names = [one.name for one in mitigations]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"two remedies are called {name}", "name each once")
-    return remedies
+            raise UsageError(f"two mitigations are called {name}", "name each once")
+    return mitigations
 
 
 def compare(
     paths: Paths,
     config: LabConfig,
     node: Node,
-    remedies: list[Remedy],
+    mitigations: list[Mitigation],
     *,
     options: Options,
     teller: Teller,
 ) -> Iterator[tuple[Compared, Explored, Path]]:
     """Explore one after the other; with each comes its results folder. Raises LabError."""
-    for remedy in remedies:
-        bound = options.preemptions if remedy.preemptions is None else remedy.preemptions
+    for mitigation in mitigations:
+        bound = options.preemptions if mitigation.preemptions is None else mitigation.preemptions
         folder = ForceFolder(paths.results)
-        with exploring.scripts([node], remedy.script, remedy.prepare, boot=False) as scripts:
+        with exploring.scripts(
+            [node], mitigation.script, mitigation.prepare, boot=False
+        ) as scripts:
             explored = exploring.explore(
                 paths,
                 config,
                 [node],
-                scripts=[replace(script, name=remedy.name) for script in scripts],
+                scripts=[replace(script, name=mitigation.name) for script in scripts],
                 options=replace(options, preemptions=bound),
                 folder=folder,
                 teller=teller,
             )
-        found = explored[remedy.name]
-        yield _compared(remedy, node.identity["backend"], found), found, folder.path
+        found = explored[mitigation.name]
+        yield _compared(mitigation, node.identity["backend"], found), found, folder.path
 
 
-def _compared(remedy: Remedy, backend: str, explored: Explored) -> Compared:
+def _compared(mitigation: Mitigation, backend: str, explored: Explored) -> Compared:
     return Compared(
-        name=remedy.name,
+        name=mitigation.name,
         backend=backend,
-        about=remedy.about,
-        costs=remedy.costs,
+        about=mitigation.about,
+        costs=mitigation.costs,
         word=explored.word,
         reason=explored.reason,
         harm={name: str(one.schedule) for name, one in explored.simplest().items()},

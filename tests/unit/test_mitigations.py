@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from chainrace.errors import UsageError
+from chainrace.mitigations import Compared, load
 from chainrace.paths import REPOSITORY
-from chainrace.remedies import Compared, load
-from chainrace.report import remedies
+from chainrace.report import mitigations
 
-FOLDER = REPOSITORY / "examples" / "remedies"
+FOLDER = REPOSITORY / "examples" / "mitigations"
 
 
 @pytest.mark.parametrize("name", sorted(one.name for one in FOLDER.iterdir()))
@@ -20,8 +20,8 @@ def test_every_remedy_of_ours_can_be_read_and_run(name: str) -> None:
 
 
 def test_a_folder_with_a_wrong_key_is_told_so(tmp_path: Path) -> None:
-    (tmp_path / "remedy.toml").write_text('about = "a"\ncosts = "b"\nsafe = true\n')
-    with pytest.raises(UsageError, match="is no remedy"):
+    (tmp_path / "mitigation.toml").write_text('about = "a"\ncosts = "b"\nsafe = true\n')
+    with pytest.raises(UsageError, match="is no mitigation"):
         load(tmp_path)
 
 
@@ -42,6 +42,6 @@ BAD = replace(FIX, name="bad", word="harmful", harm={"init_failed": "s1 k7 s* k*
 
 
 def test_the_page_says_of_each_whether_it_is_safe_and_what_that_covers() -> None:
-    fix, bad = remedies.draw([FIX, BAD]).splitlines()[-2:]
+    fix, bad = mitigations.draw([FIX, BAD]).splitlines()[-2:]
     assert fix == "| fix | nft | no restart | yes | 45 states, 133 orders | 2 | nothing |"
     assert "| **no** (init_failed: `s1 k7 s* k*`) | 45 states, up to 1 preemption |" in bad

@@ -1,20 +1,20 @@
-"""docs/remedies.md, drawn from what `./lab remedies` found."""
+"""docs/mitigations.md, drawn from what `./lab mitigations` found."""
 
+from chainrace.mitigations import Compared
 from chainrace.race.force import HARMFUL, HARMLESS
-from chainrace.remedies import Compared
 from chainrace.report.text import cell
 
-NAME = "remedies.json"
+NAME = "mitigations.json"
 MOST_ORDERS = 10**300
-HEAD = """# Remedies compared
+HEAD = """# Mitigations compared
 
-Drawn by `./lab remedies` from a run of it: every folder of examples/remedies, explored by force in
-both families; `./lab remedies --draw FOLDER` draws it again. *Safe* is a statement about all orders
-of processes; where an exploration was bounded, it says by how many preemptions. Harm is named by
-the plainest schedule, which three replays confirmed. *Alone* is how many iptables processes the
-script and the service run when nothing disturbs them.
+Drawn by `./lab mitigations` from a run of it: every folder of examples/mitigations, explored
+exhaustively in both families; `./lab mitigations --draw FOLDER` draws it again. *Safe* is a
+statement about all orders of processes; where an exploration was bounded, it says by how many
+preemptions. Each failure mode is named with its shortest schedule, which three replays confirmed.
+*Alone* is how many iptables processes the script and the service run when nothing disturbs them.
 
-| remedy | backend | what it is | safe | covered | alone | what it costs |
+| mitigation | backend | what it is | safe | covered | alone | what it costs |
 | --- | --- | --- | --- | --- | --- | --- |
 """
 
