@@ -1,6 +1,6 @@
 """The trials by chance: search the window, then sample in it with both scripts.
 
-Original and fixed alternate on one node at the same moments, so that whatever
+Original and fixed alternate on one node at the same offsets, so that whatever
 drifts (the host's load, the node's caches) drifts for both.
 """
 
@@ -17,7 +17,7 @@ from chainrace.node.agent import Agent
 from chainrace.node.machine import console_since, console_size
 from chainrace.race import outcome as outcomes
 from chainrace.race import trial
-from chainrace.race.moments import MomentSearch, sample
+from chainrace.race.offsets import OffsetSearch, sample
 from chainrace.race.rules import RuleSet
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.race.void import why_void
@@ -78,7 +78,7 @@ class Progress:
     left_seconds: float | None
 
 
-def search_from(reference: trial.Seen) -> MomentSearch:
+def search_from(reference: trial.Seen) -> OffsetSearch:
     """A search over this node's own times. Raises LabError where kubelet built no guard."""
     shape = sighting(reference, failed=False)
     if shape.guard_begin is None or shape.guard_end is None:
@@ -87,7 +87,7 @@ def search_from(reference: trial.Seen) -> MomentSearch:
             "name another kubelet in lab.toml",
         )
     span = max(one.started for one in reference.commands if one.actor == "kubelet")
-    return MomentSearch(span, shape.guard_end - shape.guard_begin)
+    return OffsetSearch(span, shape.guard_end - shape.guard_begin)
 
 
 Tell = Callable[[Progress], None]
@@ -151,29 +151,29 @@ class ChanceRun:
         """Search and sample until the limits are reached. Raises LabError when broken."""
         search = search_from(reference)
         while not self._search_spent():
-            moment = search.next_moment()
-            if moment is None:
+            offset = search.next_offset()
+            if offset is None:
                 break
-            self._original(SEARCH, moment, search)
-        source = random.Random(self.seed)  # noqa: S311 - moments, not secrets
+            self._original(SEARCH, offset, search)
+        source = random.Random(self.seed)  # noqa: S311 - offsets, not secrets
         longest = 0.0
         for pair in itertools.count():
             if self._spent(pair, longest):
                 return
             begun = time.monotonic()
             self.window = search.window
-            moment = sample(self.window, source)
+            offset = sample(self.window, source)
             if pair % 2:
-                self._trial(FIXED, SAMPLE, moment)
-                self._original(SAMPLE, moment, search)
+                self._trial(FIXED, SAMPLE, offset)
+                self._original(SAMPLE, offset, search)
             else:
-                self._original(SAMPLE, moment, search)
-                self._trial(FIXED, SAMPLE, moment)
+                self._original(SAMPLE, offset, search)
+                self._trial(FIXED, SAMPLE, offset)
             longest = max(longest, time.monotonic() - begun)
 
-    def _original(self, phase: Phase, moment: float, search: MomentSearch) -> None:
+    def _original(self, phase: Phase, offset: float, search: OffsetSearch) -> None:
         """A trial of the original, from which the search learns."""
-        seen, record = self._trial(ORIGINAL, phase, moment)
+        seen, record = self._trial(ORIGINAL, phase, offset)
         search.learn(sighting(seen, failed=record.outcome == outcomes.INIT_FAILED))
 
     def _search_spent(self) -> bool:
@@ -207,11 +207,11 @@ class ChanceRun:
         done = min(1.0, max(shares))
         return min(done, sampled / (2 * amount.least)) if amount.least else done, left
 
-    def _trial(self, script: Script, phase: Phase, moment: float) -> tuple[trial.Seen, Record]:
+    def _trial(self, script: Script, phase: Phase, offset: float) -> tuple[trial.Seen, Record]:
         """One trial that counts. A broken environment is recorded, and tried again."""
         tries = 1 + self.limits.retries
         for _ in range(tries):
-            seen, record = self._attempt(script, phase, moment)
+            seen, record = self._attempt(script, phase, offset)
             self.records.append(record)
             done, left = self._done()
             self.tell(Progress(record, done, left))
@@ -223,15 +223,21 @@ class ChanceRun:
         )
 
     def _attempt(
-        self, script: Script, phase: Phase, moment: float
+        self, script: Script, phase: Phase, offset: float
     ) -> tuple[trial.Seen | None, Record]:
         number = next(self._numbers)
         try:
-            answer = self._ask(self.scripts[script], moment)
+            answer = self._ask(self.scripts[script], offset)
         except LabError as error:
             # The node is gone, and with it all but its last words.
             record = broken_record(
-                number, script, phase, moment, error=error.what, script_code=None, fired=True
+                number,
+                script,
+                phase,
+                offset,
+                error=error.what,
+                script_code=None,
+                begun=True,
             )
             self.records.append(record)
             write(self.folder.add(record) / CONSOLE, self._console())
@@ -241,7 +247,7 @@ class ChanceRun:
         if answer["error"] is None:
             seen = trial.from_answer(answer)
             judged = outcomes.judge(self._reference, seen.ending)
-            record = record_of(number, script, phase, moment, seen=seen, outcome=judged)
+            record = record_of(number, script, phase, offset, seen=seen, outcome=judged)
             expect = self.expect if script == FIXED else 0
             answer["error"] = why_void(script, self._kubelets, seen, judged, expect=expect) or None
         if answer["error"] is not None:
@@ -250,22 +256,22 @@ class ChanceRun:
                 number,
                 script,
                 phase,
-                moment,
+                offset,
                 error=answer["error"],
                 script_code=code,
-                fired=answer["watch"]["fired"] is not None,
+                begun=answer["watch"]["script_started"] is not None,
             )
         write_evidence(self.folder.add(record), answer, seen, self._console())
         return seen, record
 
-    def _ask(self, script: str | None, moment: float) -> dict[str, Any]:
+    def _ask(self, script: str | None, offset: float) -> dict[str, Any]:
         limit = self.limits.trial_seconds
         answer: dict[str, Any] = self.agent.ask(
             # The agent ends a trial at its limit by itself; twice that, and it is gone.
             "trial",
             timeout=2 * limit,
             script=script,
-            delay=moment,
+            delay=offset,
             limit=limit,
             azure_npm=True,
         )

@@ -43,7 +43,7 @@ class Mitigation:
 
 @dataclass(frozen=True)
 class Compared:
-    """What an exploration showed of a mitigation. `harm` is the plainest schedule by class."""
+    """What an exploration showed of a mitigation. `harm` is the shortest schedule by class."""
 
     name: str
     backend: str

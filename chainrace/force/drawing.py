@@ -16,7 +16,7 @@ from chainrace.race.explorer import Explorer
 from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import HEALTHY, FamilyOutcome
-from chainrace.race.shortest import plain_paths, plainest
+from chainrace.race.shortest import short_paths, shortest
 from chainrace.race.state import State
 
 
@@ -42,7 +42,7 @@ class Drawing:
         Raises LabError where nothing steps any more and kubelet has not done.
         """
         explorer = self.explorer
-        paths = plain_paths(explorer)
+        paths = short_paths(explorer)
         # A schedule counts from kubelet's first step, also of a root further on.
         before = tuple(
             lane for lane in KUBELETS if lane not in self.known.kubelets for _ in self._lead(lane)
@@ -58,7 +58,7 @@ class Drawing:
                     )
             if self.known.left_by(state) in self.known.endings:
                 path = (*before, *paths[key])
-                schedules[key] = plainest(path, self.known.trace(path, state))
+                schedules[key] = shortest(path, self.known.trace(path, state))
         graphs = tuple(
             self._graph(family, schedules, counted=number == 0)
             for number, family in enumerate(self.known.families)
@@ -87,7 +87,7 @@ class Drawing:
             states=explorer.states if counted else 0,
             transitions=explorer.transitions if counted else 0,
             merges=explorer.merges if counted else 0,
-            walked=self.executed if counted else 0,
+            executed=self.executed if counted else 0,
             open=explorer.open,
             interleavings=explorer.interleavings(),
             orders=1 if self.ordered else math.comb(sum(lengths), lengths[0]),

@@ -1,4 +1,4 @@
-"""The script's own unit: started with its shell waiting at a pipe, fired on demand."""
+"""The script's own unit: started with its shell waiting at a pipe, started on demand."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Answer:
 class ScriptActor:
     """The script's processes. `held` are those of all actors, the loop's own list.
 
-    The door's thread adds to the owners at any moment: what goes through them takes a copy.
+    The door's thread adds to the owners at any offset: what goes through them takes a copy.
     """
 
     owners: Owners

@@ -1,4 +1,4 @@
-"""One trial by chance, on the node: kubelet starts, the script is fired, both are watched.
+"""One trial by chance, on the node: kubelet starts, the script is started, both are watched.
 
 Every wait ends on a fact: a process has ended, kubelet has logged its word. The
 limit only tells a broken environment from a slow one.
@@ -31,7 +31,7 @@ class Watch:
 
     started: float = 0.0
     first_step: float | None = None
-    fired: float | None = None
+    script_started: float | None = None
     script_ended: float | None = None
     script_code: int | None = None
     settled: float | None = None
@@ -95,11 +95,15 @@ class _Trial:
     def _fire(self) -> None:
         assert self.armed is not None  # noqa: S101 - only a script that is armed is due
         self.armed.fire()
-        self.watch.fired = time.monotonic()
+        self.watch.script_started = time.monotonic()
 
     def _due(self) -> float | None:
-        """When the script is to be fired; None before the anchor, and after the shot."""
-        if self.script is None or self.watch.first_step is None or self.watch.fired is not None:
+        """When the script is to be started; None before kubelet is seen, and afterwards."""
+        if (
+            self.script is None
+            or self.watch.first_step is None
+            or self.watch.script_started is not None
+        ):
             return None
         return self.watch.first_step + self.delay
 
@@ -123,8 +127,8 @@ class _Trial:
             command.ended, command.code = ended.time, ended.code
         if self.armed is not None and ended.pid == self.armed.pid:
             self.watch.script_ended, self.watch.script_code = ended.time, ended.code
-            if self.watch.fired is None:
-                raise NodeError("the script's shell ended before it was fired")
+            if self.watch.script_started is None:
+                raise NodeError("the script's shell ended before it was started")
         if ended.pid == self.kubelet_pid:
             raise NodeError(f"kubelet ended with {ended.code} in the middle of the trial")
 
@@ -149,7 +153,7 @@ def run_trial(
     """Restore the clean state, race once, take the rules, stop kubelet.
 
     `script` is a path on the node, or None for a clean start (the reference);
-    `delay` seconds after kubelet's first iptables process it is fired; `limit`
+    `delay` seconds after kubelet's first iptables process it is started; `limit`
     seconds make the environment broken. With `azure_npm` its first step is tried on what
     is left, after that has been read. Returns plain data for JSON; what was seen
     is in it even when `error` says that the environment broke.

@@ -1,1 +1,1 @@
-"""What trials mean: moments, outcomes, statistics, verdict. No I/O of its own."""
+"""What trials mean: offsets, outcomes, statistics, verdict. No I/O of its own."""

@@ -44,7 +44,7 @@ MOST_TOLD = 10**300
 
 @dataclass(frozen=True)
 class EndState:
-    """One end state in one family: its plainest schedule and what became of the rules."""
+    """One end state in one family: its shortest schedule and what became of the rules."""
 
     key: str
     schedule: Schedule
@@ -64,7 +64,7 @@ class Graph:
     states: int
     transitions: int
     merges: int
-    walked: int
+    executed: int
     open: int
     interleavings: int
     orders: int
@@ -94,7 +94,7 @@ class Graph:
         return (ends | {name for cell in self.map.cells for name in cell.classes}) - {HEALTHY}
 
     def kinds(self) -> list[list[EndState]]:
-        """The harmed end states by kind, the plainest first.
+        """The harmed end states by kind, the shortest first.
 
         A kind is the classes, and whether the canary that kubelet's Monitor looks for (the
         one in mangle; iptables.go) is there: which other entries are lost makes no difference
@@ -122,9 +122,9 @@ class Healing:
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind of harm: its plainest schedule, how replays of that ended, whether it heals.
+    """A kind of harm: its shortest schedule, how replays of that ended, whether it heals.
 
-    `outcome` is that of the plainest of all `end_states` of this kind.
+    `outcome` is that of the shortest of all `end_states` of this kind.
     """
 
     family: str
@@ -179,7 +179,7 @@ class Explored:
     alone: tuple[str, ...] = ()
 
     def simplest(self) -> dict[Name, Finding]:
-        """For each class of harm the plainest finding that was reproduced."""
+        """For each class of harm the shortest finding that was reproduced."""
         found: dict[Name, Finding] = {}
         for one in sorted(self.findings, key=lambda one: cost(one.schedule)):
             for name in one.outcome.classes:

@@ -1,4 +1,4 @@
-"""The plainest schedule to an end state: fewest preemptions, then fewest steps before them.
+"""The shortest schedule to an end state: fewest preemptions, then fewest steps before them.
 
 A graph that was reduced holds one order of many that mean the same. Here steps that do
 not conflict are moved together again, so that a finding reads as one would tell it.
@@ -14,7 +14,7 @@ from chainrace.race.state import owner
 from chainrace.race.trace import Needs, Trace
 
 
-def plain_paths(explorer: Explorer) -> dict[str, Path]:
+def short_paths(explorer: Explorer) -> dict[str, Path]:
     """A way with the fewest switches of actor from the start to each state, by its key."""
     best: dict[str, Path] = {}
     done: set[tuple[str, str]] = set()
@@ -33,7 +33,7 @@ def plain_paths(explorer: Explorer) -> dict[str, Path]:
     return best
 
 
-def plainest(path: Path, trace: Trace) -> Schedule:
+def shortest(path: Path, trace: Trace) -> Schedule:
     """The schedule with the fewest preemptions among those that mean the same as a path."""
     if not path:
         raise ValueError("nobody makes a step: there is nothing to schedule")
@@ -46,7 +46,7 @@ def plainest(path: Path, trace: Trace) -> Schedule:
 
 
 def cost(schedule: Schedule) -> tuple[int, int, int]:
-    """What makes a schedule less plain: preemptions, turns, steps that are counted."""
+    """What makes a schedule longer: preemptions, turns, steps that are counted."""
     counted = [turn.steps for turn in schedule.turns if turn.steps is not None]
     return len(counted), len(schedule.turns), sum(counted)
 

@@ -88,7 +88,7 @@ class Seen:
     commands: tuple[Command, ...]
     before: Mapping[str, str]  # family -> iptables-save text
     after: Mapping[str, str]
-    fired: float | None
+    script_started: float | None
     script_ended: float | None
     script_code: int | None
     settled: float
@@ -126,7 +126,7 @@ def from_answer(answer: Mapping[str, Any]) -> Seen:
         ),
         before=answer["before"],
         after=answer["after"],
-        fired=after_origin(watch["fired"]),
+        script_started=after_origin(watch["script_started"]),
         script_ended=after_origin(watch["script_ended"]),
         script_code=watch["script_code"],
         settled=watch["settled"] - origin,

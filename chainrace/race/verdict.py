@@ -36,7 +36,7 @@ class Judged:
     hit: bool  # its interleaving was one in which the outage can happen
     sampled: bool  # drawn from the window; the search's own trials are biased
     azure_npm: bool | None = None  # whether it started afterwards, where that was tried
-    fired: bool = True  # whether the script had begun when a broken trial broke
+    begun: bool = True  # whether the script had begun when a broken trial broke
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def decide(trials: Iterable[Judged], script: str = THE_FIX) -> Verdict:
     p = statistics.fisher(original.failures, original.trials, fixed.failures, fixed.trials)
     # What broke once the fixed script had begun may be its doing: a kubelet that ended, say.
     suspect = [
-        one for one in every if one.script == FIXED and one.outcome == ENVIRONMENT and one.fired
+        one for one in every if one.script == FIXED and one.outcome == ENVIRONMENT and one.begun
     ]
     fixed_failed = [one for one in valid if one.script == FIXED and one.outcome != HEALTHY]
     signed = [one for one in valid if one.script == ORIGINAL and one.signature]

@@ -43,8 +43,8 @@ def _locked_by_another(seen: Seen) -> bool:
     What a script leaves running ends with it: its unit is gone then (systemd.kill(5)).
     """
     spans = [(one.started, one.ended) for one in seen.commands if one.actor not in {KUBELET, OTHER}]
-    if seen.fired is not None:
-        spans.append((seen.fired, seen.script_ended))
+    if seen.script_started is not None:
+        spans.append((seen.script_started, seen.script_ended))
     locked = (one for one in seen.commands if one.actor == KUBELET and one.code == LOCKED)
     return any(
         not any(_together((one.started, one.ended), span) for span in spans) for one in locked

@@ -22,7 +22,7 @@ class Sighting:
     asked for. None where that was not seen.
     """
 
-    fired: float
+    script_started: float
     flush: float | None
     guard_begin: float | None
     guard_end: float | None
@@ -36,7 +36,7 @@ def sighting(seen: Seen, *, failed: bool) -> Sighting:
     made = [one.ended for one in ipv4 if _makes_guard(one)]
     last = [one.started for one in ipv4 if _ends_guard(one)]
     return Sighting(
-        fired=seen.fired or 0.0,
+        script_started=seen.script_started or 0.0,
         flush=min(flushes, default=None),
         guard_begin=made[0] if made else None,
         guard_end=last[0] if last else None,

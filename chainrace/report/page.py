@@ -175,7 +175,7 @@ def _trial(folder: Path, document: verdict.Document, record: Record) -> Failure:
     missing = [
         f"{family}: {entry}" for family, found in record.families.items() for entry in found.missing
     ]
-    about = [f"fired {record.moment:.3f} s after kubelet's first iptables process"]
+    about = [f"start offset {record.offset:.3f} s: after kubelet's first iptables process"]
     about += [found.cause for found in record.families.values() if found.cause]
     if record.error:
         about.append(f"the environment broke: {record.error}")

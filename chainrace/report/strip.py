@@ -1,4 +1,4 @@
-"""The trials by chance as a strip: when each was fired, and what came of it."""
+"""The trials by chance as a strip: the start offset of each, and its outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,22 +34,22 @@ class Strip:
 
 
 def strip(records: Sequence[Record]) -> Strip:
-    """Place every trial, in two rows by script; trials at one moment stand above each other."""
-    first = min(record.moment for record in records)
-    last = max(record.moment for record in records)
+    """Place every trial, in two rows by script; trials at one offset stand above each other."""
+    first = min(record.offset for record in records)
+    last = max(record.offset for record in records)
     rows = tuple((name, ROW * (at + 0.5)) for at, name in enumerate((ORIGINAL, FIXED)))
     places = dict(rows)
     taken: dict[tuple[str, int], int] = {}
     dots = []
     for record in records:
-        share = (record.moment - first) / (last - first) if last > first else 0.5
+        share = (record.offset - first) / (last - first) if last > first else 0.5
         x = MARGIN + share * (WIDTH - 2 * MARGIN)
         spot = (record.script, round(x / 8))
         level = taken.get(spot, 0)
         taken[spot] = level + 1
         # Up, down, up: they stay within their row.
         shift = (level + 1) // 2 * (6 if level % 2 else -6)
-        title = f"trial {record.number}: {record.outcome} at {record.moment:.3f} s"
+        title = f"trial {record.number}: {record.outcome} at {record.offset:.3f} s"
         y = places[record.script] + max(-12, min(12, shift))
         dots.append(Dot(round(x, 1), round(y, 1), record.outcome, title))
     return Strip(tuple(dots), rows, first, last, WIDTH, ROW * len(rows))

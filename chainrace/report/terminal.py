@@ -83,7 +83,7 @@ class Terminal:
         detail = f": {record.error}" if record.error else ""
         self.say(
             f"  {record.number:4d} {record.phase} {record.script:<8} "
-            f"fired at {record.moment:6.3f} s  {record.outcome}{detail}  "
+            f"start offset {record.offset:6.3f} s  {record.outcome}{detail}  "
             f"[{progress.done:.0%}{left}]"
         )
         if self._console.is_terminal:

@@ -26,17 +26,17 @@ Script = Literal["original", "fixed"]
 Phase = Literal["search", "sample"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 # No trial lasts a day.
-Moment = Annotated[float, Field(allow_inf_nan=False, ge=-86_400, le=86_400)]
+Offset = Annotated[float, Field(allow_inf_nan=False, ge=-86_400, le=86_400)]
 
 
 @dataclass(frozen=True)
 class Record:
-    """One trial as trials.jsonl keeps it. `moment` in seconds; times in seconds."""
+    """One trial as trials.jsonl keeps it. `offset` in seconds; times in seconds."""
 
     number: Annotated[int, Field(ge=1, le=10**6)]
     script: Script
     phase: Phase
-    moment: Moment
+    offset: Offset
     outcome: Name
     signature: bool
     hit: bool
@@ -45,7 +45,7 @@ class Record:
     seconds: dict[str, Finite]
     error: str | None
     azure_npm: bool | None = None  # whether it started afterwards; None: not tried
-    fired: bool = True  # whether the script had begun; a broken trial may end before
+    begun: bool = True  # whether the script had begun; a broken trial may end before
 
     def judged(self) -> Judged:
         return Judged(
@@ -55,19 +55,19 @@ class Record:
             self.hit,
             self.phase == SAMPLE,
             self.azure_npm,
-            self.fired,
+            self.begun,
         )
 
 
 def record_of(
-    number: int, script: Script, phase: Phase, moment: float, *, seen: Seen, outcome: Outcome
+    number: int, script: Script, phase: Phase, offset: float, *, seen: Seen, outcome: Outcome
 ) -> Record:
     """The record of a trial that was seen to its end."""
     return Record(
         number=number,
         script=script,
         phase=phase,
-        moment=moment,
+        offset=offset,
         outcome=outcome.name,
         signature=outcome.signature,
         hit=is_hit(seen),
@@ -83,18 +83,18 @@ def broken_record(
     number: int,
     script: Script,
     phase: Phase,
-    moment: float,
+    offset: float,
     *,
     error: str,
     script_code: int | None,
-    fired: bool,
+    begun: bool,
 ) -> Record:
     """The record of a trial that the environment broke, how, and whether the script had begun."""
     return Record(
         number=number,
         script=script,
         phase=phase,
-        moment=moment,
+        offset=offset,
         outcome=ENVIRONMENT,
         signature=False,
         hit=False,
@@ -102,7 +102,7 @@ def broken_record(
         script_code=script_code,
         seconds={},
         error=error,
-        fired=fired,
+        begun=begun,
     )
 
 

@@ -70,7 +70,7 @@ def seen(clean_rules: dict[str, str], reference_rules: dict[str, str]) -> Callab
             commands=clean_start if commands is None else commands,
             before=clean_rules,
             after=after or reference_rules,
-            fired=0.3,
+            script_started=0.3,
             script_ended=0.9,
             script_code=0,
             settled=3.0,

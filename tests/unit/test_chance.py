@@ -25,12 +25,12 @@ class FakeAgent:
     def __init__(self, answer: Callable[[str | None], Answer]) -> None:
         self._answer = answer
         self.asked: list[str | None] = []
-        self.moments: list[float] = []
+        self.offsets: list[float] = []
 
     def ask(self, request: str, **arguments: Any) -> Answer:
         assert request == "trial"
         self.asked.append(arguments["script"])
-        self.moments.append(arguments["delay"])
+        self.offsets.append(arguments["delay"])
         return self._answer(arguments["script"])
 
 
@@ -59,7 +59,7 @@ def answers(
             "commands": commands,
             "started": -2.0,
             "first_step": 0.0,
-            "fired": 0.2,
+            "script_started": 0.2,
             "script_ended": 3.0,
             "script_code": 0,
             "settled": 3.0,
@@ -142,7 +142,7 @@ def test_both_scripts_run_equally_often_at_the_same_moments(
     assert [record.script for record in sampled].count("original") == 6
     assert [record.script for record in sampled].count("fixed") == 6
     for first, second in zip(sampled[::2], sampled[1::2], strict=True):
-        assert first.moment == second.moment
+        assert first.offset == second.offset
         assert {first.script, second.script} == {"original", "fixed"}
     verdict = decide(record.judged() for record in run.records)
     assert verdict.word == CONFIRMED

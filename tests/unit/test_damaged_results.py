@@ -65,7 +65,7 @@ TRIAL = {
     "number": 1,
     "script": "original",
     "phase": "sample",
-    "moment": 0.5,
+    "offset": 0.5,
     "outcome": "init_failed",
     "signature": True,
     "hit": True,
@@ -266,9 +266,9 @@ def test_findings_outside_a_folder_are_never_looked_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("moment", float("nan")),
-        ("moment", float("inf")),
-        ("moment", 1e308),
+        ("offset", float("nan")),
+        ("offset", float("inf")),
+        ("offset", 1e308),
         ("number", 0),
         ("number", 10**400),
         ("seconds", {"first_step": float("inf")}),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chainrace.race.explorer import Explorer, Observation, Path, Task
 from chainrace.race.schedule import Schedule, from_steps
-from chainrace.race.shortest import cost, plain_paths, plainest
+from chainrace.race.shortest import cost, short_paths, shortest
 from chainrace.race.state import owner
 from chainrace.race.step import EVERYTHING, Footprint
 from chainrace.race.trace import Step, Trace
@@ -160,11 +160,11 @@ def test_the_plainest_schedule_leads_to_the_same_end_with_no_more_preemptions(
     system: System,
 ) -> None:
     explorer = explore(system, reduced=True)
-    paths = plain_paths(explorer)
+    paths = short_paths(explorer)
     for key in explorer.ends:
         if not paths[key]:
             continue
-        schedule = plainest(paths[key], trace_of(paths[key], system))
+        schedule = shortest(paths[key], trace_of(paths[key], system))
         assert schedule.preemptions <= from_steps(paths[key]).preemptions
         assert system.observe(walked(schedule, system)).key == key
 
@@ -196,7 +196,7 @@ def walked(schedule: Schedule, system: System) -> Path:
 
 def test_a_path_through_several_lanes_of_the_scripts_keeps_its_order() -> None:
     """Which process is which lane depends on it."""
-    assert str(plainest(("s", "k", "t", "s"), Trace())) == "s1 k* t1 s*"
+    assert str(shortest(("s", "k", "t", "s"), Trace())) == "s1 k* t1 s*"
 
 
 def test_the_plainest_way_does_not_depend_on_what_was_found_first() -> None:
@@ -206,7 +206,7 @@ def test_the_plainest_way_does_not_depend_on_what_was_found_first() -> None:
     second.edges = {
         key: dict(reversed(edges.items())) for key, edges in reversed(second.edges.items())
     }
-    assert plain_paths(first) == plain_paths(second)
+    assert short_paths(first) == short_paths(second)
 
 
 def test_a_schedule_with_fewer_stops_is_plainer() -> None:

@@ -28,7 +28,7 @@ def folder(tmp_path: Path, seen: Build) -> ResultsFolder:
 
 def test_what_was_written_is_read_back(folder: ResultsFolder) -> None:
     first, second = read_trials(folder.path)
-    assert (first.script, first.outcome, first.phase, first.moment) == (
+    assert (first.script, first.outcome, first.phase, first.offset) == (
         "original",
         "healthy",
         "sample",

@@ -90,7 +90,7 @@ def test_a_fix_in_whose_middle_a_trial_broke_is_not_confirmed() -> None:
     broken = Judged(FIXED, ENVIRONMENT, signature=False, hit=False, sampled=True)
     every = [failed()] * 8 + [clean()] * 8
     assert decide([*every, broken]).word == INCONCLUSIVE
-    assert decide([*every, replace(broken, fired=False)]).word == CONFIRMED
+    assert decide([*every, replace(broken, begun=False)]).word == CONFIRMED
     assert decide([*every, replace(broken, script=ORIGINAL)]).word == CONFIRMED
 
 

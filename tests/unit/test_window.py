@@ -57,7 +57,12 @@ def test_a_trial_without_kubelets_chain_cannot_be_hit(seen: Build) -> None:
 
 def test_a_sighting_tells_flush_and_guard(seen: Build) -> None:
     shown = sighting(seen(commands=(MAKES, DELETES, JUMPS, LAST)), failed=True)
-    assert (shown.fired, shown.flush, shown.guard_begin, shown.guard_end) == (0.3, 1.2, 1.05, 1.8)
+    assert (shown.script_started, shown.flush, shown.guard_begin, shown.guard_end) == (
+        0.3,
+        1.2,
+        1.05,
+        1.8,
+    )
     assert shown.failed
 
 

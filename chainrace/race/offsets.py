@@ -1,6 +1,6 @@
 """Where to fire: a search that finds the window, coarse then fine, and aims in it.
 
-A moment is a number of seconds after kubelet's first iptables process on the node.
+A offset is a number of seconds after kubelet's first iptables process on the node.
 The search learns from each trial's timeline how long after its shot the flush falls
 and when kubelet builds its guard; from then on it aims the one at the other. It goes
 on learning while sampling, for a host's speed drifts.
@@ -21,11 +21,11 @@ RECENT = 8  # sightings that the aim is taken from
 
 
 @dataclass
-class MomentSearch:
-    """Proposes moments for the original script and learns what became of them.
+class OffsetSearch:
+    """Proposes offsets for the original script and learns what became of them.
 
     `span` is how long kubelet's iptables steps last, `guard` how long the part that
-    can be broken lasts, both from the reference, in seconds. Ask `next_moment` until
+    can be broken lasts, both from the reference, in seconds. Ask `next_offset` until
     it is None, telling every trial by `learn`; then sample in `window`.
     """
 
@@ -39,8 +39,8 @@ class MomentSearch:
         if not 0 < self.guard <= self.span:
             raise ValueError(f"kubelet's guard lasts {self.guard} of {self.span} seconds")
 
-    def next_moment(self) -> float | None:
-        """The next moment to try, or None when the search is over."""
+    def next_offset(self) -> float | None:
+        """The next offset to try, or None when the search is over."""
         if not self._queue:
             self._stage += 1
             if self._stage == 1:
@@ -69,7 +69,7 @@ class MomentSearch:
         # A host that is slow for one trial delays the flush and the guard alike: their
         # distance varies less than either.
         distances = [
-            one.flush - one.fired - one.guard_begin
+            one.flush - one.script_started - one.guard_begin
             for one in recent
             if one.flush is not None and one.guard_begin is not None
         ]
@@ -85,16 +85,16 @@ class MomentSearch:
 
     @property
     def window(self) -> tuple[float, float]:
-        """Between which moments to sample."""
+        """Between which offsets to sample."""
         low, high = self._aim(FINE[0]), self._aim(FINE[-1])
         if low is not None and high is not None:
             return low, high
-        failing = [one.fired for one in self.sightings if one.failed]
+        failing = [one.script_started for one in self.sightings if one.failed]
         if failing:
             return min(failing), max(failing)
         return 0.0, self.span
 
 
 def sample(window: tuple[float, float], source: random.Random) -> float:
-    """A moment inside the window, each as likely as the other."""
+    """A offset inside the window, each as likely as the other."""
     return source.uniform(*window)

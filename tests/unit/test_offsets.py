@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race.moments import MomentSearch, sample
+from chainrace.race.offsets import OffsetSearch, sample
 from chainrace.race.window import Sighting
 
 
-def search_node(lag: float, begin: float, length: float) -> MomentSearch:
+def search_node(lag: float, begin: float, length: float) -> OffsetSearch:
     """Search a node on which the flush falls `lag` after the shot, and the guard stands
     from `begin` for `length`: the original fails when the one falls into the other."""
-    search = MomentSearch(span=begin + length, guard=length)
-    while (moment := search.next_moment()) is not None:
-        flush = moment + lag
+    search = OffsetSearch(span=begin + length, guard=length)
+    while (offset := search.next_offset()) is not None:
+        flush = offset + lag
         failed = begin <= flush <= begin + length
-        search.learn(Sighting(moment, flush, begin, None if failed else begin + length, failed))
+        search.learn(Sighting(offset, flush, begin, None if failed else begin + length, failed))
     return search
 
 
@@ -48,23 +48,23 @@ def test_one_odd_trial_does_not_spoil_the_aim() -> None:
 
 
 def test_a_script_whose_flush_is_never_seen_is_swept_for() -> None:
-    search = MomentSearch(span=2.0, guard=1.0)
+    search = OffsetSearch(span=2.0, guard=1.0)
     asked = []
-    while (moment := search.next_moment()) is not None:
-        asked.append(moment)
-        search.learn(Sighting(moment, None, None, None, failed=0.9 < moment < 1.4))
+    while (offset := search.next_offset()) is not None:
+        asked.append(offset)
+        search.learn(Sighting(offset, None, None, None, failed=0.9 < offset < 1.4))
     assert len(asked) == len(set(asked)) == 7
     assert search.window == (1.0, 1.3)
 
 
 def test_where_nothing_is_learned_the_whole_span_is_sampled() -> None:
-    assert MomentSearch(span=2.0, guard=1.0).window == (0.0, 2.0)
+    assert OffsetSearch(span=2.0, guard=1.0).window == (0.0, 2.0)
 
 
 @pytest.mark.parametrize(("span", "guard"), [(0.0, 0.0), (1.0, 0.0), (1.0, 2.0)])
 def test_a_reference_without_a_guard_is_refused(span: float, guard: float) -> None:
     with pytest.raises(ValueError, match="guard lasts"):
-        MomentSearch(span, guard)
+        OffsetSearch(span, guard)
 
 
 def test_samples_lie_inside_and_a_seed_repeats_them() -> None:
