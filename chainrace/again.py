@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from chainrace.config import ImageConfig, KubeletConfig, LabConfig, with_backend, with_kubelet
 from chainrace.errors import UsageError
-from chainrace.force.replay import turns_of
-from chainrace.force.scripts import Script
+from chainrace.explore.replay import turns_of
+from chainrace.explore.scripts import Script
 from chainrace.race import schedule as schedules
 from chainrace.race.schedule import Schedule
 from chainrace.race.verdict import ORIGINAL

@@ -20,7 +20,7 @@ from chainrace.errors import UsageError
 from chainrace.files import read_text_input
 from chainrace.gate.backends import NFT, Backend
 from chainrace.paths import REPOSITORY
-from chainrace.race.conclusion import CHANCE, FORCE, Evidence
+from chainrace.race.conclusion import EXPLORATION, TRIALS, Evidence
 
 # 1.34.4
 VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
@@ -176,7 +176,7 @@ class Scenario(Section):
     kubelet: Name | None = None
     script: Name | None = None
     exit: int = Field(default=0, ge=0, le=MOST_EXIT)
-    evidence: Kinds = [FORCE, CHANCE]
+    evidence: Kinds = [EXPLORATION, TRIALS]
     budget: Annotated[str, AfterValidator(_duration)] | None = None
 
     @model_validator(mode="after")

@@ -11,34 +11,34 @@ from typing import Any
 
 from chainrace import session
 from chainrace.afterwards import afterwards
-from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
 from chainrace.config import LimitsConfig
+from chainrace.explore.options import Options
+from chainrace.explore.replay import Replayed, Replayer
+from chainrace.explore.run import ExplorationRun
+from chainrace.explore.scripts import Script, bring_script, script_on
 from chainrace.exploring import with_remark
-from chainrace.force.options import Options
-from chainrace.force.replay import Replayed, Replayer
-from chainrace.force.run import ForceRun
-from chainrace.force.scripts import Script, bring_script, script_on
 from chainrace.keeping import Keeping
 from chainrace.node.listening import Listening
 from chainrace.node.node import Node
 from chainrace.origin import origin_of
 from chainrace.paths import Paths
-from chainrace.race.conclusion import CHANCE, FORCE, REBOOT
+from chainrace.race.conclusion import EXPLORATION, REBOOT, TRIALS
+from chainrace.race.explored import EXIT_OF, Finding
 from chainrace.race.exposure import why_not_exposed
-from chainrace.race.force import EXIT_OF, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Verdict
 from chainrace.reboot import save_and_reboot
 from chainrace.report import views
-from chainrace.report.force import new_folder, write_replay
+from chainrace.report.explored import new_folder, write_replay
 from chainrace.report.killed import conclude_killed
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Chosen
 from chainrace.scripts import look
+from chainrace.trials import SCRIPTS_ON_NODE, Amount, Limits, TrialRun
 
 TABLES_SECONDS = 60
-# Of a run's budget; the rest is for the trials by chance.
-FORCE_SHARE = 0.5
+# Of a run's budget; the rest is for the randomized trials.
+EXPLORATION_SHARE = 0.5
 # Of a run that was given no limits, in each family: the fixed script needs fifteen.
 LEAST_STEPS = 100
 
@@ -53,7 +53,7 @@ def run(
 ) -> tuple[Verdict, Path]:
     """A scenario on a node of its own: the verdict, and the folder that all of it lies in.
 
-    `amount` is that of force and of trials by chance together. Raises LabError.
+    `amount` is that of force and of randomized trials together. Raises LabError.
     """
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
         conclude_killed(paths.results, terminal.say)
@@ -69,10 +69,10 @@ def run(
             about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
             _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
         else:
-            if reason and CHANCE in chosen.evidence:
-                terminal.say("no trials by chance: the original cannot restart what is not there")
-                left = tuple(kind for kind in chosen.evidence if kind != CHANCE)
-                chosen = replace(chosen, evidence=left or (FORCE,))
+            if reason and TRIALS in chosen.evidence:
+                terminal.say("no randomized trials: the original cannot restart what is not there")
+                left = tuple(kind for kind in chosen.evidence if kind != TRIALS)
+                chosen = replace(chosen, evidence=left or (EXPLORATION,))
             with session.provisioned(paths, chosen.config, terminal.step, up) as node:
                 folder = _folder(paths, chosen, terminal)
                 take(paths, chosen, node, folder, amount=amount, terminal=terminal)
@@ -119,7 +119,7 @@ def take(
 ) -> None:
     """All that a scenario asks for; verdict.json is written whatever ends it.
 
-    Of the amount's budget force takes what it needs, up to its share.
+    Of the amount's budget the exploration takes what it needs, up to its share.
     """
     begun, budget = time.monotonic(), amount.budget
     if node.found:
@@ -136,17 +136,17 @@ def take(
     remark, _ = look(origin.scripts[fixed.name].text)
     evidence = Evidence(paths, node, chosen.config.limits, folder, terminal)
     with evidence.concluded():
-        if FORCE in chosen.evidence:
-            share = FORCE_SHARE if CHANCE in chosen.evidence else 1.0
+        if EXPLORATION in chosen.evidence:
+            share = EXPLORATION_SHARE if TRIALS in chosen.evidence else 1.0
             options = Options(
                 None if budget is None else share * budget,
                 least=LEAST_STEPS if amount.least else 0,
             )
-            evidence.force(fixed, options, remark)
-        if CHANCE in chosen.evidence:
+            evidence.explore(fixed, options, remark)
+        if TRIALS in chosen.evidence:
             left = None if budget is None else budget - (time.monotonic() - begun)
             scripts = {**SCRIPTS_ON_NODE, FIXED: fixed.path}
-            evidence.chance(scripts, replace(amount, budget=left), expect=fixed.expect)
+            evidence.trials(scripts, replace(amount, budget=left), expect=fixed.expect)
         if REBOOT in chosen.evidence:
             evidence.reboot(fixed)
 
@@ -192,9 +192,9 @@ class Evidence:
             yield
             finished.append(True)
 
-    def chance(self, scripts: Mapping[str, str], amount: Amount, *, expect: int = 0) -> None:
+    def trials(self, scripts: Mapping[str, str], amount: Amount, *, expect: int = 0) -> None:
         """Trials of both scripts; `expect` is the code of the fixed one. Raises LabError."""
-        run = ChanceRun(
+        run = TrialRun(
             agent=self._node.agent,
             folder=self._folder,
             console=self._paths.console(self._node.machine.name),
@@ -210,9 +210,9 @@ class Evidence:
         finally:
             self._about |= {"seed": run.seed, "window": run.window}
 
-    def force(self, script: Script, options: Options, remark: str = "") -> None:
+    def explore(self, script: Script, options: Options, remark: str = "") -> None:
         """Every interleaving of the script in the fix's place. Raises LabError."""
-        run = ForceRun(
+        run = ExplorationRun(
             self._paths,
             [self._node],
             script,
@@ -223,7 +223,7 @@ class Evidence:
         )
 
         def take_in() -> None:
-            self._folder.force(with_remark(run.explored, remark))
+            self._folder.exploration(with_remark(run.explored, remark))
 
         with afterwards(take_in, self._terminal.say):
             run.run()

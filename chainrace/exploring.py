@@ -1,4 +1,4 @@
-"""Scripts by force on nodes that are up: explored whole, or one schedule replayed."""
+"""Scripts on nodes that are up: explored exhaustively, or one schedule replayed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,25 +7,25 @@ from functools import partial
 from pathlib import Path
 
 from chainrace.afterwards import afterwards
-from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
-from chainrace.force.options import Options
-from chainrace.force.preparation import prepared, pristine
-from chainrace.force.replay import Replayer
-from chainrace.force.run import ForceRun, Teller
-from chainrace.force.scripts import Script, bring_script, script_on
+from chainrace.explore.options import Options
+from chainrace.explore.preparation import prepared, pristine
+from chainrace.explore.replay import Replayer
+from chainrace.explore.run import ExplorationRun, Teller
+from chainrace.explore.scripts import Script, bring_script, script_on
 from chainrace.node.listening import Listening
 from chainrace.node.node import Node
 from chainrace.origin import origin_of
 from chainrace.paths import Paths
-from chainrace.race.force import Explored
+from chainrace.race.explored import Explored
 from chainrace.race.outcome import Name
 from chainrace.race.schedule import Schedule
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.report import made_by, views
-from chainrace.report.force import ForceFolder, write_replay
+from chainrace.report.explored import ExplorationFolder, write_replay
 from chainrace.report.terminal import Terminal
 from chainrace.scripts import look
+from chainrace.trials import SCRIPTS_ON_NODE
 
 BOOT = "boot"
 BOOT_ON_NODE = "/usr/local/lib/chainrace/save/boot.sh"
@@ -38,10 +38,10 @@ def explore(
     *,
     scripts: list[Script],
     options: Options,
-    folder: ForceFolder,
+    folder: ExplorationFolder,
     teller: Teller,
 ) -> dict[str, Explored]:
-    """Explore scripts by force and write verdict.json, also when interrupted midway.
+    """Explore scripts and write verdict.json, also when interrupted midway.
 
     With two scripts they are the outage's original and its fix, and the verdict is
     theirs; with one it is that script's own word. Returns what was found, by script.
@@ -62,14 +62,14 @@ def explore(
         )
         views.draw_after(folder.path, teller.say)
 
-    def take_in(run: ForceRun, name: str) -> None:
+    def take_in(run: ExplorationRun, name: str) -> None:
         remark, _ = look(origin.scripts[name].text)
         explored[name] = with_remark(run.explored, remark)
         folder.end_states(explored[name])
 
     with afterwards(conclude, teller.say):
         for script in scripts:
-            run = ForceRun(
+            run = ExplorationRun(
                 paths,
                 nodes,
                 script,

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chainrace import session
-from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig, with_kubelet
 from chainrace.errors import LabError
-from chainrace.force.replay import Replayer
-from chainrace.force.views import View, calls_of
+from chainrace.explore.replay import Replayer
+from chainrace.explore.views import View, calls_of
 from chainrace.gate.process import KUBELETS
 from chainrace.host.setup import Step
 from chainrace.keeping import Keeping
@@ -21,6 +20,7 @@ from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race.schedule import parse
 from chainrace.race.verdict import ORIGINAL
+from chainrace.trials import SCRIPTS_ON_NODE
 
 
 @dataclass(frozen=True)

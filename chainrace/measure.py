@@ -16,13 +16,12 @@ from pathlib import Path
 from statistics import median
 
 from chainrace import session
-from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
-from chainrace.force.preparation import pristine
-from chainrace.force.replay import Replayer, lazy_in, turns_of
-from chainrace.force.views import as_seen
-from chainrace.force.walker import Walker
+from chainrace.explore.preparation import pristine
+from chainrace.explore.replay import Replayer, lazy_in, turns_of
+from chainrace.explore.views import as_seen
+from chainrace.explore.walker import Walker
 from chainrace.gate.words import BEYOND
 from chainrace.host import box, image, libvirt, namespace, setup
 from chainrace.host.setup import Host, Step
@@ -34,9 +33,10 @@ from chainrace.node.ssh import Connection
 from chainrace.paths import Paths
 from chainrace.race.schedule import parse
 from chainrace.race.verdict import ORIGINAL
+from chainrace.trials import SCRIPTS_ON_NODE
 
 REPEATS = 3
-FORCED = "s2 k8 s* k*"
+STEPPING = "s2 k8 s* k*"
 BRANCH = 2  # the turns that it has in common with its neighbours in the graph
 BOOT_SECONDS = 300
 
@@ -74,7 +74,7 @@ def measure(paths: Paths, config: LabConfig, step: Step) -> Iterator[Figure]:
         with step(f"{REPEATS} bare starts of kubelet, {REPEATS} bare runs of the script"):
             start, script = _bare_race(node.connection)
         yield from _trials(node, config, start + script, step)
-        yield from _forced(paths, node, config, step)
+        yield from _explored(paths, node, config, step)
         yield Figure("kubelet's bare warm start, to beyond its initialisation", start)
         yield Figure("the original script's bare run", script)
     Machine(paths).destroy()
@@ -205,9 +205,9 @@ def _trials(node: Node, config: LabConfig, bare: float, step: Step) -> Iterator[
         yield Figure(f"of which {name}", median(taken))
 
 
-def _forced(paths: Paths, node: Node, config: LabConfig, step: Step) -> Iterator[Figure]:
+def _explored(paths: Paths, node: Node, config: LabConfig, step: Step) -> Iterator[Figure]:
     """One schedule, from a fresh start and through a snapshot of where it branches off."""
-    schedule = parse(FORCED)
+    schedule = parse(STEPPING)
     script = SCRIPTS_ON_NODE[ORIGINAL]
     replayer = Replayer(node.agent, script, config.limits.trial)
     bares, fresh = [], []
@@ -218,7 +218,7 @@ def _forced(paths: Paths, node: Node, config: LabConfig, step: Step) -> Iterator
             bares.append(sum(_bare_race(node.connection, 1)))
             fresh.append(_timed(lambda: replayer.run(schedule, reference)))
     bare = median(bares)
-    yield Figure("one forced trial from a fresh start, beside the same", median(fresh), bare, 1.5)
+    yield Figure("one replay from a fresh start, beside the same", median(fresh), bare, 1.5)
     branch, last = turns_of(schedule)[:BRANCH], turns_of(schedule)[BRANCH:]
     lazy, limit = lazy_in(schedule), config.limits.trial
     with (
@@ -231,7 +231,7 @@ def _forced(paths: Paths, node: Node, config: LabConfig, step: Step) -> Iterator
             _timed(lambda: walker.visit((), last, read=as_seen)) for _ in range(REPEATS)
         )
         walker.close()
-    yield Figure("one forced trial through a snapshot, beside the same", restored, bare, 1.0)
+    yield Figure("one replay through a snapshot, beside the same", restored, bare, 1.0)
 
 
 @contextmanager

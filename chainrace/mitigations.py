@@ -1,4 +1,4 @@
-"""The mitigations of examples/mitigations, each explored by force, side by side."""
+"""The mitigations of examples/mitigations, each explored exhaustively, side by side."""
 
 import os
 import tomllib
@@ -11,14 +11,14 @@ from pydantic import Field, ValidationError
 from chainrace import exploring
 from chainrace.config import MOST_TIMES, LabConfig, Section
 from chainrace.errors import UsageError
+from chainrace.explore.options import Options
+from chainrace.explore.run import Teller
+from chainrace.explore.scripts import read_script
 from chainrace.files import read_text_input
-from chainrace.force.options import Options
-from chainrace.force.run import Teller
-from chainrace.force.scripts import read_script
 from chainrace.node.node import Node
 from chainrace.paths import Paths
-from chainrace.race.force import Explored
-from chainrace.report.force import ForceFolder
+from chainrace.race.explored import Explored
+from chainrace.report.explored import ExplorationFolder
 
 
 class _About(Section):
@@ -103,7 +103,7 @@ def compare(
     """Explore one after the other; with each comes its results folder. Raises LabError."""
     for mitigation in mitigations:
         bound = options.preemptions if mitigation.preemptions is None else mitigation.preemptions
-        folder = ForceFolder(paths.results)
+        folder = ExplorationFolder(paths.results)
         with exploring.scripts(
             [node], mitigation.script, mitigation.prepare, boot=False
         ) as scripts:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import chainrace
 from chainrace.config import LabConfig
-from chainrace.force.preparation import PATH as PREPARED
-from chainrace.force.scripts import Script
+from chainrace.explore.preparation import PATH as PREPARED
+from chainrace.explore.scripts import Script
 from chainrace.node.node import Node
 from chainrace.paths import REPOSITORY
 from chainrace.report.made_by import Kept, Origin

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from _pytest.mark.expression import Expression
 
-from chainrace.chance import Amount
 from chainrace.config import (
     ImageConfig,
     LabConfig,
@@ -20,6 +19,7 @@ from chainrace.errors import UsageError
 from chainrace.gate.backends import Backend
 from chainrace.paths import REPOSITORY
 from chainrace.race.conclusion import Evidence
+from chainrace.trials import Amount
 
 DEFAULT_BUDGET = "5m"
 # Five failures of five against none of five: p < 0.01 by Fisher's exact test.

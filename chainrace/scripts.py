@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainrace.errors import UsageError, in_one_line
-from chainrace.force.scripts import read_script
+from chainrace.explore.scripts import read_script
 
 # The kernel looks no further for what is to run a script (BINPRM_BUF_SIZE).
 FIRST_LINE = 256

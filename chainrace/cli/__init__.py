@@ -8,13 +8,13 @@ from typing import TextIO
 
 import typer
 
-from chainrace.cli import compare, force, lab, run
+from chainrace.cli import compare, explore, lab, run
 from chainrace.cli.app import app
 from chainrace.errors import LabError, UsageError
 from chainrace.interruption import INTERRUPTED_EXIT
 from chainrace.paths import Paths
 
-__all__ = ["compare", "force", "lab", "main", "run"]
+__all__ = ["compare", "explore", "lab", "main", "run"]
 
 PROGRAM = "./lab"
 

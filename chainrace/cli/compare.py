@@ -10,8 +10,8 @@ from chainrace import mitigations as comparing
 from chainrace import session
 from chainrace.cli.app import BackendName, KeepNode, app, check, seconds
 from chainrace.errors import LabError
+from chainrace.explore.options import Options
 from chainrace.files import write_whole
-from chainrace.force.options import Options
 from chainrace.host.kubelet import pinned
 from chainrace.keeping import Keeping
 from chainrace.kubelets import Generation
@@ -85,7 +85,7 @@ def mitigations(
     ] = None,
     keep: KeepNode = "never",
 ) -> None:
-    """Explore mitigations by force and compare them; writes docs/mitigations.md."""
+    """Explore mitigations exhaustively and compare them; writes docs/mitigations.md."""
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
         options = Options(seconds(budget))

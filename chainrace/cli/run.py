@@ -8,7 +8,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace import config as configuration
 from chainrace import evidence as taking
-from chainrace.chance import Amount
 from chainrace.cli.app import (
     AsJson,
     BackendName,
@@ -34,12 +33,13 @@ from chainrace.errors import LabError, UsageError
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
 from chainrace.race.conclusion import Evidence
-from chainrace.race.force import EXIT_OF
+from chainrace.race.explored import EXIT_OF
 from chainrace.report import verdict as stored
 from chainrace.report import views
 from chainrace.report.results import doubts_in, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import DEFAULT_BUDGET, Changes, Chosen, choose
+from chainrace.trials import Amount
 
 # Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
 GRAVEST_FIRST = (LabError.exit_code, 1, 3, 0)
@@ -70,7 +70,8 @@ def run(
     ] = None,
     backend: BackendName = None,
     evidence: Annotated[
-        str | None, typer.Option("--evidence", help="Which: force, chance, reboot; commas between.")
+        str | None,
+        typer.Option("--evidence", help="exploration, trials, reboot; commas between."),
     ] = None,
     trials: Annotated[
         int | None,
@@ -86,7 +87,7 @@ def run(
     as_json: AsJson = False,
     no_install: NoInstall = False,
 ) -> None:
-    """Race both scripts against kubelet's start, force the fix, and say what that proves."""
+    """Explore the fix, race both scripts against kubelet's start, and print the verdict."""
     limit = seconds(budget)
     own = image_of(image, user, key, bus)
     changes = Changes(own, backend, _absolute(kubelet), script, _kinds(evidence), exit_code)
@@ -129,7 +130,7 @@ def _run(
 
 
 def _kinds(text: str | None) -> tuple[Evidence, ...]:
-    """What --evidence says: `force,reboot`. Raises UsageError for what there is not."""
+    """What --evidence says: `exploration,reboot`. Raises UsageError for what there is not."""
     try:
         return () if text is None else tuple(KINDS.validate_python(text.split(",")))
     except ValidationError as error:

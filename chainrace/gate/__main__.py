@@ -18,7 +18,7 @@ def main() -> None:
     try:
         serve(agent, line)
     finally:
-        if agent.forced is not None:
+        if agent.stepping is not None:
             agent.answer("release", {})
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from chainrace.gate import backends, rules
 from chainrace.gate.clean import CleanState
-from chainrace.gate.forced import Forced
 from chainrace.gate.nftables import generation
 from chainrace.gate.shell import NodeError
+from chainrace.gate.stepping import Stepping
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.trial import run_trial
 
@@ -31,7 +31,7 @@ class Agent:
         self._clean_state = clean_state
         self._machine = machine
         self.clean: CleanState | None = None
-        self.forced: Forced | None = None
+        self.stepping: Stepping | None = None
 
     def answer(self, name: str, request: dict[str, Any]) -> Any:
         """Do what is asked and return what to answer. Raises NodeError and OSError."""
@@ -63,7 +63,9 @@ class Agent:
 
     def _arm(self, **request: Any) -> None:
         self.release()
-        self.forced = Forced(self._clean(), **request, machine=self._machine(), asked=self.source)
+        self.stepping = Stepping(
+            self._clean(), **request, machine=self._machine(), asked=self.source
+        )
 
     def _walk(
         self,
@@ -91,10 +93,10 @@ class Agent:
         # A restored snapshot brings its own time back with it.
         time.clock_settime(time.CLOCK_REALTIME, now)
 
-    def _armed(self) -> Forced:
-        if self.forced is None:
+    def _armed(self) -> Stepping:
+        if self.stepping is None:
             raise NodeError("nothing is armed")
-        return self.forced
+        return self.stepping
 
     def _clean(self) -> CleanState:
         if self.clean is None:
@@ -103,10 +105,10 @@ class Agent:
 
     def release(self) -> None:
         """Let everything go that the gate holds."""
-        if self.forced is not None:
-            forced = self.forced
-            self.forced = None
-            forced.close()
+        if self.stepping is not None:
+            stepping = self.stepping
+            self.stepping = None
+            stepping.close()
 
 
 class Line:
@@ -136,11 +138,11 @@ def serve(agent: Agent, line: Line) -> None:
     while True:
         poll = select.poll()
         poll.register(line.source, select.POLLIN)
-        for descriptor in agent.forced.filenos() if agent.forced else ():
+        for descriptor in agent.stepping.filenos() if agent.stepping else ():
             poll.register(descriptor, select.POLLIN)
         ready = {descriptor for descriptor, _ in poll.poll()}
-        if agent.forced and ready - {line.source}:
-            agent.forced.pump(0)
+        if agent.stepping and ready - {line.source}:
+            agent.stepping.pump(0)
         if line.source in ready:
             lines = line.receive()
             if lines is None:

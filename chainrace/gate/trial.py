@@ -1,4 +1,4 @@
-"""One trial by chance, on the node: kubelet starts, the script is started, both are watched.
+"""One randomized trials, on the node: kubelet starts, the script is started, both are watched.
 
 Every wait ends on a fact: a process has ended, kubelet has logged its word. The
 limit only tells a broken environment from a slow one.

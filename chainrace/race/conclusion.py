@@ -1,17 +1,17 @@
-"""One word from all kinds of evidence that a run was to bring: chance, force, a reboot."""
+"""One word from all kinds of evidence that a run was to bring: trials, an exploration, a reboot."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from chainrace.race.force import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED, Word
+from chainrace.race.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED, Word
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, THE_FIX, Verdict
 
-Evidence = Literal["force", "chance", "reboot"]
-FORCE: Evidence = "force"
-CHANCE: Evidence = "chance"
+Evidence = Literal["exploration", "trials", "reboot"]
+EXPLORATION: Evidence = "exploration"
+TRIALS: Evidence = "trials"
 REBOOT: Evidence = "reboot"
-HOW = {FORCE: "by force", REBOOT: "over a reboot"}
+HOW = {EXPLORATION: "explored exhaustively", REBOOT: "over a reboot"}
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Said:
 
 def conclude(
     wanted: Collection[Evidence],
-    chance: Verdict,
-    force: Said | None,
+    trials: Verdict,
+    exploration: Said | None,
     reboot: Said | None,
     script: str = THE_FIX,
 ) -> Verdict:
     """The verdict on a run, from what was wanted of it and what came.
 
-    Chance proves a bug, force a fix: with chance among the wanted the word is confirmed,
+    Trials prove a bug, an exploration a fix: with trials among the wanted the word is confirmed,
     refuted, not reproduced or inconclusive, and confirmed needs all that was wanted. Without it
     the word is on the one script alone: harmless, harmful or unfinished. Either way it is not
     proved or not exercised where that is all that keeps the script from being called harmless.
@@ -40,26 +40,26 @@ def conclude(
     """
     parts = {
         how: said or Said(UNFINISHED, "it was not come to")
-        for how, said in ((FORCE, force), (REBOOT, reboot))
+        for how, said in ((EXPLORATION, exploration), (REBOOT, reboot))
         if how in wanted
     }
-    by_chance = CHANCE in wanted
-    if not by_chance and not parts:
-        return replace(chance, word=UNFINISHED, reason="no evidence was asked for")
+    by_trials = TRIALS in wanted
+    if not by_trials and not parts:
+        return replace(trials, word=UNFINISHED, reason="no evidence was asked for")
     if bad := _first(parts, HARMFUL, script):
-        return replace(chance, word=REFUTED if by_chance else HARMFUL, reason=bad)
-    if by_chance and chance.word != CONFIRMED:
-        return chance
-    before = f"{chance.reason}; " if by_chance else ""
+        return replace(trials, word=REFUTED if by_trials else HARMFUL, reason=bad)
+    if by_trials and trials.word != CONFIRMED:
+        return trials
+    before = f"{trials.reason}; " if by_trials else ""
     for word in (NOT_EXERCISED, NOT_PROVED, UNFINISHED):
         if left := _first(parts, word, script):
-            # More time mends what is unfinished; the others keep their word beside chance, too.
-            kept = INCONCLUSIVE if by_chance and word == UNFINISHED else word
-            return replace(chance, word=kept, reason=f"{before}{left}")
+            # More time mends what is unfinished; the others keep their word beside trials, too.
+            kept = INCONCLUSIVE if by_trials and word == UNFINISHED else word
+            return replace(trials, word=kept, reason=f"{before}{left}")
     after = "; ".join(f"{HOW[how]}: {said.reason}" for how, said in parts.items())
-    if by_chance and not parts:
-        return chance
-    return replace(chance, word=CONFIRMED if by_chance else HARMLESS, reason=f"{before}{after}")
+    if by_trials and not parts:
+        return trials
+    return replace(trials, word=CONFIRMED if by_trials else HARMLESS, reason=f"{before}{after}")
 
 
 def _first(parts: dict[Evidence, Said], word: str, script: str) -> str:

@@ -230,7 +230,7 @@ def places(view: Mapping[str, Any]) -> list[tuple[str, Local, Local]]:
 
 
 def read(view: Mapping[str, Any], before: State | None, lane: str | None = None) -> State:
-    """The state that an agent's `view` with rules shows (chainrace/gate/forced.py).
+    """The state that an agent's `view` with rules shows (chainrace/gate/stepping.py).
 
     `before` is that state or the one from which its last step was made, None at the start.
     `lane` was to make that step.

@@ -8,11 +8,11 @@ from typing import Any
 
 from chainrace.errors import UsageError
 from chainrace.race import statistics
-from chainrace.race.force import EXIT_OF
+from chainrace.race.explored import EXIT_OF
 from chainrace.race.rules import FAMILIES
 from chainrace.race.verdict import SIGNIFICANCE
 from chainrace.report import verdict
-from chainrace.report.document import FORCE
+from chainrace.report.document import EXPLORATION
 from chainrace.report.text import line
 from chainrace.report.verdict import Document, explored_in
 
@@ -21,7 +21,7 @@ PASSING = frozenset({"seed", "window", "tables"})
 NOT_LOOKED_AT = "not looked at"
 # python3 (pid 812, unit foo.service)
 PID = re.compile(r"\bpid \d+")
-# What was said of a script by force, besides its word and its ends.
+# What an exploration said of a script, besides its word and its ends.
 SAID = {"doubts": "doubts", "unexercised": "not exercised", "alone": "what it does alone"}
 
 
@@ -44,8 +44,8 @@ def changes(before: Document, after: Document) -> list[Change]:
         )
     return [
         *_differing("verdict", before["verdict"], after["verdict"]),
-        *_by_force(before, after),
-        *_by_chance(before, after),
+        *_explorations(before, after),
+        *_by_trials(before, after),
         *_by_reboot(before, after),
         *_versions(before["node"], after["node"]),
     ]
@@ -79,7 +79,7 @@ def last_good(folder: Path) -> Path:
 def _about(document: Document) -> str:
     """What a run is of: only runs of the same can be compared."""
     backend = document["node"].get("backend", "nft")
-    if document["kind"] == FORCE:
+    if document["kind"] == EXPLORATION:
         return f"explore {', '.join(sorted(document['scripts']))} with {backend}"
     scenario = document["scenario"]
     image = "an image of one's own" if document.get("options") else "the lab's image"
@@ -91,13 +91,13 @@ def _differing(what: str, before: str, after: str) -> Iterator[Change]:
         yield Change(what, before, after)
 
 
-def _by_force(before: Document, after: Document) -> Iterator[Change]:
-    """The words, the classes of end states, the doubts: by force there is no noise."""
+def _explorations(before: Document, after: Document) -> Iterator[Change]:
+    """The words, the classes of end states, the doubts: an exploration has no noise."""
     old, new = explored_in(before), explored_in(after)
     for script in sorted({*old, *new}):
         pair = (old.get(script), new.get(script))
         words = [one["word"] if one else NOT_LOOKED_AT for one in pair]
-        yield from _differing(f"{script}, by force", words[0], words[1])
+        yield from _differing(f"{script}, explored", words[0], words[1])
         for family in FAMILIES:
             ends = [_classes(one, family) if one else NOT_LOOKED_AT for one in pair]
             yield from _differing(f"{script}, end states of {family}", ends[0], ends[1])
@@ -119,15 +119,15 @@ def _told(said: Any) -> str:
     return "; ".join(sorted({PID.sub("pid", one) for one in lines if one})) or "none"
 
 
-def _by_chance(before: Document, after: Document) -> Iterator[Change]:
+def _by_trials(before: Document, after: Document) -> Iterator[Change]:
     """Each outcome's rate, and azure-npm's, where Fisher's exact test tells the runs apart."""
-    if before["kind"] == FORCE:
+    if before["kind"] == EXPLORATION:
         return
     for script, old in before["scripts"].items():
         new = after["scripts"][script]
         if bool(old["trials"]) != bool(new["trials"]):
             said = [f"{arm['trials']} trials" for arm in (old, new)]
-            yield Change(f"{script}, by chance", said[0], said[1])
+            yield Change(f"{script}, trials", said[0], said[1])
         for outcome in sorted({*old["outcomes"], *new["outcomes"]}):
             yield from _rates(
                 f"{script}, rate of {outcome}",

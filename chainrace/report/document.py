@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from chainrace.gate.backends import Backend
 from chainrace.race.conclusion import Evidence
-from chainrace.race.force import Word as ForceWord
+from chainrace.race.explored import Word as ExplorationWord
 from chainrace.race.outcome import WORST_FIRST, Name
 
 # Of an actor. No kubelet makes a hundredth of it in a family (docs/kubelets.md: 28).
@@ -26,9 +26,9 @@ MOST_GRAPHS = 16
 # What the page says again at every cell or grid; a file's name is no longer than 255.
 MOST_LETTERS = 1000
 
-RUN, FORCE = "run", "force"
+RUN, EXPLORATION = "run", "exploration"
 VerdictWord = Literal["confirmed", "refuted", "not reproduced", "inconclusive", "not exposed"]
-Word = VerdictWord | ForceWord
+Word = VerdictWord | ExplorationWord
 Family = Literal["ipv4", "ipv6"]
 
 
@@ -134,9 +134,9 @@ class Finding(TypedDict):
 
 
 class Explored(TypedDict):
-    """One script, by force. `doubts` and what follows came later than schema 1."""
+    """One script, explored. `doubts` and what follows may be missing."""
 
-    word: ForceWord
+    word: ExplorationWord
     reason: str
     graphs: Annotated[list[Graph], Field(max_length=MOST_GRAPHS)]
     findings: list[Finding]
@@ -180,7 +180,7 @@ class AzureNpm(TypedDict):
 
 
 class Arm(TypedDict):
-    """One script's trials by chance."""
+    """One script's randomized trials."""
 
     trials: Annotated[int, Field(ge=0, le=10**6)]
     outcomes: dict[Class, Count]
@@ -199,7 +199,7 @@ def _adds_up(arm: Arm) -> Arm:
 
 
 class Arms(TypedDict):
-    """Both scripts, also where none was tried by chance."""
+    """Both scripts, also where there were no trials."""
 
     original: Annotated[Arm, AfterValidator(_adds_up)]
     fixed: Annotated[Arm, AfterValidator(_adds_up)]
@@ -250,25 +250,28 @@ class Common(TypedDict):
 
 
 class Run(Common):
-    """The verdict on a run. `options`, `lines` and `made_by` came later than schema 2."""
+    """The verdict on a run. `options`, `lines` and `made_by` may be missing."""
 
-    schema: Literal[2]
+    schema: Literal[3]
     kind: Literal["run"]
     scenario: Scenario
     scripts: Arms
-    force: Explored | None
+    exploration: Explored | None
     reboot: Reboot | None
 
 
 class Exploration(Common):
-    """The verdict on an exploration by force alone."""
+    """The verdict on an exploration alone."""
 
-    schema: Literal[1]
-    kind: Literal["force"]
+    schema: Literal[2]
+    kind: Literal["exploration"]
     scripts: Annotated[dict[Short, Explored], Field(max_length=2)]
 
 
-KINDS: dict[object, TypeAdapter[Any]] = {RUN: TypeAdapter(Run), FORCE: TypeAdapter(Exploration)}
+KINDS: dict[object, TypeAdapter[Any]] = {
+    RUN: TypeAdapter(Run),
+    EXPLORATION: TypeAdapter(Exploration),
+}
 
 
 def family(name: str) -> Family:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from chainrace.race.explored import HARMFUL, HARMLESS, UNFINISHED
 from chainrace.race.exposure import NOT_EXPOSED
-from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED
 from chainrace.race.verdict import (
     CONFIRMED,
     FIXED,
@@ -73,7 +73,9 @@ def _name(document: Mapping[str, Any]) -> str:
 def _cases(document: Mapping[str, Any]) -> Iterator[Case]:
     yield _case("verdict", document["verdict"], document["reason"])
     for script, explored in explored_in(document).items():
-        case = _case(f"force: {script}", _stands(document, script, explored), explored["reason"])
+        case = _case(
+            f"exploration: {script}", _stands(document, script, explored), explored["reason"]
+        )
         doubts = (f"not proved: {doubt}" for doubt in explored.get("doubts", ()))
         yield replace(case, said="\n".join((case.said, *doubts)))
     if reboot := document.get("reboot"):
@@ -86,7 +88,7 @@ def _stands(document: Mapping[str, Any], script: str, explored: Mapping[str, Any
     That the outage's original harms kubelet is what it is there to show.
     """
     word = str(explored["word"])
-    beside = document["kind"] == "force" and {ORIGINAL, FIXED} == document["scripts"].keys()
+    beside = document["kind"] == "exploration" and {ORIGINAL, FIXED} == document["scripts"].keys()
     if not beside or script != ORIGINAL:
         return word
     return {HARMFUL: CONFIRMED, HARMLESS: NOT_REPRODUCED}.get(word, word)

@@ -11,8 +11,8 @@ def lines(document: Document) -> dict[str, str]:
     """By part of the system what the run says of it, of the parts that it looked at."""
     found = {
         "image": _image(document),
-        "kubelet, by chance": _chance(document),
-        "kubelet, by force": _force(document),
+        "kubelet, randomized trials": _trials(document),
+        "kubelet, exhaustive exploration": _exploration(document),
         "kubelet's Monitor": _monitor(document),
         "azure-npm": _azure_npm(document),
         "reboot": _reboot(document),
@@ -26,7 +26,7 @@ def _image(document: Document) -> str:
     return str(Found(**document["image"])) if document.get("image") else ""
 
 
-def _chance(document: Document) -> str:
+def _trials(document: Document) -> str:
     said = [
         f"{arm.label}: harmed in {arm.figures['trials'] - arm.figures['outcomes'].get(HEALTHY, 0)} "
         f"of {arm.figures['trials']}"
@@ -35,14 +35,14 @@ def _chance(document: Document) -> str:
     return "; ".join(said)
 
 
-def _force(document: Document) -> str:
-    force = document["force"]
-    return told(force["word"], force["reason"]) if force else ""
+def _exploration(document: Document) -> str:
+    found = document["exploration"]
+    return told(found["word"], found["reason"]) if found else ""
 
 
 def _monitor(document: Document) -> str:
-    """Whether it repairs what force found."""
-    findings = (document["force"] or {"findings": []})["findings"]
+    """Whether it repairs what was found."""
+    findings = (document["exploration"] or {"findings": []})["findings"]
     watched = [one["monitor"] for one in findings if one["monitor"]]
     if not watched:
         return ""

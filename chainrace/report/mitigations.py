@@ -1,7 +1,7 @@
 """docs/mitigations.md, drawn from what `./lab mitigations` found."""
 
 from chainrace.mitigations import Compared
-from chainrace.race.force import HARMFUL, HARMLESS
+from chainrace.race.explored import HARMFUL, HARMLESS
 from chainrace.report.text import cell
 
 NAME = "mitigations.json"

@@ -18,11 +18,11 @@ from chainrace.files import read_input
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report import verdict
-from chainrace.report.document import FORCE
+from chainrace.report.document import EXPLORATION
 from chainrace.report.maps import LETTERS, Grid, drawable, grids
 from chainrace.report.strip import strip
 from chainrace.report.text import clean
-from chainrace.report.trials import TRIALS, Finite, Record, read_trials
+from chainrace.report.trials import TRIALS_FILE, Finite, Record, read_trials
 from chainrace.report.writing import file_name
 
 NAME = "report.html"
@@ -74,7 +74,7 @@ def draw(folder: Path) -> str:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if isinstance(value, str) else value,
     )
-    records = read_trials(folder) if (folder / TRIALS).exists() else []
+    records = read_trials(folder) if (folder / TRIALS_FILE).exists() else []
     failures = list(_failures(folder, document, records))
     drawn, made_by = grids_of(document), document.get("made_by")
     return environment.get_template("report.html").render(
@@ -82,7 +82,7 @@ def draw(folder: Path) -> str:
         folder=folder.resolve().name,
         lines=document.get("lines", {}),
         node={name: value for name, value in document["node"].items() if isinstance(value, str)},
-        forced=verdict.explored_in(document),
+        explored=verdict.explored_in(document),
         made_by=made_by,
         call=shlex.join(made_by["command"]) if made_by else "",
         grids=drawn,
@@ -143,7 +143,9 @@ def _found(folder: Path, document: verdict.Document, numbered: verdict.Numbered)
     chain = finding["azure_npm_finds"]
     about.append(f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}")
     named = f"{file_name(script)}-{finding['family']}-"
-    evidence = _evidence_of(folder, named if document["kind"] == FORCE else "", finding["schedule"])
+    evidence = _evidence_of(
+        folder, named if document["kind"] == EXPLORATION else "", finding["schedule"]
+    )
     return Failure(
         title=f"{numbered.number} · {script}, {finding['family']}: {', '.join(finding['classes'])}",
         schedule=finding["schedule"],
@@ -197,7 +199,7 @@ def _trial(folder: Path, document: verdict.Document, record: Record) -> Failure:
 
 
 def _nearest_schedule(watch: Path) -> str:
-    """The schedule by force that is nearest to what a trial saw; empty where nothing is.
+    """The schedule that is nearest to what a trial saw; empty where nothing is.
 
     It stops the script once, before its first flush, where kubelet was then.
     """

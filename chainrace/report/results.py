@@ -4,9 +4,9 @@ results/<UTC time>/verdict.json      the one truth
                    scenario.json     what the run was to show
                    node.json         what was on the node
                    trials.jsonl      a line a trial, enough to judge again
-                   chance.json       how many trials there are: written when all are done
+                   trials-end.json       how many trials there are: written when all are done
                    reference/        kubelet's clean start
-                   force.json        the fixed script in all interleavings
+                   exploration.json        the fixed script in all interleavings
                    exposure.json     why there was nothing to race
                    image.json        what an image of the user's own says it is
                    made_by.json      the call, the tool, the scripts; these lie in scripts/
@@ -26,35 +26,33 @@ from chainrace.errors import UsageError
 from chainrace.files import read_if_there, write_json
 from chainrace.race.badlines import BadLine
 from chainrace.race.boot import Boot
-from chainrace.race.conclusion import CHANCE, Evidence, Said, conclude
-from chainrace.race.conclusion import FORCE as FORCED
+from chainrace.race.conclusion import EXPLORATION, TRIALS, Evidence, Said, conclude
+from chainrace.race.explored import HARMFUL, HARMLESS, Explored, Stand
+from chainrace.race.explored import conclude as conclude_scripts
 from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
-from chainrace.race.force import HARMFUL, HARMLESS, Explored, Stand
-from chainrace.race.force import conclude as conclude_scripts
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY
 from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
 from chainrace.report import made_by
 from chainrace.report import verdict as stored
-from chainrace.report.document import FORCE as EXPLORATION
-from chainrace.report.document import Explored as StoredForce
+from chainrace.report.document import Explored as StoredExploration
 from chainrace.report.document import Node as StoredNode
 from chainrace.report.document import Reboot as StoredReboot
 from chainrace.report.document import Scenario, fault, parse
+from chainrace.report.explored import explored_json, write_ending
 from chainrace.report.folder import Folder
-from chainrace.report.force import explored_json, write_ending
 from chainrace.report.lines import lines
 from chainrace.report.made_by import Origin
-from chainrace.report.trials import TRIALS, Record, read_trials
+from chainrace.report.trials import TRIALS_FILE, Record, read_trials
 from chainrace.report.verdict import NAME
 from chainrace.report.writing import short, store
 
-SCHEMA = 2
+SCHEMA = 3
 SCENARIO = "scenario.json"
-FORCE = "force.json"
+EXPLORATION_FILE = "exploration.json"
 REBOOT = "reboot.json"
 IMAGE = "image.json"
 EXPOSURE = "exposure.json"
-CHANCE_END = "chance.json"
+TRIALS_END = "trials-end.json"
 NODE = "node.json"
 REMEDY = "name another folder, or run again"
 
@@ -65,7 +63,7 @@ class Asked:
 
     name: str = "outage"
     script: str = "fixed"
-    evidence: tuple[Evidence, ...] = (CHANCE,)
+    evidence: tuple[Evidence, ...] = (TRIALS,)
     options: tuple[str, ...] = ()  # by which a call names an image of the user's own
 
 
@@ -85,15 +83,15 @@ class ResultsFolder(Folder):
 
     def add(self, record: Record) -> Path:
         """Append a trial to trials.jsonl; returns the folder for its evidence."""
-        with (self.path / TRIALS).open("a") as file:
+        with (self.path / TRIALS_FILE).open("a") as file:
             file.write(json.dumps(asdict(record)) + "\n")
         folder = self.path / "trials" / f"{record.number:04d}-{record.script}"
         folder.mkdir(parents=True)
         return folder
 
     def all_trials(self, count: int) -> None:
-        """Say that the trials by chance came to their own end, and how many they are."""
-        write_json(self.path / CHANCE_END, {"trials": count})
+        """Say that the randomized trials came to their own end, and how many they are."""
+        write_json(self.path / TRIALS_END, {"trials": count})
 
     def reference(self) -> Path:
         """The folder for the reference's evidence."""
@@ -113,9 +111,9 @@ class ResultsFolder(Folder):
         """Keep why there is nothing to race."""
         write_json(self.path / EXPOSURE, {"word": NOT_EXPOSED, "reason": reason})
 
-    def force(self, explored: Explored) -> None:
-        """Keep what force showed of the fixed script, for this verdict and a later one."""
-        store(self.path / FORCE, explored_json(explored))
+    def exploration(self, explored: Explored) -> None:
+        """Keep what an exploration showed of the fixed script, for this verdict and a later one."""
+        store(self.path / EXPLORATION_FILE, explored_json(explored))
 
     def reboot(self, boot: Boot) -> None:
         """Keep what a reboot showed, and kubelet's log of that boot."""
@@ -153,7 +151,7 @@ def write_verdict(
             "original": arm_json(verdict.original),
             "fixed": arm_json(verdict.fixed),
         },
-        "force": _stored(folder / FORCE, TypeAdapter(StoredForce)),
+        "exploration": _stored(folder / EXPLORATION_FILE, TypeAdapter(StoredExploration)),
         "reboot": _stored(folder / REBOOT, TypeAdapter(StoredReboot)),
         "image": _stored(folder / IMAGE, TypeAdapter(Found)),
         "node": node,
@@ -209,24 +207,26 @@ def judge_again(folder: Path) -> Verdict:
     if exposure := _read(folder / EXPOSURE, TypeAdapter(NotExposed)):
         return replace(decide(()), word=exposure.word, reason=exposure.reason)
     # A run that was stopped early has no trials yet; a folder of something else has neither.
-    none_yet = asked is not None and not (folder / TRIALS).exists()
+    none_yet = asked is not None and not (folder / TRIALS_FILE).exists()
     records = [] if none_yet else read_trials(folder)
     if asked is None:
-        # A run of an older version: it had force where its file lies.
-        asked = Asked(evidence=(FORCED, CHANCE) if (folder / FORCE).exists() else (CHANCE,))
+        # A run of an older version: it had an exploration where its file lies.
+        asked = Asked(
+            evidence=(EXPLORATION, TRIALS) if (folder / EXPLORATION_FILE).exists() else (TRIALS,)
+        )
     script = THE_FIX if asked.script == FIXED else asked.script
-    by_chance = decide((record.judged() for record in records), script)
+    by_trials = decide((record.judged() for record in records), script)
     cut = _cut_off(folder, records)
     harmed = any(
         one.script == FIXED and one.outcome not in (HEALTHY, ENVIRONMENT) for one in records
     )
-    if cut and not harmed and by_chance.word != INCONCLUSIVE:
+    if cut and not harmed and by_trials.word != INCONCLUSIVE:
         # Who may stop when they like what they see proves nothing. One harm by the fix does.
-        by_chance = replace(by_chance, word=INCONCLUSIVE, reason=f"{cut}; {by_chance.reason}")
+        by_trials = replace(by_trials, word=INCONCLUSIVE, reason=f"{cut}; {by_trials.reason}")
     return conclude(
         asked.evidence,
-        by_chance,
-        _read(folder / FORCE, TypeAdapter(Said)),
+        by_trials,
+        _read(folder / EXPLORATION_FILE, TypeAdapter(Said)),
         _read(folder / REBOOT, TypeAdapter(Said)),
         script,
     )
@@ -238,13 +238,13 @@ def doubts_in(folder: Path) -> dict[str, list[str]]:
     if asked is None and _is_exploration(folder):
         found = stored.explored_in(stored.read(folder))
     else:
-        force = _stored(folder / FORCE, TypeAdapter(StoredForce))
-        found = {(asked or Asked()).script: force} if force else {}
+        found = _stored(folder / EXPLORATION_FILE, TypeAdapter(StoredExploration))
+        found = {(asked or Asked()).script: found} if found else {}
     return {script: list(one.get("doubts", ())) for script, one in found.items()}
 
 
 def _is_exploration(folder: Path) -> bool:
-    return not (folder / TRIALS).exists() and (folder / NAME).exists()
+    return not (folder / TRIALS_FILE).exists() and (folder / NAME).exists()
 
 
 def _judge_exploration(document: stored.Document) -> Verdict:
@@ -282,7 +282,7 @@ def _cut_off(folder: Path, records: Sequence[Record]) -> str:
     """Why trials are not all that the run would have made; empty where they are."""
     if [record.number for record in records] != list(range(1, len(records) + 1)):
         return "trials are missing among those that are kept"
-    end = _read(folder / CHANCE_END, TypeAdapter(dict[str, int]))
+    end = _read(folder / TRIALS_END, TypeAdapter(dict[str, int]))
     if end != {"trials": len(records)}:
         return "the run was cut off before its last trial, or is of an older version"
     return ""

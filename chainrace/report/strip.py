@@ -1,4 +1,4 @@
-"""The trials by chance as a strip: the start offset of each, and its outcome."""
+"""The randomized trials as a strip: the start offset of each, and its outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -13,17 +13,17 @@ from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElap
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from chainrace.chance import Progress
 from chainrace.errors import in_one_line
-from chainrace.force.options import Progress as ForceProgress
-from chainrace.force.replay import Replayed
-from chainrace.race.force import Explored, Finding
+from chainrace.explore.options import Progress as ExplorationProgress
+from chainrace.explore.replay import Replayed
+from chainrace.race.explored import Explored, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
 from chainrace.report.comparison import Change
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.text import clean
 from chainrace.report.verdict import Numbered
 from chainrace.scenario import Chosen
+from chainrace.trials import Progress
 
 LOG_WIDTH = 120
 COLOURS = {
@@ -89,7 +89,7 @@ class Terminal:
         if self._console.is_terminal:
             self._show_bar(f"trials{left}", progress.done, 1.0)
 
-    def exploring(self, progress: ForceProgress) -> None:
+    def exploring(self, progress: ExplorationProgress) -> None:
         """How far an exploration is: a bar, or on no terminal a line now and then."""
         about = (
             f"{progress.family}: {progress.states} states found, {progress.open} steps open, "
@@ -248,7 +248,7 @@ def _shown(name: str) -> str:
     return escape(in_one_line(name))
 
 
-def _time_left(progress: ForceProgress) -> str:
+def _time_left(progress: ExplorationProgress) -> str:
     """At least the time of what is open already; what that opens is not known."""
     if not progress.transitions:
         return ""

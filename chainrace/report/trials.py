@@ -1,4 +1,4 @@
-"""The trials by chance on disk: a line each, enough to judge again, and a folder each."""
+"""The randomized trials on disk: a line each, enough to judge again, and a folder each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from chainrace.race.window import is_hit
 from chainrace.report.document import fault
 from chainrace.report.text import write
 
-TRIALS = "trials.jsonl"
+TRIALS_FILE = "trials.jsonl"
 CONSOLE = "console.log"
 SEARCH: Literal["search"] = "search"
 SAMPLE: Literal["sample"] = "sample"
@@ -111,7 +111,7 @@ RECORD = TypeAdapter(Record)
 
 def read_trials(folder: Path) -> list[Record]:
     """The records of a run. Raises UsageError for a folder or line that is none."""
-    file = folder / TRIALS
+    file = folder / TRIALS_FILE
     lines = read_text_input(file, "name a results folder").splitlines()
     records = []
     for number, line in enumerate(lines, start=1):

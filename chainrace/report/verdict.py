@@ -13,7 +13,7 @@ from chainrace.files import read_text_input
 from chainrace.gate.backends import NFT
 from chainrace.paths import REPOSITORY
 from chainrace.race.verdict import FIXED, ORIGINAL
-from chainrace.report.document import FORCE, KINDS, fault, parse
+from chainrace.report.document import EXPLORATION, KINDS, fault, parse
 
 NAME = "verdict.json"
 REMEDY = "name a results folder"
@@ -29,7 +29,7 @@ REPLAYED = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One script's trials by chance: which it is, what a reader knows it by, its figures."""
+    """One script's randomized trials: which it is, what a reader knows it by, its figures."""
 
     script: str  # original or fixed
     label: str
@@ -55,16 +55,16 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def explored_in(document: Document) -> dict[str, Any]:
-    """What force showed, by script: of a run that of the script in the fix's place."""
-    if document["kind"] == FORCE:
+    """What an exploration showed, by script: of a run that of the script in the fix's place."""
+    if document["kind"] == EXPLORATION:
         return dict(document["scripts"])
-    force = document["force"]
-    return {document["scenario"]["script"]: force} if force else {}
+    found = document["exploration"]
+    return {document["scenario"]["script"]: found} if found else {}
 
 
 def arms(document: Document) -> list[Arm]:
-    """The scripts that were tried by chance."""
-    if document["kind"] == FORCE:
+    """The scripts that were tried in randomized trials."""
+    if document["kind"] == EXPLORATION:
         return []
     labels = {ORIGINAL: ORIGINAL, FIXED: document["scenario"]["script"]}
     return [
@@ -90,7 +90,7 @@ class Numbered:
 
 
 def findings_in(document: Document) -> list[Numbered]:
-    """All that force found, in its order."""
+    """All that was found, in its order."""
     pairs = (
         (script, finding)
         for script, explored in explored_in(document).items()

@@ -11,10 +11,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from chainrace.report import views
-from chainrace.report.force import ForceFolder
+from chainrace.report.explored import ExplorationFolder
 from tests.unit.explorations import HARMED, ORIGIN
-from tests.unit.test_force import SOUND
-from tests.unit.test_force_report import replayed
+from tests.unit.test_explored import SOUND
+from tests.unit.test_explored_report import replayed
 
 PHONE = (390, 844)
 DESK = (1200, 900)
@@ -49,7 +49,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of an exploration of a script that harms."""
     (found,) = HARMED.findings
     doubted = replace(SOUND, doubts=("python3 (pid 812) changed ipv4/mangle by itself",))
-    folder = ForceFolder(tmp_path_factory.mktemp("results"))
+    folder = ExplorationFolder(tmp_path_factory.mktemp("results"))
     folder.made_by(ORIGIN)
     folder.keep("original", found, replace(replayed(), schedule=found.schedule))
     folder.conclude({"fixed": doubted, "original": HARMED}, {"kernel": "6.12"}, interrupted=False)
@@ -116,7 +116,7 @@ def test_every_cell_has_a_name_for_a_screen_reader(opened: webdriver.Chrome) -> 
     headings = [one.text for one in opened.find_elements(By.CSS_SELECTOR, "h1, h2")]
     assert headings == [
         "not proved",
-        "By force",
+        "Exhaustive exploration",
         "The node",
         "Made by",
         "Outcome map",

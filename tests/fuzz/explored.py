@@ -7,19 +7,19 @@ from itertools import groupby
 from pathlib import Path
 from pprint import pformat
 
-from chainrace.force.exploration import Exploration, UnexercisedError
-from chainrace.force.options import Options
-from chainrace.force.replay import Replayer
-from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for
-from chainrace.force.store import Store
-from chainrace.force.views import Reference, View
-from chainrace.force.walker import PRISTINE, Turns, Walker
+from chainrace.explore.exploration import Exploration, UnexercisedError
+from chainrace.explore.options import Options
+from chainrace.explore.replay import Replayer
+from chainrace.explore.roots import FIRST, ScriptAlone, lazy_for, lead_for
+from chainrace.explore.store import Store
+from chainrace.explore.views import Reference, View
+from chainrace.explore.walker import PRISTINE, Turns, Walker
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
+from chainrace.race.explored import Graph
 from chainrace.race.families import joined
-from chainrace.race.force import Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import HEALTHY
 from chainrace.race.rules import FAMILIES
@@ -229,7 +229,7 @@ class Explored:
 
 
 def _said(found: Result) -> Result:
-    """The word, as race/force.py says it; a harm counts without a replay here."""
+    """The word, as race/explored.py says it; a harm counts without a replay here."""
     harms = found.classes - {HEALTHY}
     if harms:
         return replace(found, word="harmful", reason=", ".join(sorted(harms)))

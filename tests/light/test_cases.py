@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.force import exploration
+from chainrace.explore import exploration
 from tests.light.node import LightNode
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -18,25 +18,25 @@ from testinfra.host import Host as TestinfraHost
 from chainrace import config as configuration
 from chainrace import reboot as rebooting
 from chainrace import session
-from chainrace.chance import SCRIPTS_ON_NODE, Amount
 from chainrace.config import LabConfig
 from chainrace.evidence import Evidence
-from chainrace.force.options import Options
-from chainrace.force.replay import Replayed, Replayer
-from chainrace.force.run import ForceRun
-from chainrace.force.scripts import Script, bring_script
-from chainrace.force.views import Reference
+from chainrace.explore.options import Options
+from chainrace.explore.replay import Replayed, Replayer
+from chainrace.explore.run import ExplorationRun
+from chainrace.explore.scripts import Script, bring_script
+from chainrace.explore.views import Reference
 from chainrace.host import libvirt
 from chainrace.host.keys import ROOT
 from chainrace.keeping import Keeping
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from chainrace.race import schedule
-from chainrace.race.force import Explored
+from chainrace.race.explored import Explored
 from chainrace.race.verdict import ORIGINAL, Verdict
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.report.trials import Record, read_trials
+from chainrace.trials import SCRIPTS_ON_NODE, Amount
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ COUNTED = re.compile(r"^net\.netfilter\.nf_conntrack_(count|buckets) = .*$", re.
 Racer = Callable[..., Race]
 Replay = Callable[..., Replayed]
 Bring = Callable[[str], Script]
-Force = Callable[..., tuple[Explored, list[Replayed]]]
+Explore = Callable[..., tuple[Explored, list[Replayed]]]
 
-# Seconds for each wait of a trial by force.
+# Seconds for each wait of a trial by explore.
 LIMIT = 120.0
 BOOT_SECONDS = 300.0
 HEAD = "#!/bin/sh\n"
@@ -153,7 +153,7 @@ def racer(lab_node: Node, paths: Paths, config: LabConfig, terminal: Terminal) -
         folder = ResultsFolder(paths.results)
         evidence = Evidence(paths, lab_node, config.limits, folder, terminal)
         with evidence.concluded():
-            evidence.chance(scripts, Amount(pairs))
+            evidence.trials(scripts, Amount(pairs))
         return Race(judge_again(folder.path), read_trials(folder.path), folder.path)
 
     return run
@@ -193,7 +193,7 @@ def own_script(lab_node: Node, tmp_path: Path) -> Bring:
 
 
 @pytest.fixture(scope="session")
-def force(lab_node: Node, paths: Paths, terminal: Terminal) -> Force:
+def explore(lab_node: Node, paths: Paths, terminal: Terminal) -> Explore:
     """Explores a script on the node as `./lab explore` does."""
 
     def run(
@@ -202,7 +202,7 @@ def force(lab_node: Node, paths: Paths, terminal: Terminal) -> Force:
         node: Node = lab_node,
     ) -> tuple[Explored, list[Replayed]]:
         kept: list[Replayed] = []
-        forced = ForceRun(
+        exploring = ExplorationRun(
             paths,
             [node],
             script,
@@ -211,8 +211,8 @@ def force(lab_node: Node, paths: Paths, terminal: Terminal) -> Force:
             teller=terminal,
             keep=lambda _, last: kept.append(last),
         )
-        forced.run()
-        return forced.explored, kept
+        exploring.run()
+        return exploring.explored, kept
 
     return run
 

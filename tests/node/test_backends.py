@@ -6,17 +6,17 @@ from dataclasses import asdict, replace
 import pytest
 from testinfra.host import Host
 
-from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.force.scripts import script_on
+from chainrace.explore.scripts import script_on
 from chainrace.gate.backends import LEGACY, NFT, OTHER_BACKEND, Backend
 from chainrace.gate.words import CANARY
 from chainrace.node import backend as backends
 from chainrace.node.identity import versions
 from chainrace.node.node import Node
-from chainrace.race.force import HARMLESS
+from chainrace.race.explored import HARMLESS
 from chainrace.race.outcome import HEALTHY, HINT, HINT_LOST, INIT_FAILED
 from chainrace.race.verdict import FIXED
-from tests.node.fixtures import LIMIT, OUTAGE, Force, Replay
+from chainrace.trials import SCRIPTS_ON_NODE
+from tests.node.fixtures import LIMIT, OUTAGE, Explore, Replay
 
 
 @pytest.fixture(params=[NFT, LEGACY])
@@ -111,11 +111,11 @@ def test_azure_npm_1_7_never_looks_into_the_legacy_backend_where_iptables_is_nft
 
 
 def test_no_interleaving_of_the_fixed_script_harms_kubelet_in_the_other_backend(
-    lab_node: Node, force: Force
+    lab_node: Node, explore: Explore
 ) -> None:
     node = use(lab_node, OTHER_BACKEND[lab_node.identity["backend"]])
     try:
-        explored, _ = force(script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED]), node=node)
+        explored, _ = explore(script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED]), node=node)
     finally:
         use(lab_node, lab_node.identity["backend"])
     assert explored.word == HARMLESS

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from chainrace.chance import SCRIPTS_ON_NODE
+from chainrace.explore.replay import Replayer
+from chainrace.explore.scripts import Script
+from chainrace.explore.views import Reference
 from chainrace.exploring import scripts
-from chainrace.force.replay import Replayer
-from chainrace.force.scripts import Script
-from chainrace.force.views import Reference
 from chainrace.node.node import Node
 from chainrace.paths import REPOSITORY, Paths
 from chainrace.race import schedule
-from chainrace.race.force import HARMLESS
+from chainrace.race.explored import HARMLESS
 from chainrace.race.outcome import HEALTHY, INIT_FAILED, Outcome, judge
 from chainrace.race.trial import Ending
 from chainrace.race.verdict import FIXED
 from chainrace.reboot import after_boot, kubelet_at_boot
 from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
-from tests.node.fixtures import LIMIT, Force, reboot
+from chainrace.trials import SCRIPTS_ON_NODE
+from tests.node.fixtures import LIMIT, Explore, reboot
 
 ORDERED = REPOSITORY / "examples/mitigations/service-before-kubelet/prepare.sh"
 # The service's fifth iptables process, the script's 14th step, deletes the chain that kubelet has
@@ -54,9 +54,9 @@ def test_an_unordered_boot_can_break_kubelets_start(lab_node: Node, reference: R
 
 @pytest.mark.nightly
 def test_no_interleaving_is_left_where_the_service_is_ordered_before_kubelet(
-    ordered_boot: Script, force: Force
+    ordered_boot: Script, explore: Explore
 ) -> None:
-    explored, _ = force(ordered_boot)
+    explored, _ = explore(ordered_boot)
     assert explored.word == HARMLESS
     assert [graph.orders for graph in explored.graphs] == [1, 1]
 

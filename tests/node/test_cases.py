@@ -10,14 +10,14 @@ import pytest
 from chainrace import scripts
 from chainrace.config import LabConfig
 from chainrace.errors import UsageError
-from chainrace.force.options import Options
-from chainrace.force.scripts import bring_script
+from chainrace.explore.options import Options
+from chainrace.explore.scripts import bring_script
 from chainrace.gate.backends import NFT
 from chainrace.node.node import Node
 from chainrace.paths import REPOSITORY
-from chainrace.race.force import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED
+from chainrace.race.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED
 from chainrace.report.terminal import Terminal
-from tests.node.fixtures import Force
+from tests.node.fixtures import Explore
 
 CASES = REPOSITORY / "tests" / "cases"
 # Where the truth is known and cannot be shown on this node: why.
@@ -54,7 +54,7 @@ def expected(row: dict[str, str], backend: str) -> set[str]:
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: str(row["name"]))
 def test_a_script_whose_verdict_is_known_is_not_judged_wrongly(
-    row: dict[str, str], lab_node: Node, config: LabConfig, force: Force, terminal: Terminal
+    row: dict[str, str], lab_node: Node, config: LabConfig, explore: Explore, terminal: Terminal
 ) -> None:
     file: Path = CASES / f"{row['name']}.sh"
     right = expected(row, config.backend or NFT)
@@ -65,7 +65,7 @@ def test_a_script_whose_verdict_is_known_is_not_judged_wrongly(
         word, reason, states = REFUSED, str(error), 0
     else:
         options = Options() if HARMLESS in right else HARM
-        explored, _ = force(bring_script([lab_node], file), options)
+        explored, _ = explore(bring_script([lab_node], file), options)
         word, reason = explored.word, explored.reason
         states = sum(graph.states for graph in explored.graphs)
     # The table of docs/performance.md, a line a case.

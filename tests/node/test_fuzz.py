@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from chainrace.force.preparation import pristine
-from chainrace.force.scripts import bring_script
+from chainrace.explore.preparation import pristine
+from chainrace.explore.scripts import bring_script
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from tests.fuzz.drawn import drawn

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from chainrace.chance import SCRIPTS_ON_NODE
 from chainrace.gate.rules import SAVED_FILE, plain
 from chainrace.node.node import Node
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.reboot import OWN
+from chainrace.trials import SCRIPTS_ON_NODE
 from tests.node.fixtures import reboot
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from chainrace import session
-from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
 from chainrace.evidence import Evidence
-from chainrace.force.scripts import bring_script
+from chainrace.explore.scripts import bring_script
 from chainrace.gate.backends import LEGACY
 from chainrace.keeping import Keeping
 from chainrace.node import backend
@@ -24,6 +23,7 @@ from chainrace.race.verdict import INCONCLUSIVE
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.report.trials import read_trials
+from chainrace.trials import SCRIPTS_ON_NODE, Amount, Limits, TrialRun
 
 pytestmark = pytest.mark.nightly
 
@@ -91,11 +91,11 @@ def sick(node: Node, begin: str, end: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def race(lab_node: Node, paths: Paths, terminal: Terminal) -> Callable[[], ChanceRun]:
+def race(lab_node: Node, paths: Paths, terminal: Terminal) -> Callable[[], TrialRun]:
     """A run with little patience."""
 
-    def make() -> ChanceRun:
-        return ChanceRun(
+    def make() -> TrialRun:
+        return TrialRun(
             agent=lab_node.agent,
             folder=ResultsFolder(paths.results),
             console=paths.console(lab_node.machine.name),
@@ -110,7 +110,7 @@ def race(lab_node: Node, paths: Paths, terminal: Terminal) -> Callable[[], Chanc
 
 @pytest.mark.parametrize(("begin", "end", "told"), SICK.values(), ids=SICK.keys())
 def test_a_sick_node_ends_as_a_broken_environment(
-    lab_node: Node, race: Callable[[], ChanceRun], begin: str, end: str, told: str
+    lab_node: Node, race: Callable[[], TrialRun], begin: str, end: str, told: str
 ) -> None:
     run = race()
     reference = run.take_reference()
@@ -129,7 +129,7 @@ LOCK = "systemd-run --quiet --unit=holder flock /run/xtables.lock sleep infinity
 
 
 def test_a_lock_held_for_ever_is_a_broken_environment(
-    lab_node: Node, race: Callable[[], ChanceRun]
+    lab_node: Node, race: Callable[[], TrialRun]
 ) -> None:
     """Only legacy iptables takes it (iptables(8), -w)."""
     backend.use(lab_node.connection, LEGACY)
@@ -147,14 +147,14 @@ def test_a_lock_held_for_ever_is_a_broken_environment(
     assert {record.outcome for record in read_trials(run.folder.path)} == {ENVIRONMENT}
 
 
-def test_a_node_that_is_well_again_is_raced_as_before(race: Callable[[], ChanceRun]) -> None:
+def test_a_node_that_is_well_again_is_raced_as_before(race: Callable[[], TrialRun]) -> None:
     run = race()
     run.run(run.take_reference())
     assert ENVIRONMENT not in {record.outcome for record in run.records}
 
 
 def test_a_clock_that_jumps_by_hours_changes_no_outcome(
-    lab_node: Node, race: Callable[[], ChanceRun]
+    lab_node: Node, race: Callable[[], TrialRun]
 ) -> None:
     run = race()
     reference = run.take_reference()
@@ -164,7 +164,7 @@ def test_a_clock_that_jumps_by_hours_changes_no_outcome(
     assert fixed == {"healthy"}
 
 
-def test_a_trial_goes_on_when_ssh_is_cut(lab_node: Node, race: Callable[[], ChanceRun]) -> None:
+def test_a_trial_goes_on_when_ssh_is_cut(lab_node: Node, race: Callable[[], TrialRun]) -> None:
     """The agent is asked by the virtual machine's own port."""
     run = race()
     reference = run.take_reference()
@@ -187,7 +187,7 @@ def test_a_kernel_that_panics_in_a_trial_ends_the_run_with_its_console(
         evidence = Evidence(paths, node, limits, folder, terminal)
         scripts = {name: bring_script([node], file).path for name in SCRIPTS_ON_NODE}
         with pytest.raises(LabError, match=r"no answer|the agent ended"), evidence.concluded():
-            evidence.chance(scripts, Amount(1))
+            evidence.trials(scripts, Amount(1))
     document = json.loads((folder.path / "verdict.json").read_text())
     assert document["verdict"] == INCONCLUSIVE
     assert document["interrupted"]

@@ -47,7 +47,7 @@ def test_a_run_leaves_its_host_as_it_was(paths: Paths, tmp_path: Path) -> None:
         assert run_as_it_stands("./lab doctor", clone)[0] in {0, 4}
         before = looks()
         marker.touch()
-        code, said = run_as_it_stands("./lab run --evidence chance --trials 1", clone)
+        code, said = run_as_it_stands("./lab run --evidence trials --trials 1", clone)
         assert code == 3, said
         assert run_as_it_stands("./lab down", clone)[0] == 0
         assert looks() == before

@@ -11,7 +11,7 @@ from chainrace import evidence
 from chainrace.errors import UsageError
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
-from chainrace.race.force import EXIT_OF
+from chainrace.race.explored import EXIT_OF
 from chainrace.report.terminal import Terminal
 from chainrace.scenario import Chosen, choose
 

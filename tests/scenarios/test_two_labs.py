@@ -11,7 +11,7 @@ from chainrace.paths import Paths
 from tests.scenarios.conftest import cloned, left_behind, processes, run_as_it_stands
 
 pytestmark = pytest.mark.nightly
-RUN = ("./lab", "run", "--evidence", "chance", "--trials", "1")
+RUN = ("./lab", "run", "--evidence", "trials", "--trials", "1")
 # One pair tells too little to confirm anything: it is an outcome all the same.
 INCONCLUSIVE = 3
 LOOK_SECONDS = 0.5
@@ -37,10 +37,10 @@ def test_two_clones_work_side_by_side_and_a_second_command_is_told_who_holds_its
             time.sleep(LOOK_SECONDS)
         code, said = run_as_it_stands("./lab explore", one)
         assert code == ENVIRONMENT_EXIT
-        assert "in use by ./lab run --evidence chance --trials 1 (process" in said
+        assert "in use by ./lab run --evidence trials --trials 1 (process" in said
         code, said = run_as_it_stands("vagrant destroy -f", one)
         assert code != 0
-        assert "in use by ./lab run --evidence chance --trials 1 (process" in said
+        assert "in use by ./lab run --evidence trials --trials 1 (process" in said
         for run in runs:
             said, _ = run.communicate()
             assert run.returncode == INCONCLUSIVE, said

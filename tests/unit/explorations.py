@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from chainrace.race.force import EndState, Explored, Finding, Graph, Healing
+from chainrace.race.explored import EndState, Explored, Finding, Graph, Healing
 from chainrace.race.outcome import (
     HEALTHY,
     HINT_LOST,
@@ -17,7 +17,7 @@ from chainrace.race.outcome import (
 from chainrace.race.outcomemap import Cell, OutcomeMap
 from chainrace.race.schedule import Schedule, Turn
 from chainrace.report.made_by import Kept, Origin
-from tests.unit.test_force import BROKEN, SOUND, finding
+from tests.unit.test_explored import BROKEN, SOUND, finding
 
 KUBELET = tuple(f"iptables -w 5 -N CHAIN-{number} -t mangle" for number in range(3))
 SCRIPT = ("iptables-save", "iptables -L", "iptables -F", "iptables-restore")

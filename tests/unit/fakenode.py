@@ -2,8 +2,8 @@
 
 kubelet and the script are Python generators: they yield what they execute and receive its exit
 code and what it wrote. Where each of them is follows from the answers that it was given, so a
-copy of these is a copy of the whole node. What it shows has the shape of `Forced.view`
-(chainrace/gate/forced.py).
+copy of these is a copy of the whole node. What it shows has the shape of `Stepping.view`
+(chainrace/gate/stepping.py).
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -332,7 +332,7 @@ class Node:
     def walk(
         self, turns: list[tuple[str, int | None]], *, most: int = 2000
     ) -> tuple[list[str], list[int]]:
-        """As Forced.walk. Raises RefusedError for a lane that cannot step."""
+        """As Stepping.walk. Raises RefusedError for a lane that cannot step."""
         made: list[str] = []
         counts = []
         for lane, steps in turns:

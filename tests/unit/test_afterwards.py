@@ -12,17 +12,17 @@ from chainrace import evidence, exploring
 from chainrace.afterwards import afterwards
 from chainrace.config import LabConfig
 from chainrace.errors import LabError
-from chainrace.force.options import Options
-from chainrace.force.scripts import Script
+from chainrace.explore.options import Options
+from chainrace.explore.scripts import Script
 from chainrace.node.node import Node
 from chainrace.paths import Paths
-from chainrace.race.force import Explored
-from chainrace.report.force import ForceFolder
+from chainrace.race.explored import Explored
+from chainrace.report.explored import ExplorationFolder
 from chainrace.report.made_by import Kept
 from chainrace.report.results import Asked, ResultsFolder
 from chainrace.report.terminal import Terminal
 from tests.unit.explorations import ORIGIN
-from tests.unit.test_force import SOUND
+from tests.unit.test_explored import SOUND
 
 FIRST = LabError("the node is gone", "look at it")
 
@@ -49,7 +49,7 @@ def test_the_first_error_goes_on_and_the_later_one_is_told(first: BaseException)
 
 
 class MadeUpRun:
-    """Stands for ForceRun: what it found, and how it ends."""
+    """Stands for ExplorationRun: what it found, and how it ends."""
 
     ends: BaseException | None = None
     tells: Explored | None = SOUND
@@ -75,7 +75,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> Node:
     kept = {"fixed": Kept(b"#!/bin/bash\niptables -F\nif x\n")}
     origin = ORIGIN.__class__(**{**vars(ORIGIN), "scripts": kept})
     for module in (exploring, evidence):
-        monkeypatch.setattr(module, "ForceRun", MadeUpRun)
+        monkeypatch.setattr(module, "ExplorationRun", MadeUpRun)
         monkeypatch.setattr(module, "Listening", lambda *_: heard)
     monkeypatch.setattr(exploring, "origin_of", lambda *_: origin)
     monkeypatch.setattr(MadeUpRun, "ends", None)
@@ -84,7 +84,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> Node:
     return cast("Node", SimpleNamespace(identity={"kernel": "6.12"}, agent=agent))
 
 
-def explore(node: Node, folder: ForceFolder) -> dict[str, Explored]:
+def explore(node: Node, folder: ExplorationFolder) -> dict[str, Explored]:
     return exploring.explore(
         Paths(),
         LabConfig(),
@@ -99,7 +99,7 @@ def explore(node: Node, folder: ForceFolder) -> dict[str, Explored]:
 def test_an_exploration_keeps_its_script_and_what_its_shell_says_of_it(
     made_up: Node, tmp_path: Path
 ) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     explored = explore(made_up, folder)
     document = json.loads((folder.path / "verdict.json").read_text())
     assert document["made_by"]["scripts"].keys() == {"fixed"}
@@ -116,7 +116,7 @@ def test_what_ends_an_exploration_is_told_where_its_graph_cannot_be_made_then(
 ) -> None:
     monkeypatch.setattr(MadeUpRun, "ends", FIRST)
     monkeypatch.setattr(MadeUpRun, "tells", None)
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     with pytest.raises(LabError, match="the node is gone"):
         explore(made_up, folder)
     assert "and then: LabError: nothing steps any more" in capsys.readouterr().out
@@ -129,7 +129,7 @@ def test_an_exploration_that_cannot_be_concluded_is_told_by_what_ended_it(
     made_up: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MadeUpRun, "ends", KeyboardInterrupt())
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     monkeypatch.setattr(folder, "conclude", fail("the disk is full"))
     with pytest.raises(KeyboardInterrupt):
         explore(made_up, folder)
@@ -151,12 +151,12 @@ def test_what_ends_a_run_is_told_where_it_cannot_be_concluded_then(
 def test_what_ends_force_in_a_run_is_told_and_what_was_found_is_kept(
     made_up: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = ResultsFolder(tmp_path, Asked("a", "fixed", ("force",)))
+    folder = ResultsFolder(tmp_path, Asked("a", "fixed", ("exploration",)))
     script = Script("fixed", "/fixed.sh", "0123")
     monkeypatch.setattr(MadeUpRun, "ends", FIRST)
     with pytest.raises(LabError, match="the node is gone"):
-        taken(made_up, folder).force(script, Options())
-    assert json.loads((folder.path / "force.json").read_text())["word"] == "harmless"
+        taken(made_up, folder).explore(script, Options())
+    assert json.loads((folder.path / "exploration.json").read_text())["word"] == "harmless"
     monkeypatch.setattr(MadeUpRun, "tells", None)
     with pytest.raises(LabError, match="the node is gone"):
-        taken(made_up, folder).force(script, Options())
+        taken(made_up, folder).explore(script, Options())

@@ -13,21 +13,21 @@ import pytest
 
 from chainrace import origin
 from chainrace.again import Again, again
-from chainrace.cli import force as commands
+from chainrace.cli import explore as commands
 from chainrace.cli import main
 from chainrace.config import ImageConfig, KubeletConfig, LabConfig, NodeConfig
 from chainrace.errors import UsageError
-from chainrace.force.scripts import Script
+from chainrace.explore.scripts import Script
 from chainrace.node.node import Node
 from chainrace.origin import as_typed, origin_of
 from chainrace.paths import REPOSITORY, Paths
 from chainrace.race.outcome import RULES_LOST
 from chainrace.report import verdict
-from chainrace.report.force import ForceFolder
+from chainrace.report.explored import ExplorationFolder
 from chainrace.report.made_by import Kept
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from tests.unit.explorations import HARMED, ORIGIN
-from tests.unit.test_force import SOUND, finding
+from tests.unit.test_explored import SOUND, finding
 
 MINE = Kept(b"#!/bin/sh\niptables -F\n", expect=2)
 # lab.toml says other things today than the results do.
@@ -41,7 +41,7 @@ TODAY = LabConfig(
 @pytest.fixture
 def both(tmp_path: Path) -> Path:
     """An exploration of the outage's two scripts; the original has two findings."""
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.made_by(ORIGIN)
     more = replace(finding("s1 k3 s* k*", RULES_LOST), family="ipv6")
     original = replace(HARMED, findings=(*HARMED.findings, more))
@@ -53,11 +53,11 @@ def both(tmp_path: Path) -> Path:
 def one(tmp_path: Path) -> Path:
     """A run of one's own script in the fix's place, on an image of one's own."""
     image = ("--image", "my image", "--user", "me", "--key", "/id")
-    folder = ResultsFolder(tmp_path, Asked("mine", "mine.sh", ("force",), image))
+    folder = ResultsFolder(tmp_path, Asked("mine", "mine.sh", ("exploration",), image))
     folder.made_by(
         replace(ORIGIN, kubelet=None, backend="legacy", prepare=None, scripts={"mine.sh": MINE})
     )
-    folder.force(replace(HARMED, script="mine.sh"))
+    folder.exploration(replace(HARMED, script="mine.sh"))
     write_verdict(folder.path, judge_again(folder.path), {}, interrupted=False)
     return folder.path
 
@@ -132,7 +132,7 @@ def test_what_is_no_schedule_and_no_number_is_refused(both: Path) -> None:
 
 
 def test_results_of_an_earlier_version_keep_no_script(tmp_path: Path) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.conclude({"original": HARMED}, {}, interrupted=False)
     with pytest.raises(UsageError, match="keeps no script"):
         again(folder.path, None, None, TODAY)

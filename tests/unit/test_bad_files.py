@@ -8,7 +8,7 @@ import pytest
 
 from chainrace.config import ImageConfig, KubeletConfig, LabConfig, Scenario
 from chainrace.errors import UsageError
-from chainrace.force.store import End, Store
+from chainrace.explore.store import End, Store
 from chainrace.host import own_image, setup
 from chainrace.mitigations import load
 from chainrace.paths import Paths

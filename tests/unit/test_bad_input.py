@@ -98,7 +98,7 @@ TOML = {
     "a name twice": "[[scenario]]\nname = 'a'\n[[scenario]]\nname = 'a'",
     "no scenario at all": "scenario = []",
     "strange evidence": "[[scenario]]\nname = 'a'\nevidence = ['hearsay']",
-    "evidence twice": "[[scenario]]\nname = 'a'\nevidence = ['force', 'force']",
+    "evidence twice": "[[scenario]]\nname = 'a'\nevidence = ['exploration', 'exploration']",
     "no evidence": "[[scenario]]\nname = 'a'\nevidence = []",
     "no duration": "[[scenario]]\nname = 'a'\nbudget = 'soon'",
     "an image without a path": "[image]\nuser = 'me'",
@@ -162,7 +162,7 @@ def test_a_lab_toml_that_is_no_file(
         ("run", "--budget", "\u0663m"),
         ("run", "--trials", "1000001"),
         ("run", "--evidence", ""),
-        ("run", "--evidence", "force,force"),
+        ("run", "--evidence", "exploration,exploration"),
         ("run", "--user", ""),
         ("run", "--image", "", "--user", ""),
         ("replay", "k* s*", "--key", ""),
@@ -181,7 +181,7 @@ def test_what_no_option_takes(refused: Run, words: tuple[str, ...]) -> None:
 
 
 def verdict(**changes: object) -> str:
-    return json.dumps({"schema": 2, "kind": "run", **changes})
+    return json.dumps({"schema": 3, "kind": "run", **changes})
 
 
 VERDICTS = {
@@ -192,9 +192,9 @@ VERDICTS = {
     "nothing in it": "{}",
     "a strange kind": '{"kind": "guess"}',
     "a run without anything": verdict(),
-    "a run with a strange verdict": verdict(verdict=3, scripts={}, force=None, reboot=None),
-    "an exploration without scripts": '{"kind": "force", "verdict": "harmless"}',
-    "a text for scripts": '{"kind": "force", "verdict": "harmless", "scripts": "x"}',
+    "a run with a strange verdict": verdict(verdict=3, scripts={}, exploration=None, reboot=None),
+    "an exploration without scripts": '{"kind": "exploration", "verdict": "harmless"}',
+    "a text for scripts": '{"kind": "exploration", "verdict": "harmless", "scripts": "x"}',
     "no text": "\ud800".encode("utf-16", "surrogatepass").decode("latin-1"),
 }
 
@@ -215,10 +215,14 @@ def test_what_is_no_trial(refused: Run, tmp_path: Path, line: str) -> None:
     assert "is not a trial" in refused("judge", str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["scenario.json", "force.json", "reboot.json", "exposure.json"])
+@pytest.mark.parametrize(
+    "name", ["scenario.json", "exploration.json", "reboot.json", "exposure.json"]
+)
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": 3}'])
 def test_what_is_no_part_of_a_run(refused: Run, tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / "scenario.json").write_text('{"name": "a", "script": "b", "evidence": ["force"]}')
+    (tmp_path / "scenario.json").write_text(
+        '{"name": "a", "script": "b", "evidence": ["exploration"]}'
+    )
     (tmp_path / name).write_text(text)
     assert "is not what a run leaves" in refused("judge", str(tmp_path))
 

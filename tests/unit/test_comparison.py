@@ -20,15 +20,15 @@ def run(
     clean = {"trials": trials, "outcomes": {"healthy": trials}, "azure_npm": npm, **rates}
     graphs = [{"family": "ipv4", "classes": {"healthy": 9}}]
     return {
-        "schema": 2,
+        "schema": 3,
         "kind": "run",
         "verdict": verdict,
         "reason": "for the test",
         "known_bad_lines": [],
         "interrupted": False,
-        "scenario": {"name": "outage", "script": "fixed", "evidence": ["chance"]},
+        "scenario": {"name": "outage", "script": "fixed", "evidence": ["trials"]},
         "scripts": {"original": arm, "fixed": clean},
-        "force": {"word": "harmless", "reason": "none", "graphs": graphs, "findings": []},
+        "exploration": {"word": "harmless", "reason": "none", "graphs": graphs, "findings": []},
         "reboot": None,
         "node": {"kernel": "6.12.1", "seed": "7", **node},
     }
@@ -60,27 +60,27 @@ def test_a_rate_changes_only_beyond_noise() -> None:
     assert (told[1].before, told[1].after) == ("50 of 50", "20 of 50")
 
 
-def test_by_force_every_new_class_counts() -> None:
+def test_of_an_exploration_every_new_class_counts() -> None:
     worse = run()
-    worse["force"] = {
+    worse["exploration"] = {
         "word": "harmful",
         "graphs": [{"family": "ipv4", "classes": {"healthy": 8, "hint_lost": 1}}],
     }
     assert [(change.what, change.after) for change in changes(run(), worse)] == [
-        ("fixed, by force", "harmful"),
+        ("fixed, explored", "harmful"),
         ("fixed, end states of ipv4", "healthy, hint_lost"),
     ]
 
 
 def doubted(*doubts: str) -> dict[str, Any]:
-    force = {**run()["force"], "word": "not proved", "doubts": list(doubts)}
-    return {**run("not proved"), "force": force}
+    exploration = {**run()["exploration"], "word": "not proved", "doubts": list(doubts)}
+    return {**run("not proved"), "exploration": exploration}
 
 
 def test_a_doubt_that_is_new_is_a_change_and_its_process_number_is_none() -> None:
     assert [(change.what, change.after) for change in changes(run(), doubted("a (pid 8)"))] == [
         ("verdict", "not proved"),
-        ("fixed, by force", "not proved"),
+        ("fixed, explored", "not proved"),
         ("fixed, doubts", "a (pid)"),
     ]
     assert changes(doubted("a (pid 8)"), doubted("a (pid 12)")) == []
@@ -90,7 +90,11 @@ def test_a_doubt_that_is_new_is_a_change_and_its_process_number_is_none() -> Non
 
 def test_what_a_script_does_alone_and_why_it_was_not_exercised_are_compared() -> None:
     other = run()
-    other["force"] = {**other["force"], "alone": ["takes away x"], "unexercised": "it waits"}
+    other["exploration"] = {
+        **other["exploration"],
+        "alone": ["takes away x"],
+        "unexercised": "it waits",
+    }
     assert [(change.what, change.after) for change in changes(run(), other)] == [
         ("fixed, not exercised", "it waits"),
         ("fixed, what it does alone", "takes away x"),
@@ -98,9 +102,9 @@ def test_what_a_script_does_alone_and_why_it_was_not_exercised_are_compared() ->
 
 
 def test_evidence_that_is_not_taken_any_more_is_a_change() -> None:
-    less = {**run(), "force": None}
+    less = {**run(), "exploration": None}
     assert [(one.what, one.after) for one in changes(run(), less)] == [
-        ("fixed, by force", "not looked at"),
+        ("fixed, explored", "not looked at"),
         ("fixed, end states of ipv4", "not looked at"),
         ("fixed, end states of ipv6", "not looked at"),
     ]
@@ -144,7 +148,7 @@ def test_the_last_good_run_is_the_newest_of_the_same_that_was_confirmed(tmp_path
     store(tmp_path, "2026-01-01", run())
     store(tmp_path, "2026-01-03", run("refuted"))
     store(tmp_path, "2026-01-04", {**run(), "interrupted": True})
-    other = {"name": "other", "script": "fixed", "evidence": ["chance"]}
+    other = {"name": "other", "script": "fixed", "evidence": ["trials"]}
     store(tmp_path, "2026-01-05", {**run(), "scenario": other})
     store(tmp_path, "2026-01-06", {"kind": "of old"})
     (tmp_path / "2026-01-07").mkdir()

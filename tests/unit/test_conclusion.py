@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from chainrace.race.conclusion import CHANCE, FORCE, REBOOT, Said, conclude
-from chainrace.race.force import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED
+from chainrace.race.conclusion import EXPLORATION, REBOOT, TRIALS, Said, conclude
+from chainrace.race.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED
 from chainrace.race.verdict import (
     CONFIRMED,
     INCONCLUSIVE,
@@ -20,12 +20,12 @@ GOOD, BAD, OPEN = Said(HARMLESS, "proved"), Said(HARMFUL, "one does"), Said(UNFI
 DOUBTED, IDLE = Said(NOT_PROVED, "who was that?"), Said(NOT_EXERCISED, "it does nothing")
 
 
-def by_chance(word: str) -> Verdict:
-    return replace(decide([]), word=word, reason="by chance so")
+def by_trials(word: str) -> Verdict:
+    return replace(decide([]), word=word, reason="in trials so")
 
 
 @pytest.mark.parametrize(
-    ("chance", "force", "together"),
+    ("trials", "exploration", "together"),
     [
         (CONFIRMED, GOOD, CONFIRMED),
         (CONFIRMED, OPEN, INCONCLUSIVE),
@@ -41,13 +41,13 @@ def by_chance(word: str) -> Verdict:
     ],
 )
 def test_a_fix_is_confirmed_only_by_chance_and_force_together(
-    chance: str, force: Said | None, together: str
+    trials: str, exploration: Said | None, together: str
 ) -> None:
-    assert conclude([FORCE, CHANCE], by_chance(chance), force, None).word == together
+    assert conclude([EXPLORATION, TRIALS], by_trials(trials), exploration, None).word == together
 
 
 @pytest.mark.parametrize(
-    ("force", "word"),
+    ("exploration", "word"),
     [
         (GOOD, HARMLESS),
         (BAD, HARMFUL),
@@ -57,23 +57,27 @@ def test_a_fix_is_confirmed_only_by_chance_and_force_together(
         (IDLE, NOT_EXERCISED),
     ],
 )
-def test_without_chance_the_word_is_on_the_one_script_alone(force: Said | None, word: str) -> None:
-    assert conclude([FORCE], by_chance(INCONCLUSIVE), force, None).word == word
+def test_without_trials_the_word_is_on_the_one_script_alone(
+    exploration: Said | None, word: str
+) -> None:
+    assert conclude([EXPLORATION], by_trials(INCONCLUSIVE), exploration, None).word == word
 
 
 def test_saved_rules_that_a_boot_does_not_bring_back_refute() -> None:
-    said = conclude([FORCE, CHANCE, REBOOT], by_chance(CONFIRMED), GOOD, Said(HARMFUL, "2 lines"))
+    said = conclude(
+        [EXPLORATION, TRIALS, REBOOT], by_trials(CONFIRMED), GOOD, Said(HARMFUL, "2 lines")
+    )
     assert said.word == REFUTED
     assert said.reason == "the fixed script, over a reboot: 2 lines"
 
 
 def test_what_was_not_asked_for_is_not_waited_for() -> None:
-    assert conclude([CHANCE], by_chance(CONFIRMED), None, None).word == CONFIRMED
+    assert conclude([TRIALS], by_trials(CONFIRMED), None, None).word == CONFIRMED
 
 
 def test_confirmed_needs_all_that_was_asked_for() -> None:
     everything = (GOOD, BAD, OPEN, DOUBTED, IDLE, None)
-    for chance, force, reboot in product((CONFIRMED, INCONCLUSIVE), everything, everything):
-        said = conclude([FORCE, CHANCE, REBOOT], by_chance(chance), force, reboot)
-        sound = chance == CONFIRMED and force == reboot == GOOD
+    for trials, exploration, reboot in product((CONFIRMED, INCONCLUSIVE), everything, everything):
+        said = conclude([EXPLORATION, TRIALS, REBOOT], by_trials(trials), exploration, reboot)
+        sound = trials == CONFIRMED and exploration == reboot == GOOD
         assert (said.word == CONFIRMED) == sound

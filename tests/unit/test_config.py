@@ -36,8 +36,8 @@ def test_a_backend_given_goes_before_the_files(tmp_path: Path) -> None:
         ("[[scenario]]\nbackend = 'nft'", "scenario.0.name"),
         ("[[scenario]]\nname = 'a'\nbudget = 'soon'", "scenario.0.budget.*no duration"),
         ("[[scenario]]\nname = 'a'\nevidence = []", "scenario.0.evidence.*at least one"),
-        ("[[scenario]]\nname = 'a'\nevidence = ['force', 'force']", "once"),
-        ("[[scenario]]\nname = 'a'\nevidence = ['hearsay']", "'force', 'chance' or 'reboot'"),
+        ("[[scenario]]\nname = 'a'\nevidence = ['exploration', 'exploration']", "once"),
+        ("[[scenario]]\nname = 'a'\nevidence = ['hearsay']", "'exploration', 'trials' or 'reboot'"),
         ("[[scenario]]\nname = 'a'\n[[scenario]]\nname = 'a'", "two scenarios are called a"),
         ("scenario = []", "no scenario at all"),
     ],
@@ -80,7 +80,7 @@ backend = "nft"
 
 [[ scenario ]] # the second
 name = "b"
-evidence = ["force", "hearsay"]
+evidence = ["exploration", "hearsay"]
 
 [other]
 """

@@ -19,7 +19,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\nb", "../..", "\x00", "x" * 1000, "<script>", "\uffff"])
 def test_a_scenario_a_script_and_a_command_may_have_any_name(tmp_path: Path, name: str) -> None:
-    for path in ("scenario.name", "scenario.script", "force.graphs.0.map.script"):
+    for path in ("scenario.name", "scenario.script", "exploration.graphs.0.map.script"):
         views.draw(stored(tmp_path, changed(path, [name] if path.endswith("map.script") else name)))
         assert (tmp_path / page.NAME).read_text().count("<script>") == 1
 

@@ -44,14 +44,14 @@ ARM = {
     "azure_npm": {"tried": 1, "failed": 0},
 }
 RUN: dict[str, Any] = {
-    "schema": 2,
+    "schema": 3,
     "kind": "run",
     "verdict": "inconclusive",
     "reason": "for the test",
     "interrupted": False,
-    "scenario": {"name": "outage", "script": "fixed", "evidence": ["force", "chance"]},
+    "scenario": {"name": "outage", "script": "fixed", "evidence": ["exploration", "trials"]},
     "scripts": {"original": ARM, "fixed": ARM},
-    "force": EXPLORED,
+    "exploration": EXPLORED,
     "reboot": {
         "word": "harmless",
         "reason": "all is back",
@@ -127,7 +127,7 @@ def test_junit_is_always_xml(bad: str) -> None:
     named = {**RUN["scenario"], "name": f"a{bad}b", "script": f"c{bad}d"}
     root = ET.fromstring(junit.render({**RUN, "scenario": named, "reason": f"e{bad}f"}))
     assert root[0].get("name") == "ab"
-    assert "force: cd" in [case.get("name") for case in root[0]]
+    assert "exploration: cd" in [case.get("name") for case in root[0]]
 
 
 def pipe(file: Path) -> None:
@@ -161,7 +161,7 @@ def test_what_is_no_plain_file_is_no_verdict_and_no_trials(
         assert "\n" not in told.value.what
 
 
-PARTS = ["scenario.json", "exposure.json", "force.json", "reboot.json", "chance.json"]
+PARTS = ["scenario.json", "exposure.json", "exploration.json", "reboot.json", "trials-end.json"]
 
 
 @pytest.mark.parametrize("make", ODD)
@@ -170,7 +170,7 @@ def test_a_part_of_a_run_that_is_no_plain_file_is_not_judged(
     tmp_path: Path, name: str, make: Callable[[Path], None]
 ) -> None:
     if name != "scenario.json":
-        asked = {"name": "a", "script": "fixed", "evidence": ["force", "chance", "reboot"]}
+        asked = {"name": "a", "script": "fixed", "evidence": ["exploration", "trials", "reboot"]}
         (tmp_path / "scenario.json").write_text(json.dumps(asked))
     (tmp_path / "trials.jsonl").write_text("")
     make(tmp_path / name)
@@ -178,7 +178,9 @@ def test_a_part_of_a_run_that_is_no_plain_file_is_not_judged(
         judge_again(tmp_path)
 
 
-@pytest.mark.parametrize("evidence", [[], ["force", "force"], ["banana"], "force", None])
+@pytest.mark.parametrize(
+    "evidence", [[], ["exploration", "exploration"], ["banana"], "exploration", None]
+)
 def test_evidence_that_nobody_can_ask_for_is_not_judged(tmp_path: Path, evidence: object) -> None:
     asked = {"name": "a", "script": "b", "evidence": evidence}
     (tmp_path / "scenario.json").write_text(json.dumps(asked))
@@ -190,7 +192,7 @@ def test_nothing_is_harmless_for_want_of_evidence() -> None:
     assert conclude([], decide([]), None, None).word == "unfinished"
 
 
-@pytest.mark.parametrize("name", ["scenario.json", "force.json", "reboot.json", "node.json"])
+@pytest.mark.parametrize("name", ["scenario.json", "exploration.json", "reboot.json", "node.json"])
 def test_a_killed_run_with_a_damaged_part_is_told_of_and_stays(tmp_path: Path, name: str) -> None:
     killed = ResultsFolder(tmp_path)
     killed.node({"kernel": "6.12"})
@@ -248,7 +250,7 @@ def test_a_trial_whose_watch_is_strange_has_no_schedule(tmp_path: Path, commands
     trial.mkdir(parents=True)
     (trial / "watch.json").write_text(json.dumps({"commands": commands}))
     (tmp_path / "trials.jsonl").write_text(json.dumps(TRIAL) + "\n")
-    assert "the nearest schedule by force" not in page.draw(stored(tmp_path, RUN))
+    assert "the nearest schedule that can be replayed" not in page.draw(stored(tmp_path, RUN))
 
 
 def test_findings_outside_a_folder_are_never_looked_at(tmp_path: Path) -> None:
@@ -259,7 +261,13 @@ def test_findings_outside_a_folder_are_never_looked_at(tmp_path: Path) -> None:
     (tmp_path / "run" / "findings").mkdir(parents=True)
     for name in ("../../x", "/x", "a\0b", "*"):
         scripts = {name: EXPLORED}
-        document = {**RUN, "schema": 1, "kind": "force", "verdict": "harmful", "scripts": scripts}
+        document = {
+            **RUN,
+            "schema": 2,
+            "kind": "exploration",
+            "verdict": "harmful",
+            "scripts": scripts,
+        }
         assert "a secret" not in page.draw(stored(tmp_path / "run", document))
 
 
@@ -295,7 +303,7 @@ def test_a_trial_is_sound_with_its_families_and_without(tmp_path: Path) -> None:
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
-    """A sound verdict, but for the value at a path (`force.graphs.0.family`)."""
+    """A sound verdict, but for the value at a path (`exploration.graphs.0.family`)."""
     document = copy.deepcopy(RUN)
     *parents, last = path.split(".")
     at: Any = document
@@ -305,10 +313,10 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return document
 
 
-CELLS = "force.graphs.0.map.cells"
+CELLS = "exploration.graphs.0.map.cells"
 NO_VERDICTS = [
-    ("schema", 3),
-    ("schema", "2"),
+    ("schema", 2),
+    ("schema", "3"),
     ("kind", ["run"]),
     ("verdict", "banana"),
     ("verdict", None),
@@ -329,12 +337,12 @@ NO_VERDICTS = [
     ("scripts.fixed.azure_npm", {"tried": 1, "failed": 2}),
     ("reboot.kubelet", {"ipv4": []}),
     ("reboot.word", "confirmed"),
-    ("force.word", "banana"),
-    ("force.graphs.0.family", "ipv5"),
-    ("force.graphs.0.classes", {"healthy": -1}),
-    ("force.graphs.0.map.kubelet", ["x"] * 10_001),
-    ("force.graphs.0.map.script", []),
-    ("force.graphs.0.map.script", ["x"] * 10_001),
+    ("exploration.word", "banana"),
+    ("exploration.graphs.0.family", "ipv5"),
+    ("exploration.graphs.0.classes", {"healthy": -1}),
+    ("exploration.graphs.0.map.kubelet", ["x"] * 10_001),
+    ("exploration.graphs.0.map.script", []),
+    ("exploration.graphs.0.map.script", ["x"] * 10_001),
     ("scenario.script", "x" * 1001),
     (CELLS, [{**CELL, "script": -1}]),
     (CELLS, [{**CELL, "script": 2}]),
@@ -342,9 +350,9 @@ NO_VERDICTS = [
     (CELLS, [{**CELL, "until": 10**9}]),
     (CELLS, [{**CELL, "classes": []}]),
     (CELLS, [{**CELL, "classes": ["environment"]}]),
-    ("force.findings", [{**FINDING, "monitor": {}}]),
-    ("force.findings", [{**FINDING, "missing": None}]),
-    ("force.findings", [{"family": "ipv4"}]),
+    ("exploration.findings", [{**FINDING, "monitor": {}}]),
+    ("exploration.findings", [{**FINDING, "missing": None}]),
+    ("exploration.findings", [{"family": "ipv4"}]),
 ]
 
 
@@ -367,7 +375,7 @@ def test_what_json_cannot_be_read_from_is_no_verdict(tmp_path: Path, text: str) 
 
 def test_a_run_of_before_maps_and_lines_is_still_drawn(tmp_path: Path) -> None:
     graph = {name: value for name, value in GRAPH.items() if name != "map"}
-    views.draw(stored(tmp_path, changed("force.graphs", [graph])))
+    views.draw(stored(tmp_path, changed("exploration.graphs", [graph])))
     assert "fixed, ipv4: init_failed" in (tmp_path / page.NAME).read_text()
 
 
@@ -402,9 +410,9 @@ def test_a_map_that_no_page_has_room_for_is_left_out_and_said_to_be(tmp_path: Pa
     steps = 10_000
     cells = [{**CELL, "before": at, "until": at} for at in range(steps)]
     wide = {"kubelet": ["iptables -N A"] * steps, "script": ["iptables-save"], "cells": cells}
-    views.draw(stored(tmp_path, changed("force.graphs.0.map", wide)))
+    views.draw(stored(tmp_path, changed("exploration.graphs.0.map", wide)))
     drawn = (tmp_path / page.NAME).read_text()
     assert "A page has no room for all of: fixed, ipv4" in drawn
     assert not (tmp_path / picture.NAME).exists()
-    views.draw(stored(tmp_path, changed("force.graphs.0.map", None)))
+    views.draw(stored(tmp_path, changed("exploration.graphs.0.map", None)))
     assert "A page has no room for all of: fixed, ipv4" in (tmp_path / page.NAME).read_text()

@@ -8,7 +8,7 @@ import pytest
 from chainrace.cli.app import expected
 from chainrace.errors import UsageError
 from chainrace.evidence import to_succeed
-from chainrace.force.scripts import Script
+from chainrace.explore.scripts import Script
 
 
 @pytest.mark.parametrize(("ends", "expect"), [(0, 0), (2, 0), (2, 2), (0, 2), (255, 255)])

@@ -14,25 +14,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import Exploration, UnexercisedError
-from chainrace.force.findings import confirm
-from chainrace.force.options import Options
-from chainrace.force.order import rank, spread
-from chainrace.force.replay import Replayer, lazy_in, turns_of
-from chainrace.force.roots import FIRST, lazy_for, lead_for
-from chainrace.force.run import ForceRun
-from chainrace.force.scripts import Script
-from chainrace.force.store import Store
-from chainrace.force.views import Reference, ending_at
-from chainrace.force.walker import MAX_SNAPSHOTS, Walker
+from chainrace.explore.exploration import Exploration, UnexercisedError
+from chainrace.explore.findings import confirm
+from chainrace.explore.options import Options
+from chainrace.explore.order import rank, spread
+from chainrace.explore.replay import Replayer, lazy_in, turns_of
+from chainrace.explore.roots import FIRST, lazy_for, lead_for
+from chainrace.explore.run import ExplorationRun
+from chainrace.explore.scripts import Script
+from chainrace.explore.store import Store
+from chainrace.explore.views import Reference, ending_at
+from chainrace.explore.walker import MAX_SNAPSHOTS, Walker
 from chainrace.node.agent import Agent
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.paths import Paths
 from chainrace.race import state as states
-from chainrace.race.force import HARMFUL as SAYS_HARMFUL
-from chainrace.race.force import HARMLESS as SAYS_HARMLESS
-from chainrace.race.force import NOT_EXERCISED, NOT_PROVED, UNFINISHED, Explored, Graph
+from chainrace.race.explored import HARMFUL as SAYS_HARMFUL
+from chainrace.race.explored import HARMLESS as SAYS_HARMLESS
+from chainrace.race.explored import NOT_EXERCISED, NOT_PROVED, UNFINISHED, Explored, Graph
 from chainrace.race.outcome import (
     CANARY_LOST,
     GUARD_OPEN,
@@ -193,10 +193,10 @@ def explored(
     about = Script("script", "/script", "digest", expect=expect)
     with (
         TemporaryDirectory() as folder,
-        mock.patch("chainrace.force.preparation.Snapshots", return_value=FakeSnapshots(one)),
-        mock.patch("chainrace.force.run._identity", return_value="identity"),
+        mock.patch("chainrace.explore.preparation.Snapshots", return_value=FakeSnapshots(one)),
+        mock.patch("chainrace.explore.run._identity", return_value="identity"),
     ):
-        run = ForceRun(
+        run = ExplorationRun(
             Paths(Path(folder)),
             [cast("Node", node)],
             about,
@@ -729,7 +729,7 @@ def test_a_script_without_an_end_is_told_what_it_was_doing() -> None:
         while True:
             yield Run("sleep 1")
 
-    with mock.patch("chainrace.force.exploration.ALONE_STEPS", 7):
+    with mock.patch("chainrace.explore.exploration.ALONE_STEPS", 7):
         said = explored(body)
     assert said.word == NOT_EXERCISED
     assert "after 7 steps it is about to run sleep 1" in said.reason

@@ -10,8 +10,8 @@ import pytest
 
 from chainrace.node.inspection import inspect
 from chainrace.node.ssh import Connection
+from chainrace.race.explored import EXIT_OF
 from chainrace.race.exposure import Found, why_not_exposed
-from chainrace.race.force import EXIT_OF
 from chainrace.report import junit, page
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.verdict import replay_of
@@ -67,7 +67,7 @@ def test_a_restart_starts_a_unit_that_is_merely_disabled(service: str) -> None:
 
 def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_path: Path) -> None:
     folder = ResultsFolder(
-        tmp_path, Asked(evidence=("force", "chance"), options=("--image", "a b"))
+        tmp_path, Asked(evidence=("exploration", "trials"), options=("--image", "a b"))
     )
     masked = replace(AZURE_LINUX, service="masked")
     folder.image(masked)
@@ -90,12 +90,12 @@ def test_a_script_of_ones_own_is_judged_by_its_evidence_where_the_unit_is_masked
     tmp_path: Path,
 ) -> None:
     """It may flush rules by itself."""
-    folder = ResultsFolder(tmp_path, Asked(script="mine.sh", evidence=("force",)))
+    folder = ResultsFolder(tmp_path, Asked(script="mine.sh", evidence=("exploration",)))
     folder.image(replace(AZURE_LINUX, service="masked"))
     assert judge_again(folder.path).word == "unfinished"
 
 
 def test_a_run_on_an_exposed_image_is_judged_by_its_evidence(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path, Asked(evidence=("chance",)))
+    folder = ResultsFolder(tmp_path, Asked(evidence=("trials",)))
     folder.image(AZURE_LINUX)
     assert judge_again(folder.path).word == "inconclusive"

@@ -5,10 +5,10 @@ from collections.abc import Generator
 
 import pytest
 
-from chainrace.force.roots import ScriptAlone, lazy_for, lead_for
-from chainrace.force.walker import Turns
+from chainrace.explore.roots import ScriptAlone, lazy_for, lead_for
+from chainrace.explore.walker import Turns
+from chainrace.race.explored import HARMFUL, HARMLESS, NOT_PROVED
 from chainrace.race.families import joined
-from chainrace.race.force import HARMFUL, HARMLESS, NOT_PROVED
 from tests.unit import fakenode
 from tests.unit.fakenode import Body, Fork, Node, Read, Request, Run, Said, Wait, play, script
 from tests.unit.test_exploration import Teller, explore, explored, truth

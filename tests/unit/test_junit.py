@@ -5,17 +5,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chainrace.race.force import EXIT_OF
+from chainrace.race.explored import EXIT_OF
 from chainrace.report import junit
 
 
-def document(verdict: str, force: str, reboot: str | None = None) -> dict[str, Any]:
+def document(verdict: str, exploration: str, reboot: str | None = None) -> dict[str, Any]:
     return {
         "kind": "run",
         "verdict": verdict,
         "reason": "so it came \x1b[31mout",
         "scenario": {"name": "outage", "script": "fixed"},
-        "force": {"word": force, "reason": "by force"},
+        "exploration": {"word": exploration, "reason": "by exploration"},
         "reboot": None if reboot is None else {"word": reboot, "reason": "over a reboot"},
     }
 
@@ -49,7 +49,7 @@ def test_an_original_that_harms_is_no_failure_of_a_confirmed_exploration() -> No
         "original": {"word": "harmful", "reason": "it does"},
         "fixed": {"word": "harmless", "reason": "it does not"},
     }
-    given = {"kind": "force", "verdict": "confirmed", "reason": "both", "scripts": scripts}
+    given = {"kind": "exploration", "verdict": "confirmed", "reason": "both", "scripts": scripts}
     root = ET.fromstring(junit.render(given))
     assert root[0].get("failures") == "0"
     unfinished = {**scripts, "fixed": {"word": "unfinished", "reason": "not yet"}}
@@ -60,7 +60,7 @@ def test_an_original_that_harms_is_no_failure_of_a_confirmed_exploration() -> No
 
 def test_one_script_that_harms_is_a_failure() -> None:
     scripts = {"original": {"word": "harmful", "reason": "it does"}}
-    given = {"kind": "force", "verdict": "harmful", "reason": "so", "scripts": scripts}
+    given = {"kind": "exploration", "verdict": "harmful", "reason": "so", "scripts": scripts}
     root = ET.fromstring(junit.render(given))
     assert root[0].get("failures") == "2"
 
@@ -76,7 +76,7 @@ def test_an_interrupted_run_is_an_error() -> None:
 def test_what_did_not_show_what_it_was_run_for_is_an_error_and_never_passes(word: str) -> None:
     doubts = ["python3 changed ipv4/mangle by itself", "the script ended with 127"]
     scripts = {"mine.sh": {"word": word, "reason": "so", "doubts": doubts}}
-    given = {"kind": "force", "verdict": word, "reason": "so", "scripts": scripts}
+    given = {"kind": "exploration", "verdict": word, "reason": "so", "scripts": scripts}
     suite = ET.fromstring(junit.render(given))[0]
     assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["2", "0", "2"]
     assert all(case.find("error") is not None for case in suite.findall("testcase"))
@@ -90,7 +90,7 @@ def test_a_bug_that_was_not_reproduced_is_skipped_and_so_is_its_original() -> No
         "original": {"word": "harmless", "reason": "it does nothing"},
         "fixed": {"word": "harmless", "reason": "it does nothing"},
     }
-    given = {"kind": "force", "verdict": "not reproduced", "reason": "so", "scripts": scripts}
+    given = {"kind": "exploration", "verdict": "not reproduced", "reason": "so", "scripts": scripts}
     suite = ET.fromstring(junit.render(given))[0]
     assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["3", "0", "2"]
     assert (

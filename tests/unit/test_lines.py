@@ -14,7 +14,7 @@ DOCUMENT: dict[str, Any] = {
     "kind": "run",
     "scenario": {"script": "mine.sh"},
     "scripts": {"original": arm(5, 1, 3), "fixed": arm(5, 5, 0)},
-    "force": {
+    "exploration": {
         "word": "harmful",
         "reason": "interleavings harm kubelet",
         "findings": [{"monitor": {"healed": True}}, {"monitor": {"healed": False}}],
@@ -33,8 +33,8 @@ DOCUMENT: dict[str, Any] = {
 
 def test_each_part_of_the_outage_has_its_line() -> None:
     assert lines(DOCUMENT) == {
-        "kubelet, by chance": "original: harmed in 4 of 5; mine.sh: harmed in 0 of 5",
-        "kubelet, by force": "harmful: interleavings harm kubelet",
+        "kubelet, randomized trials": "original: harmed in 4 of 5; mine.sh: harmed in 0 of 5",
+        "kubelet, exhaustive exploration": "harmful: interleavings harm kubelet",
         "kubelet's Monitor": "repairs 1 of 2 kinds of harm at its next look",
         "azure-npm": "original: did not start after 3 of 5; mine.sh: did not start after 0 of 5",
         "reboot": "what it saved is back after a reboot (ipv4, ipv6); iptables.service is active; "
@@ -48,7 +48,7 @@ def test_what_was_not_looked_at_has_none() -> None:
     document = {
         **DOCUMENT,
         "scripts": {"original": nothing, "fixed": nothing},
-        "force": None,
+        "exploration": None,
         "reboot": None,
         "node": {},
     }

@@ -12,28 +12,28 @@ import pytest
 from PIL import Image
 
 from chainrace.errors import UsageError
-from chainrace.force.replay import Replayed
+from chainrace.explore.replay import Replayed
 from chainrace.paths import REPOSITORY
 from chainrace.race import outcome
 from chainrace.race.outcome import INIT_FAILED
 from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
 from chainrace.report import page, picture, verdict, views
-from chainrace.report.force import ForceFolder
+from chainrace.report.explored import ExplorationFolder
 from chainrace.report.maps import grids
 from chainrace.report.results import Asked, ResultsFolder, write_verdict
 from chainrace.report.trials import SAMPLE, record_of
 from tests.unit.conftest import reference_of
 from tests.unit.explorations import HARMED, ORIGIN
-from tests.unit.test_force import BROKEN, DOUBTS, SOUND
-from tests.unit.test_force_report import replayed
+from tests.unit.test_explored import BROKEN, DOUBTS, SOUND
+from tests.unit.test_explored_report import replayed
 
 NASTY = '<script>alert("x")</script>\x1b[31mred\x1b[0m'
 
 
 @pytest.fixture
-def forced(tmp_path: Path) -> Path:
-    folder = ForceFolder(tmp_path)
+def explored(tmp_path: Path) -> Path:
+    folder = ExplorationFolder(tmp_path)
     folder.made_by(ORIGIN)
     last: Replayed = replayed()
     ending = replace(last.ending, journal=(f"iptables {NASTY}",))
@@ -45,8 +45,8 @@ def forced(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def raced(tmp_path: Path, seen: Callable[..., Seen]) -> Path:
-    folder = ResultsFolder(tmp_path, Asked("outage", "mine.sh", ("force", "chance")))
-    folder.force(BROKEN)
+    folder = ResultsFolder(tmp_path, Asked("outage", "mine.sh", ("exploration", "trials")))
+    folder.exploration(BROKEN)
     judged = outcome.judge(reference_of(seen()), seen().ending)
     records = [
         record_of(1, "original", SAMPLE, 0.5, seen=seen(), outcome=judged),
@@ -88,13 +88,13 @@ class Checked(HTMLParser):
 
 
 def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_them(
-    forced: Path,
+    explored: Path,
 ) -> None:
-    text = views.draw(forced).read_text()
+    text = views.draw(explored).read_text()
     Checked(text)
     assert "<h1>confirmed</h1>" in text
     assert "begins after kubelet's step 0, goes on after 2: init_failed" in text
-    command = f"./lab replay --from {forced.resolve()}"
+    command = f"./lab replay --from {explored.resolve()}"
     said = text.replace("&#39;", "'")
     assert f"Replay it: <code>{command} 1</code>" in said
     assert f"data-replay=\"{command} --of original 's1 k2 s* k*'\"" in said
@@ -103,13 +103,13 @@ def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_t
 
 
 def test_nothing_of_a_node_or_of_a_scripts_name_can_act_in_the_page(
-    forced: Path, tmp_path: Path
+    explored: Path, tmp_path: Path
 ) -> None:
-    named = ForceFolder(tmp_path / "named")
+    named = ExplorationFolder(tmp_path / "named")
     named.conclude({NASTY: replace(HARMED, script=NASTY)}, {}, interrupted=False)
-    for folder in (forced, named.path):
+    for folder in (explored, named.path):
         inert(page.draw(folder))
-    kept = next(forced.rglob("kubelet.log")).read_text()
+    kept = next(explored.rglob("kubelet.log")).read_text()
     assert "red" in kept
     assert "\x1b" not in kept
 
@@ -125,7 +125,7 @@ def inert(text: str) -> None:
 def test_the_page_of_a_run_has_its_rates_its_trials_and_its_lines(raced: Path) -> None:
     text = page.draw(raced)
     Checked(text)
-    assert "kubelet, by chance" in text
+    assert "kubelet, randomized trials" in text
     assert "mine.sh: harmed in 0 of 1" in text
     assert "This run was interrupted" in text
     assert "trial 3, original: init_failed" in text
@@ -133,7 +133,7 @@ def test_the_page_of_a_run_has_its_rates_its_trials_and_its_lines(raced: Path) -
 
 
 def test_the_page_says_every_doubt_and_what_a_script_does_to_others(tmp_path: Path) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     alone = "takes away ipv4 filter -A INPUT -i lo -j ACCEPT"
     mine = replace(SOUND, script="mine.sh", doubts=DOUBTS, alone=(alone,), remark="it is odd")
     folder.conclude({"mine.sh": mine}, {}, interrupted=False)
@@ -146,7 +146,7 @@ def test_the_page_says_every_doubt_and_what_a_script_does_to_others(tmp_path: Pa
 
 def test_the_page_of_an_interrupted_exploration_says_what_it_found(tmp_path: Path) -> None:
     half = replace(HARMED, graphs=(replace(HARMED.graphs[0], open=7),), findings=(), begun=False)
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.conclude(
         {"fixed": SOUND, "original": half}, {}, wanted=["fixed", "original"], interrupted=True
     )
@@ -156,14 +156,14 @@ def test_the_page_of_an_interrupted_exploration_says_what_it_found(tmp_path: Pat
     assert "7 steps still to be tried" in text
 
 
-def test_every_key_of_a_verdict_stands_in_the_reference(raced: Path, forced: Path) -> None:
+def test_every_key_of_a_verdict_stands_in_the_reference(raced: Path, explored: Path) -> None:
     reference = (REPOSITORY / "docs" / "reference.md").read_text()
-    for folder in (raced, forced):
+    for folder in (raced, explored):
         document = verdict.read(folder)
         for key in document:
             assert f"`{key}`" in reference, key
-        (explored,) = (one for one in verdict.explored_in(document).values() if one["findings"])
-        for key in {*explored, *explored["findings"][0]}:
+        (found,) = (one for one in verdict.explored_in(document).values() if one["findings"])
+        for key in {*found, *found["findings"][0]}:
             assert f"`{key}`" in reference, key
 
 
@@ -176,8 +176,8 @@ def test_a_folder_that_is_none_gives_no_page(tmp_path: Path) -> None:
         assert not (tmp_path / page.NAME).exists()
 
 
-def test_the_map_is_a_picture_too(forced: Path) -> None:
-    document = verdict.read(forced)
+def test_the_map_is_a_picture_too(explored: Path) -> None:
+    document = verdict.read(explored)
     drawn = picture.render(page.grids_of(document), "confirmed")
     assert drawn is not None
     with Image.open(io.BytesIO(drawn)) as image:
@@ -186,8 +186,10 @@ def test_the_map_is_a_picture_too(forced: Path) -> None:
     assert picture.render([], "confirmed") is None
 
 
-def test_neighbouring_places_with_the_same_ends_are_one_grid(forced: Path) -> None:
-    (graph, _) = json.loads((forced / "verdict.json").read_text())["scripts"]["original"]["graphs"]
+def test_neighbouring_places_with_the_same_ends_are_one_grid(explored: Path) -> None:
+    (graph, _) = json.loads((explored / "verdict.json").read_text())["scripts"]["original"][
+        "graphs"
+    ]
     found = grids("original", graph)
     assert len(found) < len({cell["script"] for cell in graph["map"]["cells"]})
     assert found[0].stop == 1

@@ -10,17 +10,17 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from chainrace.race.force import NOT_EXERCISED, Explored, conclusion
+from chainrace.race.explored import NOT_EXERCISED, Explored, conclusion
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.outcomemap import Cell, OutcomeMap
 from chainrace.report import junit, page, picture, verdict, views, writing
 from chainrace.report.comparison import changes
-from chainrace.report.force import ForceFolder
+from chainrace.report.explored import ExplorationFolder
 from chainrace.report.made_by import Kept
 from chainrace.report.maps import LETTERS
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from tests.unit.explorations import EXPLORED, HARMED, ORIGIN
-from tests.unit.test_force import SOUND
+from tests.unit.test_explored import SOUND
 
 # A script whose steps the gate cannot hold: its map has one stop, before its first step.
 NO_STEPS = replace(
@@ -65,7 +65,7 @@ def readable(folder: Path) -> verdict.Document:
 @given(EXPLORED)
 def test_any_exploration_is_read_back_judged_and_drawn(explored: Explored) -> None:
     with TemporaryDirectory() as parent:
-        folder = ForceFolder(Path(parent))
+        folder = ExplorationFolder(Path(parent))
         folder.made_by(replace(ORIGIN, scripts={explored.script: Kept(b"#!/bin/sh\n")}))
         folder.end_states(explored)
         folder.conclude({explored.script: explored}, {}, interrupted=False)
@@ -83,12 +83,12 @@ def test_any_exploration_is_read_back_judged_and_drawn(explored: Explored) -> No
 @given(EXPLORED)
 def test_any_script_in_the_fixs_place_is_read_back_judged_and_drawn(explored: Explored) -> None:
     with TemporaryDirectory() as parent:
-        folder = ResultsFolder(Path(parent), Asked("a", explored.script, ("force",)))
-        folder.force(explored)
+        folder = ResultsFolder(Path(parent), Asked("a", explored.script, ("exploration",)))
+        folder.exploration(explored)
         word = judge_again(folder.path).word
         assert word == explored.word
         write_verdict(folder.path, judge_again(folder.path), {}, interrupted=False)
-        assert readable(folder.path)["force"]["word"] == word
+        assert readable(folder.path)["exploration"]["word"] == word
 
 
 @slowly
@@ -101,7 +101,7 @@ def test_any_verdict_on_two_scripts_is_the_same_when_it_is_judged_again(
         "original": replace(original, script="original"),
     }
     with TemporaryDirectory() as parent:
-        folder = ForceFolder(Path(parent))
+        folder = ExplorationFolder(Path(parent))
         folder.conclude(both, {}, interrupted=True)
         document, judged = readable(folder.path), judge_again(folder.path)
         assert (document["verdict"], document["reason"]) == (judged.word, judged.reason)
@@ -109,7 +109,7 @@ def test_any_verdict_on_two_scripts_is_the_same_when_it_is_judged_again(
 
 
 def test_a_script_of_a_thousand_steps_keeps_its_map(tmp_path: Path) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.conclude({"fixed": MANY_STEPS}, {}, interrupted=False)
     (graph,) = readable(folder.path)["scripts"]["fixed"]["graphs"]
     assert len(graph["map"]["script"]) == 1001
@@ -118,7 +118,7 @@ def test_a_script_of_a_thousand_steps_keeps_its_map(tmp_path: Path) -> None:
 def test_an_exploration_that_came_to_one_script_of_two_is_judged_as_one_of_two(
     tmp_path: Path,
 ) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.made_by(ORIGIN)
     folder.conclude({"fixed": SOUND}, {}, wanted=["fixed", "original"], interrupted=True)
     document, judged = readable(folder.path), judge_again(folder.path)
@@ -127,7 +127,7 @@ def test_an_exploration_that_came_to_one_script_of_two_is_judged_as_one_of_two(
 
 
 def test_a_script_without_steps_is_not_exercised_and_its_page_says_so(tmp_path: Path) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.conclude({NO_STEPS.script: NO_STEPS}, {}, interrupted=False)
     assert readable(folder.path)["verdict"] == NOT_EXERCISED
     drawn = (folder.path / page.NAME).read_text()
@@ -139,7 +139,7 @@ def test_a_map_without_room_costs_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "MOST_BYTES", 8_000)
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.conclude({"original": HARMED}, {}, interrupted=False)
     assert (folder.path / verdict.NAME).stat().st_size <= 8_000
     (graph, _) = readable(folder.path)["scripts"]["original"]["graphs"]
@@ -151,7 +151,7 @@ def test_what_is_too_large_even_without_maps_is_cut_and_still_a_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "MOST_BYTES", 100_000)
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     doubts = tuple(f"process {number} changed ipv4/mangle by itself" for number in range(9000))
     folder.conclude({"a": replace(SOUND, script="a", doubts=doubts)}, {}, interrupted=False)
     assert readable(folder.path)["verdict"] == "not proved"
@@ -177,7 +177,7 @@ def test_a_script_may_have_any_name_and_its_files_have_one_that_can_be() -> None
 
 
 def test_results_say_how_they_were_made(tmp_path: Path) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.made_by(ORIGIN)
     folder.conclude({"fixed": SOUND, "original": HARMED}, {}, interrupted=False)
     made = readable(folder.path)["made_by"]

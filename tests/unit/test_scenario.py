@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.chance import Amount
 from chainrace.config import ImageConfig, LabConfig, Scenario
 from chainrace.errors import UsageError
 from chainrace.paths import REPOSITORY
 from chainrace.scenario import Changes, choose
+from chainrace.trials import Amount
 
 CONFIG = LabConfig(
     scenario=[
         Scenario(name="outage"),
         Scenario(name="outage-legacy", backend="legacy", budget="10m"),
-        Scenario(name="old-kubelet", kubelet="1.30.14", evidence=["force"], script="mine.sh"),
+        Scenario(name="old-kubelet", kubelet="1.30.14", evidence=["exploration"], script="mine.sh"),
     ]
 )
 
@@ -56,7 +56,7 @@ def test_a_scenario_stands_for_the_other_parts_of_lab_toml_and_its_own_changes()
     outage, legacy, old = choose(CONFIG, [])
     assert (outage.config, outage.script, outage.budget) == (CONFIG, None, None)
     assert (legacy.config.backend, legacy.budget, legacy.label) == ("legacy", 600.0, "fixed")
-    assert (old.config.kubelet.name, old.evidence) == ("1.30.14", ("force",))
+    assert (old.config.kubelet.name, old.evidence) == ("1.30.14", ("exploration",))
     assert (old.script, old.label) == (REPOSITORY / "mine.sh", "mine.sh")
 
 

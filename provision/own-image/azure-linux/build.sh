@@ -11,7 +11,7 @@
 #
 # FILE's folder must be there. It has no kubelet: the lab's is used. Then, from the clone:
 #
-#   ./lab run --image FILE.qcow2 --evidence force
+#   ./lab run --image FILE.qcow2 --evidence exploration
 #
 # An image of the marketplace needs no building, but `--bus sata`, for its initrd knows no virtio,
 # and containerd, nft and ipset installed; `--user` and `--key` where it takes no cloud-init seed.

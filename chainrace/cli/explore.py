@@ -1,4 +1,4 @@
-"""Commands by force alone: explore, replay."""
+"""Commands of exhaustive exploration: explore, replay."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,15 +31,15 @@ from chainrace.cli.app import (
     tell_rest,
 )
 from chainrace.errors import UsageError
-from chainrace.force.options import Options
+from chainrace.explore.options import Options
 from chainrace.host import setup
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
+from chainrace.race.explored import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.exposure import NOT_EXPOSED, why_not_exposed
-from chainrace.race.force import EXIT_OF, HARMFUL, conclusion
 from chainrace.race.outcome import HEALTHY
+from chainrace.report.explored import ExplorationFolder
 from chainrace.report.folder import Folder
-from chainrace.report.force import ForceFolder
 from chainrace.report.terminal import Terminal
 
 
@@ -77,7 +77,7 @@ def explore(
     shell: ShellOnFailure = False,
     as_json: AsJson = False,
 ) -> None:
-    """Force every interleaving of a script with kubelet's start; default: both scripts.
+    """Execute every interleaving of a script with kubelet's start; default: both scripts.
 
     0: no order of whole processes harms kubelet (both scripts: confirmed); 1: one does; 3: not
     finished, not proved, not exercised, not reproduced.
@@ -104,7 +104,7 @@ def explore(
         chosen = stack.enter_context(
             exploring.scripts(up, script, prepare, boot=boot, expect=expect)
         )
-        folder = ForceFolder(paths.results, config.image.options if config.image else ())
+        folder = ExplorationFolder(paths.results, config.image.options if config.image else ())
         terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
         explored = exploring.explore(
             paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal

@@ -1,4 +1,4 @@
-"""What an exploration by force shows: end states, findings, and the verdict on a script."""
+"""What an exhaustive exploration shows: end states, findings, and the verdict on a script."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -161,7 +161,7 @@ NOT_BEGUN = Stand(UNFINISHED, "it was not come to")
 
 @dataclass(frozen=True)
 class Explored:
-    """One script, by force. `remark` says what is odd about it (it touches nothing, say).
+    """One script, explored. `remark` says what is odd about it (it touches nothing, say).
 
     `begun` says whether both families were explored at all. `doubts` are sentences on why
     nothing is proved; `unexercised` is one on why the script was not exercised, else empty.

@@ -1,4 +1,4 @@
-"""The trials by chance: search the window, then sample in it with both scripts.
+"""The randomized trials: search the window, then sample in it with both scripts.
 
 Original and fixed alternate on one node at the same offsets, so that whatever
 drifts (the host's load, the node's caches) drifts for both.
@@ -94,7 +94,7 @@ Tell = Callable[[Progress], None]
 
 
 @dataclass
-class ChanceRun:
+class TrialRun:
     """One run of trials on one node; `records` grows as trials end.
 
     `expect` is the code that the script in the fix's place is to end with.

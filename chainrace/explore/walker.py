@@ -10,7 +10,7 @@ from itertools import groupby, takewhile
 from typing import TypeVar
 
 from chainrace.errors import LabError
-from chainrace.force.views import View
+from chainrace.explore.views import View
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.node.snapshots import Snapshots
 from chainrace.race.explorer import Path

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.force.views import View, calls_of
-from chainrace.force.walker import Turns
+from chainrace.explore.views import View, calls_of
+from chainrace.explore.walker import Turns
 from chainrace.gate.process import SCRIPT_ACTOR
 from chainrace.gate.rules import plain
 from chainrace.race import rules

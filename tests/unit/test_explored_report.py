@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from chainrace.cli import main
-from chainrace.force.options import Progress
-from chainrace.force.replay import Replayed
-from chainrace.race.force import EXIT_OF, Explored, Healing
+from chainrace.explore.options import Progress
+from chainrace.explore.replay import Replayed
+from chainrace.race.explored import EXIT_OF, Explored, Healing
 from chainrace.race.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
 from chainrace.race.schedule import parse
 from chainrace.race.trial import Ending
 from chainrace.race.verdict import CONFIRMED, REFUTED
 from chainrace.report import verdict
-from chainrace.report.force import ForceFolder, explored_json
+from chainrace.report.explored import ExplorationFolder, explored_json
 from chainrace.report.results import Asked, ResultsFolder, doubts_in, judge_again
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.terminal import Terminal
 from tests.unit.explorations import ORIGIN
-from tests.unit.test_force import BROKEN, DOUBTS, SOUND, finding
+from tests.unit.test_explored import BROKEN, DOUBTS, SOUND, finding
 
 VIEW = {
     "commands": [
@@ -60,7 +60,7 @@ def replayed() -> Replayed:
 
 
 def test_each_finding_leaves_its_evidence_in_a_folder_of_its_own(tmp_path: Path) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     found = finding("s1 k1 s* k*", INIT_FAILED)
     folder.keep("original", found, replayed())
     folder.keep("original", found, replayed())
@@ -74,7 +74,7 @@ def test_each_finding_leaves_its_evidence_in_a_folder_of_its_own(tmp_path: Path)
 
 
 def test_the_verdict_on_both_scripts_is_written_as_data(tmp_path: Path) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.end_states(BROKEN)
     folder.conclude({"fixed": SOUND, "original": BROKEN}, {"kernel": "6.12"}, interrupted=False)
     written = json.loads((folder.path / "verdict.json").read_text())
@@ -114,17 +114,17 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
 
 
 def test_a_stored_run_is_judged_again_with_what_force_said(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path, Asked(evidence=("force", "chance")))
+    folder = ResultsFolder(tmp_path, Asked(evidence=("exploration", "trials")))
     harmful: Explored = replace(BROKEN, script="fixed")
-    folder.force(harmful)
+    folder.exploration(harmful)
     assert explored_json(harmful)["word"] == "harmful"
     assert judge_again(folder.path).word == REFUTED
 
 
 def test_a_script_of_ones_own_is_called_by_its_name(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path, Asked(script="save.sh", evidence=("force",)))
-    folder.force(replace(BROKEN, script="save.sh"))
-    assert judge_again(folder.path).reason.startswith("save.sh, by force: ")
+    folder = ResultsFolder(tmp_path, Asked(script="save.sh", evidence=("exploration",)))
+    folder.exploration(replace(BROKEN, script="save.sh"))
+    assert judge_again(folder.path).reason.startswith("save.sh, explored exhaustively: ")
 
 
 def test_nothing_that_a_node_says_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +158,7 @@ def test_the_terminal_knows_every_word_and_says_it_once(
 def test_the_terminal_says_how_each_finding_is_run_again(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    folder = ForceFolder(tmp_path)
+    folder = ExplorationFolder(tmp_path)
     folder.made_by(ORIGIN)
     folder.conclude({"fixed": SOUND, "original": BROKEN}, {}, interrupted=False)
     document = verdict.read(folder.path)
@@ -174,9 +174,9 @@ def test_judge_says_every_doubt_of_a_run_and_of_an_exploration(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     doubted = replace(SOUND, script="mine.sh", doubts=DOUBTS)
-    run = ResultsFolder(tmp_path, Asked("a", "mine.sh", ("force",)))
-    run.force(doubted)
-    exploration = ForceFolder(tmp_path)
+    run = ResultsFolder(tmp_path, Asked("a", "mine.sh", ("exploration",)))
+    run.exploration(doubted)
+    exploration = ExplorationFolder(tmp_path)
     exploration.conclude({"mine.sh": doubted}, {}, interrupted=False)
     for folder in (run.path, exploration.path):
         assert doubts_in(folder) == {"mine.sh": list(DOUBTS)}

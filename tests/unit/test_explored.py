@@ -1,11 +1,11 @@
-"""Verdicts by force from made-up graphs, and the way a finding is told."""
+"""Verdicts from made-up graphs, and the way a finding is told."""
 
 from dataclasses import replace
 
 import pytest
 
 from chainrace.race import schedule
-from chainrace.race.force import (
+from chainrace.race.explored import (
     EXIT_OF,
     HARMFUL,
     HARMLESS,

@@ -43,7 +43,7 @@ from chainrace.gate.world import World
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
 
 
-class Forced:
+class Stepping:
     """One start of kubelet and one run of the script, under the gate. Close it after use."""
 
     def __init__(

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace.chance import SCRIPTS_ON_NODE, Amount, ChanceRun, Limits, Progress
 from chainrace.errors import LabError
 from chainrace.node.agent import Agent
 from chainrace.race.outcome import HINT
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED, decide
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import read_trials
+from chainrace.trials import SCRIPTS_ON_NODE, Amount, Limits, Progress, TrialRun
 from tests.unit.conftest import STEPS
 
 Answer = dict[str, Any]
@@ -84,8 +84,8 @@ def answers(
     return {"healthy": healthy, "failed": failed, "broken": broken}
 
 
-def make_run(tmp_path: Path, agent: FakeAgent, pairs: int) -> ChanceRun:
-    return ChanceRun(
+def make_run(tmp_path: Path, agent: FakeAgent, pairs: int) -> TrialRun:
+    return TrialRun(
         agent=cast("Agent", agent),
         folder=ResultsFolder(tmp_path),
         console=tmp_path / "console.log",
@@ -282,7 +282,7 @@ def test_a_healthy_trial_of_which_the_gate_missed_steps_never_counts(
 
 @pytest.fixture
 def confirmed(tmp_path: Path, answers: dict[str, Answer]) -> Path:
-    """The folder of a run by chance that confirms."""
+    """The folder of a run of trials that confirms."""
     run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=6)
     run.run(run.take_reference())
     run.folder.all_trials(len(run.records))
@@ -310,7 +310,7 @@ def test_a_run_of_which_trials_are_gone_is_never_confirmed(
 
 
 def test_a_run_that_was_stopped_when_it_looked_good_is_never_confirmed(confirmed: Path) -> None:
-    (confirmed / "chance.json").unlink()
+    (confirmed / "trials-end.json").unlink()
     assert judge_again(confirmed).word == INCONCLUSIVE
     assert "cut off" in judge_again(confirmed).reason
 
@@ -335,7 +335,7 @@ def test_a_run_that_was_stopped_when_the_original_held_says_nothing_of_the_bug(
     run.run(run.take_reference())
     run.folder.all_trials(len(run.records))
     whole = judge_again(run.folder.path).word
-    (run.folder.path / "chance.json").unlink()
+    (run.folder.path / "trials-end.json").unlink()
     assert judge_again(run.folder.path).word == INCONCLUSIVE
     assert whole == NOT_REPRODUCED
 

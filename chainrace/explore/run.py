@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import Protocol
 
 from chainrace.errors import LabError
-from chainrace.force.exploration import Exploration, UnexercisedError
-from chainrace.force.findings import confirm
-from chainrace.force.options import Options, Progress
-from chainrace.force.preparation import pristine
-from chainrace.force.replay import Replayed, Replayer
-from chainrace.force.roots import FIRST, ScriptAlone, lazy_for, lead_for
-from chainrace.force.scripts import Script
-from chainrace.force.store import Store
-from chainrace.force.views import Reference
-from chainrace.force.walker import Walker
+from chainrace.explore.exploration import Exploration, UnexercisedError
+from chainrace.explore.findings import confirm
+from chainrace.explore.options import Options, Progress
+from chainrace.explore.preparation import pristine
+from chainrace.explore.replay import Replayed, Replayer
+from chainrace.explore.roots import FIRST, ScriptAlone, lazy_for, lead_for
+from chainrace.explore.scripts import Script
+from chainrace.explore.store import Store
+from chainrace.explore.views import Reference
+from chainrace.explore.walker import Walker
 from chainrace.host.recipe import digest
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.paths import REPOSITORY, Paths
+from chainrace.race.explored import Explored, Finding, Graph
 from chainrace.race.families import joined
-from chainrace.race.force import Explored, Finding, Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.rules import FAMILIES
 
@@ -38,7 +38,7 @@ class Teller(Protocol):
     def exploring(self, progress: Progress) -> None: ...
 
 
-class ForceRun:
+class ExplorationRun:
     """One script on some nodes. What `run` has found so far can be judged at any time."""
 
     def __init__(

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chainrace.errors import LabError
-from chainrace.force.views import Reference, calls_of
-from chainrace.force.walker import Walker
+from chainrace.explore.views import Reference, calls_of
+from chainrace.explore.walker import Walker
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.race import outcomemap
 from chainrace.race import state as states
 from chainrace.race.coverage import unseen
+from chainrace.race.explored import EndState, Graph
 from chainrace.race.explorer import Explorer
-from chainrace.race.force import EndState, Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import HEALTHY, FamilyOutcome
 from chainrace.race.shortest import short_paths, shortest

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from chainrace.errors import UsageError
-from chainrace.force.roots import FIRST, LAZY
-from chainrace.force.views import Reference, View, as_seen, ending_of, reference_of
-from chainrace.force.walker import Turns, Walker
+from chainrace.explore.roots import FIRST, LAZY
+from chainrace.explore.views import Reference, View, as_seen, ending_of, reference_of
+from chainrace.explore.walker import Turns, Walker
 from chainrace.gate.process import KUBELETS
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
@@ -65,7 +65,7 @@ class Replayer:
     ) -> None:
         """`boot`: from before iptables.service has been started.
 
-        With `snapshots` each start is the same disk and memory (force/preparation.py).
+        With `snapshots` each start is the same disk and memory (explore/preparation.py).
         """
         self._agent = agent
         self._snapshots = snapshots

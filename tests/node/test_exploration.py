@@ -1,4 +1,4 @@
-"""Every interleaving by force: the fix holds in all of them, and harm is found and shown."""
+"""Every interleaving by explore: the fix holds in all of them, and harm is found and shown."""
 
 import time
 from dataclasses import replace
@@ -6,23 +6,22 @@ from dataclasses import replace
 import pytest
 from testinfra.host import Host
 
-from chainrace.chance import SCRIPTS_ON_NODE
-from chainrace.force.exploration import Exploration
-from chainrace.force.options import Options, Progress
-from chainrace.force.preparation import pristine
-from chainrace.force.replay import Replayer
-from chainrace.force.roots import FIRST, LAZY
-from chainrace.force.run import ForceRun
-from chainrace.force.scripts import Script, script_on
-from chainrace.force.store import Store
-from chainrace.force.walker import Walker
+from chainrace.explore.exploration import Exploration
+from chainrace.explore.options import Options, Progress
+from chainrace.explore.preparation import pristine
+from chainrace.explore.replay import Replayer
+from chainrace.explore.roots import FIRST, LAZY
+from chainrace.explore.run import ExplorationRun
+from chainrace.explore.scripts import Script, script_on
+from chainrace.explore.store import Store
+from chainrace.explore.walker import Walker
 from chainrace.gate.rules import plain
 from chainrace.node.agent import Agent
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.paths import Paths
 from chainrace.race import schedule
-from chainrace.race.force import HARMFUL, HARMLESS, UNFINISHED, Graph
+from chainrace.race.explored import HARMFUL, HARMLESS, UNFINISHED, Graph
 from chainrace.race.outcome import (
     CANARY_LOST,
     GUARD_OPEN,
@@ -34,14 +33,17 @@ from chainrace.race.outcome import (
 )
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.report.terminal import Terminal
-from tests.node.fixtures import LIMIT, OUTAGE, Bring, Force, Replay
+from chainrace.trials import SCRIPTS_ON_NODE
+from tests.node.fixtures import LIMIT, OUTAGE, Bring, Explore, Replay
 
 # The loss that nobody notices, as the original's exploration finds it (docs/outcomes.md).
 SILENT = "k5 s2 k6 s* k*"
 
 
-def test_no_interleaving_of_the_fixed_script_harms_kubelet(lab_node: Node, force: Force) -> None:
-    explored, _ = force(script_on(lab_node, FIXED, SCRIPTS_ON_NODE[FIXED]))
+def test_no_interleaving_of_the_fixed_script_harms_kubelet(
+    lab_node: Node, explore: Explore
+) -> None:
+    explored, _ = explore(script_on(lab_node, FIXED, SCRIPTS_ON_NODE[FIXED]))
     assert explored.word == HARMLESS
     for graph in explored.graphs:
         assert graph.complete
@@ -51,10 +53,10 @@ def test_no_interleaving_of_the_fixed_script_harms_kubelet(lab_node: Node, force
 
 def test_an_original_in_the_fixs_place_would_be_found_harmful(
     own_script: Bring,
-    force: Force,
+    explore: Explore,
 ) -> None:
     """The check above can fail: the part of the original that harms, alone."""
-    explored, replays = force(own_script("iptables -t filter -X\n"))
+    explored, replays = explore(own_script("iptables -t filter -X\n"))
     assert explored.word == HARMFUL
     assert INIT_FAILED in explored.simplest()
     assert replays
@@ -203,9 +205,9 @@ def dropped_by_the_guard(host: Host) -> int:
 
 def test_a_script_that_only_reads_is_harmless(
     own_script: Bring,
-    force: Force,
+    explore: Explore,
 ) -> None:
-    explored, _ = force(own_script("iptables -t mangle -S >/dev/null\n"))
+    explored, _ = explore(own_script("iptables -t mangle -S >/dev/null\n"))
     assert explored.word == HARMLESS
 
 
@@ -221,11 +223,11 @@ def test_an_exploration_goes_on_where_it_was_interrupted(
     lab_node: Node,
     paths: Paths,
     own_script: Bring,
-    force: Force,
+    explore: Explore,
 ) -> None:
     script = replace(own_script("iptables-save >/dev/null\nexit 3\n"), expect=3)
     before = set(paths.explorations.glob("*"))
-    run = ForceRun(
+    run = ExplorationRun(
         paths,
         [lab_node],
         script,
@@ -239,7 +241,7 @@ def test_an_exploration_goes_on_where_it_was_interrupted(
     cut = run.explored
     assert cut.word == UNFINISHED
     assert set(paths.explorations.glob("*")) > before
-    whole, _ = force(script)
+    whole, _ = explore(script)
     assert whole.word == HARMLESS
     assert whole.graphs[0].states > cut.graphs[0].states > 1
     assert set(paths.explorations.glob("*")) == before

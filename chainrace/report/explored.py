@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from chainrace.explore.replay import Replayed
 from chainrace.files import write_json
-from chainrace.force.replay import Replayed
 from chainrace.race.badlines import BadLine
-from chainrace.race.force import EndState, Explored, Finding, Graph, conclusion
+from chainrace.race.explored import EndState, Explored, Finding, Graph, conclusion
 from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.trial import Ending
 from chainrace.report import document as schema
@@ -20,10 +20,10 @@ from chainrace.report.text import write
 from chainrace.report.verdict import NAME
 from chainrace.report.writing import MOST_DRAWN, file_name, short, store
 
-SCHEMA = 1
+SCHEMA = 2
 
 
-class ForceFolder(Folder):
+class ExplorationFolder(Folder):
     """The folder of an exploration: verdict.json, every end state, each finding's evidence.
 
     `options`: those by which the call named an image of the user's own.
@@ -67,7 +67,7 @@ class ForceFolder(Folder):
             self.path / NAME,
             {
                 "schema": SCHEMA,
-                "kind": "force",
+                "kind": "exploration",
                 "verdict": word,
                 "reason": reason,
                 "interrupted": interrupted,

@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Self, cast
 
 import pytest
 
-from chainrace.gate import forced as gates
 from chainrace.gate import guard
+from chainrace.gate import stepping as gates
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Waiting
 from chainrace.gate.fanotify import Opening
-from chainrace.gate.forced import Forced
 from chainrace.gate.process import KUBELET, Command
 from chainrace.gate.procevents import Ended, Event, Executed, Forked
 from chainrace.gate.proof import Settled
 from chainrace.gate.shell import NodeError
+from chainrace.gate.stepping import Stepping
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
 
@@ -349,7 +349,7 @@ class Clean:
         self.asked.append("as at boot")
 
 
-Gate = Callable[..., tuple[Forced, Machine]]
+Gate = Callable[..., tuple[Stepping, Machine]]
 
 
 @pytest.fixture
@@ -358,7 +358,7 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gate]:
     path = tmp_path / "script"
     path.write_text("#!/bin/sh\n")
     machines: list[Machine] = []
-    opened: list[Forced] = []
+    opened: list[Stepping] = []
 
     def described(pid: int, now: float, **_: object) -> Command:
         program, *words = machines[-1].words[pid].split()
@@ -387,14 +387,14 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gate]:
         begun: bool = True,
         change: Callable[[Machine], None] = lambda _: None,
         **more: Any,
-    ) -> tuple[Forced, Machine]:
+    ) -> tuple[Stepping, Machine]:
         machine = Machine(work, list(lines))
         change(machine)
         machines.append(machine)
         about: dict[str, Any] = {"boot": False, "fresh": True, "limit": 0.4, **more}
         clean = about.pop("clean", Clean())
         opened.append(
-            Forced(
+            Stepping(
                 cast("CleanState", clean),
                 str(path) if begun else None,
                 list(lazy),
@@ -410,16 +410,16 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gate]:
             one.close()
 
 
-def walk(one: Forced, *turns: tuple[str, int | None], seconds: float | None = None) -> list[str]:
+def walk(one: Stepping, *turns: tuple[str, int | None], seconds: float | None = None) -> list[str]:
     made, _ = one.walk(list(turns), "ab", seconds)
     return made
 
 
-def view(one: Forced, *, places: bool = False, rules: bool = False) -> dict[str, Any]:
+def view(one: Stepping, *, places: bool = False, rules: bool = False) -> dict[str, Any]:
     return one.view(rules_too=rules, evidence=rules, places=places)
 
 
-def lines(one: Forced) -> list[tuple[str, str]]:
+def lines(one: Stepping) -> list[tuple[str, str]]:
     """Each step as it was made: its lane and its command."""
     return [
         (made["lane"], " ".join((made["program"], *made["arguments"])))

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from chainrace.force.replay import Replayed, Replayer
-from chainrace.force.views import Reference
+from chainrace.explore.replay import Replayed, Replayer
+from chainrace.explore.views import Reference
 from chainrace.race import rules
-from chainrace.race.force import EndState, Finding, Graph, Healing
+from chainrace.race.explored import EndState, Finding, Graph, Healing
 
 REPLAYS = 3
 

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from chainrace.errors import LabError
-from chainrace.force.drawing import Drawing
-from chainrace.force.options import Options, Progress
-from chainrace.force.order import rank
-from chainrace.force.roots import ScriptAlone
-from chainrace.force.store import End, Store
-from chainrace.force.views import Reference, View, as_seen, calls_of, ending_at
-from chainrace.force.walker import StoppedError, Turns, UnrepeatableError, Walker
+from chainrace.explore.drawing import Drawing
+from chainrace.explore.options import Options, Progress
+from chainrace.explore.order import rank
+from chainrace.explore.roots import ScriptAlone
+from chainrace.explore.store import End, Store
+from chainrace.explore.views import Reference, View, as_seen, calls_of, ending_at
+from chainrace.explore.walker import StoppedError, Turns, UnrepeatableError, Walker
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.race import state as states
 from chainrace.race.effects import ContradictionError, DiffersError
+from chainrace.race.explored import Graph
 from chainrace.race.explorer import Explorer, Observation, Path, Task
-from chainrace.race.force import Graph
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import HEALTHY
 from chainrace.race.state import State

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chainrace.errors import LabError
-from chainrace.force.scripts import read_script
-from chainrace.force.walker import PRISTINE
+from chainrace.explore.scripts import read_script
+from chainrace.explore.walker import PRISTINE
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.paths import Paths

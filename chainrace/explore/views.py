@@ -1,4 +1,4 @@
-"""Reads what the gate's agent shows of a node (`Forced.view`, chainrace/gate/forced.py)."""
+"""Reads what the gate's agent shows of a node (`Stepping.view`, chainrace/gate/stepping.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
