@@ -27,7 +27,7 @@ def test_no_end_is_left_out(
 ) -> None:
     nightly = bool(pytestconfig.getoption("--nightly"))
     asked = drawn(pytestconfig, capsys, NIGHTLY if nightly else SCRIPTS)
-    fuzzer = Fuzzer(node, runs=12 if nightly else 3, whole=120.0 if nightly else 0.0)
+    fuzzer = Fuzzer(node, runs=6 if nightly else 3, whole=15.0 if nightly else 0.0)
     failed: list[tuple[str, Exception]] = []
     passed: set[str] = set()
     told = began = time.monotonic()
@@ -40,7 +40,7 @@ def test_no_end_is_left_out(
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    @given(scripts(5 if nightly else 2), st.integers(0, 9))
+    @given(scripts(3 if nightly else 2), st.integers(0, 9))
     def explored_in_three_ways(text: str, chance: int) -> None:
         assume(text not in passed)
         try:
