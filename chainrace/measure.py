@@ -1,4 +1,4 @@
-"""The figures of docs/performance.md, measured in one run on one machine.
+"""The figures of docs/dev/performance.md, measured in one run on one machine.
 
 Hosts differ, and one host differs from hour to hour: what counts is each figure next
 to the bare cost of the same thing, taken just before it.

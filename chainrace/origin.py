@@ -31,8 +31,8 @@ def origin_of(
     prepared = any(script.prepared for script in chosen)
     return Origin(
         command=as_typed(sys.argv),
-        version=_version(),
-        commit=_commit(root),
+        version=version(),
+        commit=commit(root),
         kubelet=_kubelet(config, root),
         backend=None if node is None else node.identity.get("backend"),
         prepare=_text(node, PREPARED) if node and prepared else None,
@@ -62,14 +62,15 @@ def _kubelet(config: LabConfig, root: Path) -> str | None:
     return config.kubelet.pinned if path is None else str(root / path)
 
 
-def _version() -> str:
+def version() -> str:
+    """The tool's own version."""
     try:
         return str(getattr(chainrace, "__version__", None) or metadata.version("chainrace"))
     except metadata.PackageNotFoundError:
         return UNKNOWN
 
 
-def _commit(root: Path) -> str:
+def commit(root: Path = REPOSITORY) -> str:
     """The commit that a clone stands at, and whether its files are as that has them."""
     head = _git(root, "rev-parse", "HEAD")
     if not head:

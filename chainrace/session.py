@@ -78,7 +78,7 @@ def provisioned(paths: Paths, config: LabConfig, step: Step, up: Booted) -> Iter
         if up.found.lacks:
             raise LabError(
                 f"the image has no {', no '.join(up.found.lacks)}",
-                "docs/how-to.md (Add an image) says what an image needs",
+                "docs/how-to/test-an-image.md says what an image needs",
             )
         with step(f"laying the lab's parts on {name}"):
             up.machine.provision()

@@ -1,4 +1,4 @@
-"""The commands of ./lab. Exit codes: 0 confirmed, 1 refuted, 3 inconclusive, 2, 4."""
+"""The commands of ./lab: how they are called, and how they end (docs/reference.md)."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from typing import TextIO
 import typer
 
 from chainrace.cli import compare, explore, lab, run
-from chainrace.cli.app import app
+from chainrace.cli.app import GROUPS, app
 from chainrace.errors import LabError, UsageError
 from chainrace.interruption import INTERRUPTED_EXIT
 from chainrace.paths import Paths
@@ -17,6 +17,9 @@ from chainrace.paths import Paths
 __all__ = ["compare", "explore", "lab", "main", "run"]
 
 PROGRAM = "./lab"
+# As of a program that SIGPIPE ends: what it was to say was not wanted.
+PIPE_CLOSED_EXIT = 141
+app.registered_commands.sort(key=lambda one: GROUPS.index(str(one.rich_help_panel)))
 
 
 def main() -> None:
@@ -42,8 +45,9 @@ def _run() -> int:
         raise
     except typer.TyperException as error:
         raise _wrong_call(error) from error
-    except SystemExit as error:  # typer's and rich's way to end where a pipe has no reader
-        raise _unheard("nobody reads it") from error
+    except SystemExit:  # typer's and rich's way to end where a pipe has no reader
+        _silence(sys.stdout)
+        return PIPE_CLOSED_EXIT
     except Exception as error:
         _flush()
         raise _unforeseen(error) from error
@@ -80,6 +84,8 @@ def _flush() -> None:
     """Raise LabError where not all that was said could be written: a full disk, a broken pipe."""
     try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)  # `| head`: whoever reads has seen enough
     except OSError as error:
         _silence(sys.stdout)
         raise _unheard(error.strerror) from error

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from chainrace import config
+from chainrace import config, origin
 from chainrace.config import Bus, ImageConfig, LabConfig
 from chainrace.errors import LabError, UsageError
 from chainrace.gate.backends import Backend
@@ -21,12 +22,40 @@ from chainrace.report import page, verdict
 from chainrace.report.terminal import Terminal
 from chainrace.scripts import look_at
 
+# Of every command, whatever its verdict.
+ALWAYS = "Exit codes of all: 2 wrong usage, 4 unusable environment, 130 interrupted."
+TESTING, INSPECTING = "Test", "Inspect results"
+ENVIRONMENT, DEVELOPING = "Environment", "Develop"
+GROUPS = (TESTING, INSPECTING, ENVIRONMENT, DEVELOPING)  # in the order of the help
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        print(f"chainrace {origin.version()}, commit {origin.commit()}")
+        raise typer.Exit
+
+
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Races a firewall save script against kubelet's start, on real VMs.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Finds races between programs that set firewall rules on a Kubernetes node, on real VMs.",
+    epilog=f"Example: ./lab explore --script FILE. {ALWAYS}",
 )
+
+
+@app.callback()
+def _whole_program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    del version  # told by its callback
+
 
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Only say what would be installed.")]
 KeepNode = Annotated[
@@ -69,6 +98,14 @@ ImageKey = Annotated[Path | None, typer.Option("--key", help="And the private ke
 ImageBus = Annotated[
     Bus | None, typer.Option("--bus", help="What the disk of the image hangs on (virtio).")
 ]
+
+
+def command(
+    group: str, example: str, codes: str, *, name: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function a command: its group in the help, and below it an example and exit codes."""
+    epilog = f"Example: {example}\n\nExit codes: {codes}. {ALWAYS}"
+    return app.command(name, rich_help_panel=group, epilog=epilog)
 
 
 def keeping(keep: Keep, *, shell: bool) -> Keeping:

@@ -8,7 +8,7 @@ import typer
 from chainrace import config as configuration
 from chainrace import mitigations as comparing
 from chainrace import session
-from chainrace.cli.app import BackendName, KeepNode, app, check, seconds
+from chainrace.cli.app import DEVELOPING, INSPECTING, BackendName, KeepNode, check, command, seconds
 from chainrace.errors import LabError
 from chainrace.explore.options import Options
 from chainrace.files import write_whole
@@ -24,7 +24,7 @@ from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
 
 
-@app.command()
+@command(DEVELOPING, "./lab kubelets 1.34.4", "0")
 def kubelets(
     versions: Annotated[
         list[str] | None, typer.Argument(help="Which; default: all that are pinned.")
@@ -71,7 +71,7 @@ def _write(file: Path, text: str) -> None:
         raise LabError(f"{file} cannot be written: {error.strerror}", "mend that") from error
 
 
-@app.command()
+@command(DEVELOPING, "./lab mitigations examples/mitigations/fix", "0")
 def mitigations(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Which; default: all of examples/mitigations.")
@@ -122,7 +122,12 @@ def _explore_remedies(
     return kept
 
 
-@app.command("compare")
+@command(
+    INSPECTING,
+    "./lab compare results/latest",
+    "0 nothing that matters changed; 1 something did",
+    name="compare",
+)
 def compare_runs(
     after: Annotated[Path, typer.Argument(help="A folder under results/.")],
     before: Annotated[

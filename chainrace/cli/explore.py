@@ -10,6 +10,7 @@ from chainrace import config as configuration
 from chainrace import exploring, session
 from chainrace.again import Again, again, schedule_of
 from chainrace.cli.app import (
+    TESTING,
     AsJson,
     BackendName,
     Boot,
@@ -22,8 +23,8 @@ from chainrace.cli.app import (
     PrepareFile,
     ScriptFile,
     ShellOnFailure,
-    app,
     check,
+    command,
     expected,
     image_of,
     keeping,
@@ -43,7 +44,11 @@ from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
 
 
-@app.command()
+@command(
+    TESTING,
+    "./lab explore --script FILE --first",
+    "0 harmless or confirmed; 1 harmful or refuted; 3 anything that was not shown",
+)
 def explore(
     *,
     script: ScriptFile = None,
@@ -119,7 +124,7 @@ def explore(
     raise typer.Exit(EXIT_OF[word])
 
 
-@app.command()
+@command(TESTING, "./lab replay 's2 k8 s* k*'", "0 healthy every time; 1 harmed")
 def replay(
     what: Annotated[
         str | None,

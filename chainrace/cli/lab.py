@@ -11,7 +11,7 @@ import typer
 from chainrace import config as configuration
 from chainrace import measure as measuring
 from chainrace import session
-from chainrace.cli.app import NoInstall, app, check, refuse_install
+from chainrace.cli.app import DEVELOPING, ENVIRONMENT, NoInstall, check, command, refuse_install
 from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import held, taken_over
@@ -21,7 +21,7 @@ from chainrace.report.killed import conclude_killed
 from chainrace.report.terminal import Terminal
 
 
-@app.command("doctor")
+@command(ENVIRONMENT, "./lab doctor", "0 ready; 4 something is missing", name="doctor")
 def doctor_command() -> None:
     """Say what this machine has, and what is missing."""
     terminal = Terminal()
@@ -34,7 +34,7 @@ def doctor_command() -> None:
         raise typer.Exit(LabError.exit_code)
 
 
-@app.command("setup")
+@command(ENVIRONMENT, "./lab setup --no-install", "0 ready; 4 not", name="setup")
 def setup_command(
     *,
     no_install: NoInstall = False,
@@ -53,7 +53,7 @@ def setup_command(
     terminal.say("ready: vagrant up && pytest")
 
 
-@app.command()
+@command(DEVELOPING, "./lab test", "tox's")
 def test() -> None:
     """Lint, types, unit tests, the light node, and the suites on the VM, as tox.ini has them."""
     paths, config, terminal = Paths(), configuration.load(), Terminal()
@@ -82,14 +82,14 @@ def test() -> None:
     raise typer.Exit(code)
 
 
-@app.command()
+@command(DEVELOPING, "./lab measure", "0")
 def measure(
     *,
     runs: Annotated[
         bool, typer.Option("--runs", help="Also ./lab run, cold and warm, in a fresh clone.")
     ] = False,
 ) -> None:
-    """Measure the figures of docs/performance.md on this machine."""
+    """Measure the figures of docs/dev/performance.md on this machine."""
     paths, config, terminal = Paths(), configuration.load(), Terminal()
     if config.image:
         raise UsageError("the figures are of the lab's own image", "leave [image] out of lab.toml")
@@ -103,7 +103,7 @@ def measure(
         terminal.say(figure.row())
 
 
-@app.command()
+@command(ENVIRONMENT, "./lab ssh node1", "ssh's")
 def ssh(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None:
     """A shell on a node that is up."""
     paths = Paths()
@@ -112,7 +112,7 @@ def ssh(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None
     os.execvp("ssh", ["ssh", "-F", str(paths.ssh_config), name])
 
 
-@app.command()
+@command(ENVIRONMENT, "./lab console", "tail's")
 def console(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None:
     """Follow what a node's serial console says; Ctrl-C ends it."""
     file = Paths().console(name)
@@ -121,7 +121,7 @@ def console(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> 
     os.execvp("tail", ["tail", "--lines=200", "-F", str(file)])
 
 
-@app.command()
+@command(ENVIRONMENT, "./lab down", "0")
 def down() -> None:
     """End everything of this clone that runs: a command, nodes, libvirt, network, namespace."""
     paths = Paths()

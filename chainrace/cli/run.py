@@ -9,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from chainrace import config as configuration
 from chainrace import evidence as taking
 from chainrace.cli.app import (
+    INSPECTING,
+    TESTING,
     AsJson,
     BackendName,
     ExitCode,
@@ -20,8 +22,8 @@ from chainrace.cli.app import (
     NoInstall,
     ScriptFile,
     ShellOnFailure,
-    app,
     check,
+    command,
     expected,
     image_of,
     keeping,
@@ -54,7 +56,11 @@ Expression = Annotated[
 ]
 
 
-@app.command()
+@command(
+    TESTING,
+    "./lab run --script FILE --budget 30m",
+    "0 confirmed, harmless or not exposed; 1 refuted or harmful; 3 anything that was not shown",
+)
 def run(
     names: Names = None,
     *,
@@ -147,19 +153,19 @@ def _absolute(kubelet: str | None) -> str | None:
     return str(Path(kubelet).absolute())
 
 
-@app.command("list")
+@command(TESTING, "./lab list -k outage", "0", name="list")
 def list_command(names: Names = None, *, expression: Expression = "") -> None:
     """Say what would run: each scenario with its kubelet, backend, script and evidence."""
     Terminal().scenarios(choose(configuration.load(), names or [], expression))
 
 
-@app.command()
+@command(INSPECTING, "./lab report results/latest", "0")
 def report(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
     """Draw report.html, map.png and junit.xml again from a stored run; no VM is needed."""
     Terminal().say(f"drawn: {views.draw(folder)}")
 
 
-@app.command()
+@command(INSPECTING, "./lab judge results/latest", "as of the run")
 def judge(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
     """Judge a stored run again from what it left; no VM is needed."""
     verdict, terminal = judge_again(folder), Terminal()

@@ -18,7 +18,7 @@ BUILD_SECONDS = 1800
 NEEDED_BYTES = 6 * 2**30
 
 # Measured together with the image's masked units: 25-31 s to the first ssh command
-# became 17 s without KVM (docs/performance.md).
+# became 17 s without KVM (docs/dev/performance.md).
 _ARGUMENTS = (
     "root=/dev/vda rw console=ttyS0 net.ifnames=0 systemd.hostname=node quiet "
     "mitigations=off nokaslr cryptomgr.notests=1 tsc=reliable no_timer_check "

@@ -16,7 +16,7 @@ from chainrace.host.shell import tail
 from chainrace.paths import Paths
 
 NODE = "node1"
-IMAGE_HINT = "; docs/how-to.md (Add an image) says what an image needs"
+IMAGE_HINT = "; docs/how-to/test-an-image.md says what an image needs"
 
 
 class Machine:

@@ -129,13 +129,13 @@ def _of_the_system(word: str, *, anywhere: bool = False) -> bool:
 
 # A setting of the network, in both ways to write it: net.ipv4.ip_forward=1, net/core/somaxconn
 SETTING = re.compile(r"net((?:\.[\w-]+)+|(?:/[\w-]+)+)(?:=.*)?", re.DOTALL)
-_OF_SYSCTL = "-w -q -e -n -N -b --write --quiet --ignore --values --names"
-OF_SYSCTL = frozenset(_OF_SYSCTL.split())
+# -qw; not -p, which reads files, nor -a, which shows all
+OF_SYSCTL = re.compile(r"-[wqenNb]+|--(?:write|quiet|ignore|values|names)")
 OWN_SETTING = re.compile(r".(?:ipv4|ipv6|core|unix).(?!netfilter)")  # .ipv4.ip_forward
 
 
 def _sysctl(words: tuple[str, ...]) -> Footprint:
-    names = [SETTING.fullmatch(word) for word in words if word not in OF_SYSCTL]
+    names = [SETTING.fullmatch(word) for word in words if not OF_SYSCTL.fullmatch(word)]
     found = [name[1] for name in names if name]
     if not found or len(found) != len(names):
         return EVERYTHING

@@ -68,7 +68,7 @@ def test_a_script_whose_verdict_is_known_is_not_judged_wrongly(
         explored, _ = explore(bring_script([lab_node], file), options)
         word, reason = explored.word, explored.reason
         states = sum(graph.states for graph in explored.graphs)
-    # The table of docs/performance.md, a line a case.
+    # The table of docs/dev/performance.md, a line a case.
     took = round(time.monotonic() - begun)
     terminal.say(f"case\t{row['name']}\t{row['expectation']}\t{word}\t{states}\t{took}\t{reason}")
     assert word in right, reason

@@ -10,7 +10,7 @@ def test_the_original_breaks_kubelets_start_with_the_outages_own_message(race: R
     broken = [one for one in race.trials if one.outcome == INIT_FAILED and one.signature]
     assert broken
     assert {one.script for one in broken} == {ORIGINAL}
-    # docs/performance.md: over half of the original's trials in the window fail.
+    # docs/dev/performance.md: over half of the original's trials in the window fail.
     assert race.verdict.original.rate.value > 0.5
     # Each backend has words of its own for it.
     assert SIGNATURE.search(broken[0].families["ipv4"].cause)

@@ -1,6 +1,6 @@
 """Commands, ended at random moments: the next call works without a hand, nothing is left.
 
-`--kills 20` is what docs/reliability.md tells of; the seed is printed, and `--kills-seed` takes it.
+`--kills 20` made the figures of docs/dev/reliability.md; `--kills-seed` takes the printed seed.
 """
 
 import os

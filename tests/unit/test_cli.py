@@ -1,15 +1,18 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
-from chainrace.cli import main
-from chainrace.cli.app import seconds
+from chainrace.cli import PIPE_CLOSED_EXIT, main
+from chainrace.cli.app import app, seconds
 from chainrace.errors import LabError, UsageError
 from chainrace.paths import REPOSITORY, Paths
 
 LAB = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from chainrace.cli import main; main()"
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +169,30 @@ def outcome(shell: str, *words: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize(
-    "shell", ["LAB | true; exit ${PIPESTATUS[0]}", "LAB >/dev/full", "LAB >&-"]
-)
+@pytest.mark.parametrize("words", [("list",), ("--help",)])
+def test_a_reader_that_has_seen_enough_is_no_error(words: tuple[str, ...]) -> None:
+    code, said = outcome("LAB | true; exit ${PIPESTATUS[0]}", *words)
+    assert code in (0, PIPE_CLOSED_EXIT)
+    assert said == ""
+
+
+def test_the_version_is_told_with_its_commit() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LAB, "--version"], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(
+        r"chainrace \d+\.\d+\.\d+, commit [0-9a-f]{40}( and changes)?\n", done.stdout
+    )
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_help_ends_with_an_example_and_the_exit_codes(name: str) -> None:
+    said = " ".join(COMMANDS[name].epilog.split())
+    assert said.startswith(f"Example: ./lab {name}")
+    assert "Exit codes: " in said
+
+
+@pytest.mark.parametrize("shell", ["LAB >/dev/full", "LAB >&-"])
 @pytest.mark.parametrize("words", [("list",), ("--help",)])
 def test_where_nobody_hears_the_answer_it_is_no_verdict(shell: str, words: tuple[str, ...]) -> None:
     code, said = outcome(shell, *words)

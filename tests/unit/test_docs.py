@@ -10,7 +10,7 @@ from chainrace.cli.app import app
 from chainrace.config import MODELS, LabConfig
 from chainrace.paths import REPOSITORY
 
-DOCS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *REPOSITORY.glob("docs/*.md")]
+DOCS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *REPOSITORY.glob("docs/**/*.md")]
 COMMAND = typer.main.get_command(app)
 COMMANDS = COMMAND.commands  # type: ignore[attr-defined]
 REFERENCE = (REPOSITORY / "docs" / "reference.md").read_text()

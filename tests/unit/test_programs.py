@@ -100,6 +100,7 @@ systemd-run --on-active=5 iptables -F
 """
 SETTING = """
 sysctl -w net.ipv4.ip_forward=1
+sysctl -qw net.ipv4.tcp_syncookies=1
 sysctl -n net/core/somaxconn
 ip link
 ip -4 route
@@ -187,6 +188,7 @@ journalctl --vacuum-size=1
 sysctl
 sysctl -a
 sysctl -p
+sysctl -wp net.ipv4.ip_forward
 sysctl kernel.panic=1
 sysctl net/../kernel/panic=1
 sysctl net.ipv4..x
