@@ -77,8 +77,8 @@ def run(
                 folder = _folder(paths, chosen, terminal)
                 take(paths, chosen, node, folder, amount=amount, terminal=terminal)
         verdict = judge_again(folder.path)
-        if EXIT_OF[verdict.word] != 0:
-            kept.failure = f"{verdict.word}: {verdict.reason}"
+        if EXIT_OF[verdict.verdict] != 0:
+            kept.failure = f"{verdict.verdict}: {verdict.reason}"
     return verdict, folder.path
 
 

@@ -44,7 +44,7 @@ def explore(
     """Explore scripts and write verdict.json, also when interrupted midway.
 
     With two scripts they are the outage's original and its fix, and the verdict is
-    theirs; with one it is that script's own word. Returns what was found, by script.
+    theirs; with one it is that script's own verdict. Returns what was found, by script.
     """
     origin = origin_of(config, nodes[0], scripts)
     folder.made_by(origin)

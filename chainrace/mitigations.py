@@ -49,7 +49,7 @@ class Compared:
     backend: str
     about: str
     costs: str
-    word: str
+    verdict: str
     reason: str
     harm: dict[str, str]
     states: int
@@ -126,7 +126,7 @@ def _compared(mitigation: Mitigation, backend: str, explored: Explored) -> Compa
         backend=backend,
         about=mitigation.about,
         costs=mitigation.costs,
-        word=explored.word,
+        verdict=explored.verdict,
         reason=explored.reason,
         harm={name: str(one.schedule) for name, one in explored.simplest().items()},
         states=sum(graph.states for graph in explored.graphs),

@@ -116,7 +116,7 @@ def _explore_remedies(
             paths, config, node, chosen, options=options, teller=terminal
         ):
             terminal.explored(explored)
-            terminal.word(explored.word, explored.reason, str(folder.relative_to(paths.root)))
+            terminal.closing(explored.verdict, explored.reason, str(folder.relative_to(paths.root)))
             found.append(one)
             rows.store(kept, mitigations_report.NAME, found)
     return kept

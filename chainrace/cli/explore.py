@@ -114,14 +114,14 @@ def explore(
         explored = exploring.explore(
             paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal
         )
-        word, reason = conclusion(explored, [one.name for one in chosen])
-        if EXIT_OF[word] != 0:
-            kept.failure = f"{word}: {reason}"
+        verdict, reason = conclusion(explored, [one.name for one in chosen])
+        if EXIT_OF[verdict] != 0:
+            kept.failure = f"{verdict}: {reason}"
     for one in explored.values():
         terminal.explored(one)
-    terminal.word(word, reason, str(folder.path.relative_to(paths.root)))
+    terminal.closing(verdict, reason, str(folder.path.relative_to(paths.root)))
     tell_rest(terminal, folder.path, as_json=as_json)
-    raise typer.Exit(EXIT_OF[word])
+    raise typer.Exit(EXIT_OF[verdict])
 
 
 @command(TESTING, "./lab replay 's2 k8 s* k*'", "0 healthy every time; 1 harmed")

@@ -132,7 +132,7 @@ def _run(
     lines = stored.read(folder)["lines"]
     terminal.verdict(verdict, lines, str(folder.relative_to(paths.root)))
     tell_rest(terminal, folder, as_json=as_json)
-    return EXIT_OF[verdict.word]
+    return EXIT_OF[verdict.verdict]
 
 
 def _kinds(text: str | None) -> tuple[Evidence, ...]:
@@ -174,4 +174,4 @@ def judge(folder: Annotated[Path, typer.Argument(help="A folder under results/."
         if doubts:
             terminal.say(f"{script}:")
         terminal.doubts(doubts)
-    raise typer.Exit(EXIT_OF[verdict.word])
+    raise typer.Exit(EXIT_OF[verdict.verdict])

@@ -1,10 +1,17 @@
-"""One word from all kinds of evidence that a run was to bring: trials, an exploration, a reboot."""
+"""One verdict from all evidence that a run was to bring: trials, an exploration, a reboot."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from chainrace.race.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED, Word
+from chainrace.race.explored import (
+    HARMFUL,
+    HARMLESS,
+    NOT_EXERCISED,
+    NOT_PROVED,
+    UNFINISHED,
+    ScriptVerdict,
+)
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, THE_FIX, Verdict
 
 Evidence = Literal["exploration", "trials", "reboot"]
@@ -18,7 +25,7 @@ HOW = {EXPLORATION: "explored exhaustively", REBOOT: "over a reboot"}
 class Said:
     """What one kind of evidence says of the fixed script, and the sentence behind it."""
 
-    word: Word
+    verdict: ScriptVerdict
     reason: str
 
 
@@ -31,9 +38,9 @@ def conclude(
 ) -> Verdict:
     """The verdict on a run, from what was wanted of it and what came.
 
-    Trials prove a bug, an exploration a fix: with trials among the wanted the word is confirmed,
+    Trials prove a bug, an exploration a fix: with trials among the wanted the verdict is confirmed,
     refuted, not reproduced or inconclusive, and confirmed needs all that was wanted. Without it
-    the word is on the one script alone: harmless, harmful or unfinished. Either way it is not
+    the verdict is on the one script alone: harmless, harmful or unfinished. Either way it is not
     proved or not exercised where that is all that keeps the script from being called harmless.
     What was wanted and did not come is unfinished, and so is a run of which nothing was wanted.
     `script` is what the one in the fix's place is called.
@@ -45,26 +52,28 @@ def conclude(
     }
     by_trials = TRIALS in wanted
     if not by_trials and not parts:
-        return replace(trials, word=UNFINISHED, reason="no evidence was asked for")
+        return replace(trials, verdict=UNFINISHED, reason="no evidence was asked for")
     if bad := _first(parts, HARMFUL, script):
-        return replace(trials, word=REFUTED if by_trials else HARMFUL, reason=bad)
-    if by_trials and trials.word != CONFIRMED:
+        return replace(trials, verdict=REFUTED if by_trials else HARMFUL, reason=bad)
+    if by_trials and trials.verdict != CONFIRMED:
         return trials
     before = f"{trials.reason}; " if by_trials else ""
-    for word in (NOT_EXERCISED, NOT_PROVED, UNFINISHED):
-        if left := _first(parts, word, script):
-            # More time mends what is unfinished; the others keep their word beside trials, too.
-            kept = INCONCLUSIVE if by_trials and word == UNFINISHED else word
-            return replace(trials, word=kept, reason=f"{before}{left}")
+    for verdict in (NOT_EXERCISED, NOT_PROVED, UNFINISHED):
+        if left := _first(parts, verdict, script):
+            # More time mends what is unfinished; the others keep their verdict beside trials, too.
+            kept = INCONCLUSIVE if by_trials and verdict == UNFINISHED else verdict
+            return replace(trials, verdict=kept, reason=f"{before}{left}")
     after = "; ".join(f"{HOW[how]}: {said.reason}" for how, said in parts.items())
     if by_trials and not parts:
         return trials
-    return replace(trials, word=CONFIRMED if by_trials else HARMLESS, reason=f"{before}{after}")
+    return replace(trials, verdict=CONFIRMED if by_trials else HARMLESS, reason=f"{before}{after}")
 
 
-def _first(parts: dict[Evidence, Said], word: str, script: str) -> str:
-    """The sentence of the first part with this word; empty where there is none."""
+def _first(parts: dict[Evidence, Said], verdict: str, script: str) -> str:
+    """The sentence of the first part with this verdict; empty where there is none."""
     found = (
-        f"{script}, {HOW[how]}: {said.reason}" for how, said in parts.items() if said.word == word
+        f"{script}, {HOW[how]}: {said.reason}"
+        for how, said in parts.items()
+        if said.verdict == verdict
     )
     return next(found, "")

@@ -28,7 +28,7 @@ UNFINISHED: Literal["unfinished"] = "unfinished"
 NOT_PROVED: Literal["not proved"] = "not proved"
 # The script did nothing that could be ordered, or does not come to its end.
 NOT_EXERCISED: Literal["not exercised"] = "not exercised"
-Word = Literal["harmless", "harmful", "unfinished", "not proved", "not exercised"]
+ScriptVerdict = Literal["harmless", "harmful", "unfinished", "not proved", "not exercised"]
 EXIT_OF = {
     **EXIT_CODES,
     NOT_EXPOSED: 0,
@@ -151,7 +151,7 @@ class Stand:
     every replay; empty where there is none.
     """
 
-    word: Word
+    verdict: ScriptVerdict
     reason: str
     signed: str = ""
 
@@ -188,7 +188,7 @@ class Explored:
         return {name: found[name] for name in WORST_FIRST if name in found}
 
     @property
-    def word(self) -> Word:
+    def verdict(self) -> ScriptVerdict:
         """A harm that came out the same is harm, whatever else is in doubt."""
         if any(finding.reproduced for finding in self.findings):
             return HARMFUL
@@ -200,19 +200,19 @@ class Explored:
 
     @property
     def reason(self) -> str:
-        """The sentence behind the word."""
-        word = self.word
-        if word == HARMFUL:
+        """The sentence behind the verdict."""
+        verdict = self.verdict
+        if verdict == HARMFUL:
             parts = [f"interleavings harm kubelet: {', '.join(self.simplest())}", *self._open()]
             if self.doubts:
                 parts.append(f"besides, something is in doubt: {self._doubt}")
             return "; ".join(parts)
-        if word == NOT_EXERCISED:
+        if verdict == NOT_EXERCISED:
             return f"{NOT_EXERCISED}: {self.unexercised}"
-        if word == NOT_PROVED:
+        if verdict == NOT_PROVED:
             seen = f"; {self._so_far}" if self._harms() else ""
             return f"{NOT_PROVED}: {self._doubt}{seen}"
-        if word == UNFINISHED:
+        if verdict == UNFINISHED:
             return "; ".join((self._so_far, *self.pending()))
         orders = in_short(sum(graph.orders for graph in self.graphs))
         return f"no order of whole processes harms kubelet: {self._states}, for {orders} orders"
@@ -221,7 +221,7 @@ class Explored:
     def stand(self) -> Stand:
         """The same for a verdict on two scripts."""
         signed = [one for one in self.findings if one.signature and one.reproduced]
-        return Stand(self.word, self.reason, str(signed[0].schedule) if signed else "")
+        return Stand(self.verdict, self.reason, str(signed[0].schedule) if signed else "")
 
     def pending(self) -> tuple[str, ...]:
         """What keeps it from being called harmless, and is neither harm nor doubt."""
@@ -277,10 +277,10 @@ def in_short(number: int) -> str:
 
 
 def conclusion(explored: Mapping[str, Explored], wanted: Collection[str] = ()) -> tuple[str, str]:
-    """The word on what was explored, and the sentence behind it.
+    """The verdict on what was explored, and the sentence behind it.
 
     Of the outage's two scripts the verdict on the bug and its fix; of any one script its own
-    word. `wanted` are the names of all that were to be explored.
+    verdict. `wanted` are the names of all that were to be explored.
     """
     return conclude({name: one.stand for name, one in explored.items()}, wanted)
 
@@ -292,7 +292,7 @@ def conclude(stands: Mapping[str, Stand], wanted: Collection[str] = ()) -> tuple
         return decide(stands.get(ORIGINAL, NOT_BEGUN), stands.get(FIXED, NOT_BEGUN))
     if len(stands) == len(names) == 1:
         (one,) = stands.values()
-        return one.word, one.reason
+        return one.verdict, one.reason
     return UNFINISHED, "not every script was explored"
 
 
@@ -302,17 +302,17 @@ def decide(original: Stand, fixed: Stand) -> tuple[str, str]:
         f"the original: {original.reason}",
         f"the fixed script: {fixed.reason}",
     )
-    if fixed.word == HARMFUL:
+    if fixed.verdict == HARMFUL:
         return REFUTED, of_fixed
-    if original.word == HARMLESS:
+    if original.verdict == HARMLESS:
         return NOT_REPRODUCED, f"the bug is not there; {of_original}"
-    if fixed.word in (NOT_PROVED, NOT_EXERCISED):
-        return fixed.word, f"{of_fixed}; {of_original}"
-    if fixed.word == UNFINISHED:
+    if fixed.verdict in (NOT_PROVED, NOT_EXERCISED):
+        return fixed.verdict, f"{of_fixed}; {of_original}"
+    if fixed.verdict == UNFINISHED:
         return INCONCLUSIVE, f"{of_fixed}; {of_original}"
     if not original.signed:
         never = "; none broke its start with the outage's own message"
-        said = never if original.word == HARMFUL else ""
+        said = never if original.verdict == HARMFUL else ""
         return INCONCLUSIVE, f"{of_original}{said}; {of_fixed}"
     return CONFIRMED, (
         f"the original breaks kubelet's start ({original.signed}) with the outage's own "

@@ -12,7 +12,7 @@ MASKED = "masked"
 class Found:
     """What an image says of itself before the lab lays anything on it.
 
-    `iptables` is its own word, `backends` those whose programs it has; `service` is what
+    `iptables` is its own verdict, `backends` those whose programs it has; `service` is what
     systemctl(1) says of iptables.service (is-enabled), or `missing`. Empty where it has none:
     `kubelet` (`Kubernetes v1.34.4`), `containerd`. `lacks`: programs the lab needs there.
     """
@@ -40,7 +40,7 @@ class Found:
 class NotExposed:
     """There is nothing to race, and the sentence on why."""
 
-    word: Literal["not exposed"]
+    verdict: Literal["not exposed"]
     reason: str
 
 

@@ -1,4 +1,4 @@
-"""From judged trials to one word: confirmed, refuted, not reproduced or inconclusive."""
+"""From judged trials to one verdict: confirmed, refuted, not reproduced or inconclusive."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -62,9 +62,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The word, the sentence behind it, and both arms."""
+    """The verdict, the sentence behind it, and both arms."""
 
-    word: str
+    verdict: str
     reason: str
     original: Arm
     fixed: Arm
@@ -108,27 +108,27 @@ def decide(trials: Iterable[Judged], script: str = THE_FIX) -> Verdict:
     signed = [one for one in valid if one.script == ORIGINAL and one.signature]
 
     if fixed_failed:
-        word = REFUTED
+        verdict = REFUTED
         reason = f"{script} failed too: {fixed_failed[0].outcome}"
     elif not original.trials or not fixed.trials:
-        word, reason = INCONCLUSIVE, "no trials of both scripts were completed"
+        verdict, reason = INCONCLUSIVE, "no trials of both scripts were completed"
     elif not signed and original.failures == 0 and original.hits >= HELD_HITS:
-        word = NOT_REPRODUCED
+        verdict = NOT_REPRODUCED
         reason = f"the original held in {original.hits} trials that hit the window"
     elif not signed:
-        word = INCONCLUSIVE
+        verdict = INCONCLUSIVE
         reason = "the original never broke kubelet's start with the outage's own message"
     elif p >= SIGNIFICANCE:
-        word = INCONCLUSIVE
+        verdict = INCONCLUSIVE
         reason = f"too few trials to tell the scripts apart (p = {p:.2g})"
     elif suspect:
-        word = INCONCLUSIVE
+        verdict = INCONCLUSIVE
         reason = f"{len(suspect)} trials broke after {script} had begun: it may be its doing"
     else:
-        word = CONFIRMED
+        verdict = CONFIRMED
         reason = (
             f"the original harmed kubelet in {original.failures} of {original.trials} trials "
             f"and broke its start with the outage's own message, "
             f"{script} did in none of {fixed.trials} (p = {p:.2g})"
         )
-    return Verdict(word, reason, original, fixed, p, len(every) - len(valid))
+    return Verdict(verdict, reason, original, fixed, p, len(every) - len(valid))

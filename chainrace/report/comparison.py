@@ -21,7 +21,7 @@ PASSING = frozenset({"seed", "window", "tables"})
 NOT_LOOKED_AT = "not looked at"
 # python3 (pid 812, unit foo.service)
 PID = re.compile(r"\bpid \d+")
-# What an exploration said of a script, besides its word and its ends.
+# What an exploration said of a script, besides its verdict and its ends.
 SAID = {"doubts": "doubts", "unexercised": "not exercised", "alone": "what it does alone"}
 
 
@@ -96,8 +96,8 @@ def _explorations(before: Document, after: Document) -> Iterator[Change]:
     old, new = explored_in(before), explored_in(after)
     for script in sorted({*old, *new}):
         pair = (old.get(script), new.get(script))
-        words = [one["word"] if one else NOT_LOOKED_AT for one in pair]
-        yield from _differing(f"{script}, explored", words[0], words[1])
+        verdicts = [one["verdict"] if one else NOT_LOOKED_AT for one in pair]
+        yield from _differing(f"{script}, explored", verdicts[0], verdicts[1])
         for family in FAMILIES:
             ends = [_classes(one, family) if one else NOT_LOOKED_AT for one in pair]
             yield from _differing(f"{script}, end states of {family}", ends[0], ends[1])
@@ -149,7 +149,7 @@ def _rates(what: str, old: tuple[int, int], new: tuple[int, int]) -> Iterator[Ch
 
 def _by_reboot(before: Document, after: Document) -> Iterator[Change]:
     pair = (before.get("reboot"), after.get("reboot"))
-    for part in ("word", "service", "kubelet"):
+    for part in ("verdict", "service", "kubelet"):
         said = [_said(one[part]) if one else NOT_LOOKED_AT for one in pair]
         yield from _differing(f"reboot, {part}", said[0], said[1])
 

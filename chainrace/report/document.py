@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from chainrace.gate.backends import Backend
 from chainrace.race.conclusion import Evidence
-from chainrace.race.explored import Word as ExplorationWord
+from chainrace.race.explored import ScriptVerdict
 from chainrace.race.outcome import WORST_FIRST, Name
 
 # Of an actor. No kubelet makes a hundredth of it in a family (docs/kubelets.md: 28).
@@ -27,8 +27,8 @@ MOST_GRAPHS = 16
 MOST_LETTERS = 1000
 
 RUN, EXPLORATION = "run", "exploration"
-VerdictWord = Literal["confirmed", "refuted", "not reproduced", "inconclusive", "not exposed"]
-Word = VerdictWord | ExplorationWord
+RunVerdict = Literal["confirmed", "refuted", "not reproduced", "inconclusive", "not exposed"]
+AnyVerdict = RunVerdict | ScriptVerdict
 Family = Literal["ipv4", "ipv6"]
 
 
@@ -136,7 +136,7 @@ class Finding(TypedDict):
 class Explored(TypedDict):
     """One script, explored. `doubts` and what follows may be missing."""
 
-    word: ExplorationWord
+    verdict: ScriptVerdict
     reason: str
     graphs: Annotated[list[Graph], Field(max_length=MOST_GRAPHS)]
     findings: list[Finding]
@@ -208,7 +208,7 @@ class Arms(TypedDict):
 class Reboot(TypedDict):
     """What a boot brought back."""
 
-    word: Literal["harmless", "harmful", "unfinished"]
+    verdict: Literal["harmless", "harmful", "unfinished"]
     reason: str
     service: str
     kubelet: dict[Family, Classes]
@@ -239,7 +239,7 @@ class Node(TypedDict):
 class Common(TypedDict):
     """What every verdict has."""
 
-    verdict: Word
+    verdict: AnyVerdict
     reason: str
     interrupted: bool
     options: NotRequired[list[str]]

@@ -62,13 +62,13 @@ class ExplorationFolder(Folder):
 
         `wanted` are the names of all scripts that were to be explored.
         """
-        word, reason = conclusion(explored, wanted)
+        verdict, reason = conclusion(explored, wanted)
         store(
             self.path / NAME,
             {
                 "schema": SCHEMA,
                 "kind": "exploration",
-                "verdict": word,
+                "verdict": verdict,
                 "reason": reason,
                 "interrupted": interrupted,
                 "options": self._options,
@@ -83,7 +83,7 @@ class ExplorationFolder(Folder):
 def explored_json(explored: Explored) -> schema.Explored:
     """One script's part of verdict.json."""
     return {
-        "word": explored.word,
+        "verdict": explored.verdict,
         "reason": explored.reason,
         "remark": explored.remark,
         "commands": explored.commands,

@@ -79,28 +79,28 @@ def _cases(document: Mapping[str, Any]) -> Iterator[Case]:
         doubts = (f"not proved: {doubt}" for doubt in explored.get("doubts", ()))
         yield replace(case, said="\n".join((case.said, *doubts)))
     if reboot := document.get("reboot"):
-        yield _case("reboot", reboot["word"], reboot["reason"])
+        yield _case("reboot", reboot["verdict"], reboot["reason"])
 
 
 def _stands(document: Mapping[str, Any], script: str, explored: Mapping[str, Any]) -> str:
-    """A script's word, as far as it is a success or a failure of what was to be shown.
+    """A script's verdict, as far as it is a success or a failure of what was to be shown.
 
     That the outage's original harms kubelet is what it is there to show.
     """
-    word = str(explored["word"])
+    verdict = str(explored["verdict"])
     beside = document["kind"] == "exploration" and {ORIGINAL, FIXED} == document["scripts"].keys()
     if not beside or script != ORIGINAL:
-        return word
-    return {HARMFUL: CONFIRMED, HARMLESS: NOT_REPRODUCED}.get(word, word)
+        return verdict
+    return {HARMFUL: CONFIRMED, HARMLESS: NOT_REPRODUCED}.get(verdict, verdict)
 
 
-def _case(name: str, word: str, reason: str) -> Case:
-    said = told(word, reason)
-    if word in PASSED:
+def _case(name: str, verdict: str, reason: str) -> Case:
+    said = told(verdict, reason)
+    if verdict in PASSED:
         return Case(name, said)
-    if word in FAILED:
+    if verdict in FAILED:
         return Case(name, said, failed=said)
-    if word in SKIPPED:
+    if verdict in SKIPPED:
         return Case(name, said, skipped=said)
     # Not proved, not exercised: it did not show what it was run for, and more time mends nothing.
     return Case(name, said, broken=said)

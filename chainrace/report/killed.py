@@ -25,4 +25,4 @@ def conclude_killed(results: Path, say: Callable[[str], None]) -> None:
             say(f"results/{folder.name} had been killed, and cannot be judged: {error.what}")
             continue
         views.draw_after(folder, say)
-        say(f"results/{folder.name} had been killed; {verdict.word}: {verdict.reason}")
+        say(f"results/{folder.name} had been killed; {verdict.verdict}: {verdict.reason}")

@@ -37,7 +37,7 @@ def _trials(document: Document) -> str:
 
 def _exploration(document: Document) -> str:
     found = document["exploration"]
-    return told(found["word"], found["reason"]) if found else ""
+    return told(found["verdict"], found["reason"]) if found else ""
 
 
 def _monitor(document: Document) -> str:

@@ -26,7 +26,7 @@ def draw(found: list[Compared]) -> str:
 
 def _row(one: Compared) -> str:
     harm = "; ".join(f"{cell(name)}: `{cell(schedule)}`" for name, schedule in one.harm.items())
-    safe = {HARMFUL: f"**no** ({harm})", HARMLESS: "yes"}.get(one.word, cell(one.reason))
+    safe = {HARMFUL: f"**no** ({harm})", HARMLESS: "yes"}.get(one.verdict, cell(one.reason))
     covered = f"{one.states} states" + (
         f", {_short(one.orders)} orders"
         if one.preemptions is None

@@ -109,7 +109,7 @@ class ResultsFolder(Folder):
 
     def not_exposed(self, reason: str) -> None:
         """Keep why there is nothing to race."""
-        write_json(self.path / EXPOSURE, {"word": NOT_EXPOSED, "reason": reason})
+        write_json(self.path / EXPOSURE, {"verdict": NOT_EXPOSED, "reason": reason})
 
     def exploration(self, explored: Explored) -> None:
         """Keep what an exploration showed of the fixed script, for this verdict and a later one."""
@@ -142,7 +142,7 @@ def write_verdict(
         "options": scenario.pop("options"),
         "made_by": made_by.read(folder),
         "scenario": scenario,
-        "verdict": verdict.word,
+        "verdict": verdict.verdict,
         "reason": verdict.reason,
         "interrupted": interrupted,
         "p": verdict.p,
@@ -188,7 +188,7 @@ def arm_json(arm: Arm) -> dict[str, Any]:
 def boot_json(boot: Boot) -> dict[str, Any]:
     """A reboot's part of verdict.json."""
     return {
-        "word": HARMLESS if boot.kept else HARMFUL,
+        "verdict": HARMLESS if boot.kept else HARMFUL,
         "reason": boot.reason,
         "lost": {family: list(lost) for family, lost in boot.lost.items()},
         "service": boot.service,
@@ -205,7 +205,7 @@ def judge_again(folder: Path) -> Verdict:
     if asked is None and _is_exploration(folder):
         return _judge_exploration(stored.read(folder))
     if exposure := _read(folder / EXPOSURE, TypeAdapter(NotExposed)):
-        return replace(decide(()), word=exposure.word, reason=exposure.reason)
+        return replace(decide(()), verdict=exposure.verdict, reason=exposure.reason)
     # A run that was stopped early has no trials yet; a folder of something else has neither.
     none_yet = asked is not None and not (folder / TRIALS_FILE).exists()
     records = [] if none_yet else read_trials(folder)
@@ -220,9 +220,9 @@ def judge_again(folder: Path) -> Verdict:
     harmed = any(
         one.script == FIXED and one.outcome not in (HEALTHY, ENVIRONMENT) for one in records
     )
-    if cut and not harmed and by_trials.word != INCONCLUSIVE:
+    if cut and not harmed and by_trials.verdict != INCONCLUSIVE:
         # Who may stop when they like what they see proves nothing. One harm by the fix does.
-        by_trials = replace(by_trials, word=INCONCLUSIVE, reason=f"{cut}; {by_trials.reason}")
+        by_trials = replace(by_trials, verdict=INCONCLUSIVE, reason=f"{cut}; {by_trials.reason}")
     return conclude(
         asked.evidence,
         by_trials,
@@ -253,11 +253,11 @@ def _judge_exploration(document: stored.Document) -> Verdict:
     # What kept no scripts was to explore those that it has.
     wanted = (document.get("made_by") or {"scripts": ()})["scripts"]
     stands = {
-        name: Stand(one["word"], one["reason"], _signed(one["findings"]))
+        name: Stand(one["verdict"], one["reason"], _signed(one["findings"]))
         for name, one in document["scripts"].items()
     }
-    word, reason = conclude_scripts(stands, wanted)
-    return replace(decide(()), word=word, reason=reason)
+    verdict, reason = conclude_scripts(stands, wanted)
+    return replace(decide(()), verdict=verdict, reason=reason)
 
 
 def _signed(findings: Sequence[Mapping[str, Any]]) -> str:

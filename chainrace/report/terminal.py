@@ -175,13 +175,13 @@ class Terminal:
         for one in known_bad_lines:
             self.say(f"{one['node']}: {one['means']} ({one['times']} times): {one['first']}")
 
-    def word(self, word: str, reason: str, where: str) -> None:
-        """The closing word, and where the evidence lies."""
+    def closing(self, verdict: str, reason: str, where: str) -> None:
+        """The closing verdict, and where the evidence lies."""
         self._console.print()
-        # Some reasons begin with the word.
-        said = reason.removeprefix(f"{word}: ")
+        # Some reasons begin with the verdict.
+        said = reason.removeprefix(f"{verdict}: ")
         self._console.print(
-            f"[bold {COLOURS[word]}]{word}[/]: {escape(clean(said))}",
+            f"[bold {COLOURS[verdict]}]{verdict}[/]: {escape(clean(said))}",
             highlight=False,
             soft_wrap=True,
         )
@@ -216,7 +216,7 @@ class Terminal:
             self.say("  nothing changed")
 
     def verdict(self, verdict: Verdict, lines: Mapping[str, str], where: str) -> None:
-        """The closing table of the trials, a line on each part of the system, the word."""
+        """The closing table of the trials, a line on each part of the system, the verdict."""
         table = Table(box=None, pad_edge=False)
         for heading in (
             "script",
@@ -240,7 +240,7 @@ class Terminal:
             self.say(f"{part}: {line}")
         if verdict.environment:
             self.say(f"{verdict.environment} trials broke and count nowhere")
-        self.word(verdict.word, verdict.reason, where)
+        self.closing(verdict.verdict, verdict.reason, where)
 
 
 def _shown(name: str) -> str:

@@ -22,9 +22,9 @@ def line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def told(word: str, reason: str) -> str:
-    """A verdict in one sentence: its word stands there once."""
-    return reason if reason.startswith(f"{word}:") else f"{word}: {reason}"
+def told(verdict: str, reason: str) -> str:
+    """A verdict in one sentence: its verdict stands there once."""
+    return reason if reason.startswith(f"{verdict}:") else f"{verdict}: {reason}"
 
 
 def cell(text: str) -> str:

@@ -36,7 +36,7 @@ WIDTH = 110
 class Result:
     """What one exploration found; a `Knowledge` for each scope: the families apart, or both."""
 
-    word: str
+    verdict: str
     reason: str
     graphs: tuple[Graph, ...] = ()
     known: list[Knowledge] = field(default_factory=list)
@@ -232,9 +232,9 @@ def _said(found: Result) -> Result:
     """The word, as race/explored.py says it; a harm counts without a replay here."""
     harms = found.classes - {HEALTHY}
     if harms:
-        return replace(found, word="harmful", reason=", ".join(sorted(harms)))
+        return replace(found, verdict="harmful", reason=", ".join(sorted(harms)))
     if found.doubts:
-        return replace(found, word="not proved", reason="; ".join(found.doubts))
+        return replace(found, verdict="not proved", reason="; ".join(found.doubts))
     if not found.complete:
-        return replace(found, word="unfinished", reason="steps are open")
-    return replace(found, word="harmless")
+        return replace(found, verdict="unfinished", reason="steps are open")
+    return replace(found, verdict="harmless")

@@ -33,8 +33,8 @@ class Fuzzer:
     def check(self, text: str, *, whole: bool) -> Result:
         """Raises DisagreementError where reduced exploration lacks an end that there is."""
         found = self.node.explore(text, budget=BUDGET)
-        doubted = found.word in OPEN or bool(found.doubts) or not found.complete
-        self.words[f"{found.word}, with doubts" if found.doubts else found.word] += 1
+        doubted = found.verdict in OPEN or bool(found.doubts) or not found.complete
+        self.words[f"{found.verdict}, with doubts" if found.doubts else found.verdict] += 1
         if doubted:
             return found
         chance = random.Random(hashlib.sha256(text.encode()).digest())
@@ -65,5 +65,5 @@ class Fuzzer:
             known = "\n".join(found.told())
             raise DisagreementError(
                 f"{text}\n{by} ends in what the reduced exploration, which said "
-                f"{found.word!r}, does not know:\n{lacking}\nIt knows:\n{known}"
+                f"{found.verdict!r}, does not know:\n{lacking}\nIt knows:\n{known}"
             )

@@ -32,7 +32,7 @@ WORDS = {
     "safe": ("harmless",),
     "env": ("not exercised",),
 }
-# Where another word is true, and why.
+# Where another verdict is true, and why.
 NOT_PROVED = {
     "harm-by-library": "python changes rules by itself: it is held as a whole, which the witness "
     "says; and what it does in one step shows no harm",
@@ -84,14 +84,14 @@ def test_case(name: str, node: LightNode, monkeypatch: pytest.MonkeyPatch) -> No
     if name.startswith("env-"):
         monkeypatch.setattr(exploration, "ALONE_SECONDS", LIMIT_ALONE)
     found = node.explore(case.text, budget=BUDGET)
-    assert found.word in case.words, found.reason
+    assert found.verdict in case.words, found.reason
 
 
 @dataclass(frozen=True)
 class Own:
-    """A script, the one word that is true of it, and ends that there must be."""
+    """A script, the one verdict that is true of it, and ends that there must be."""
 
-    word: str
+    verdict: str
     text: str
     ends: tuple[str, ...] = ()
 
@@ -283,7 +283,7 @@ exit 0
 def test_own_script(name: str, node: LightNode) -> None:
     own = OWN[name]
     found = node.explore(own.text, budget=BUDGET)
-    assert found.word == own.word, found.reason
+    assert found.verdict == own.verdict, found.reason
     assert set(own.ends) <= found.classes
 
 

@@ -118,4 +118,4 @@ def test_no_interleaving_of_the_fixed_script_harms_kubelet_in_the_other_backend(
         explored, _ = explore(script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED]), node=node)
     finally:
         use(lab_node, lab_node.identity["backend"])
-    assert explored.word == HARMLESS
+    assert explored.verdict == HARMLESS

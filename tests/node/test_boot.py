@@ -57,7 +57,7 @@ def test_no_interleaving_is_left_where_the_service_is_ordered_before_kubelet(
     ordered_boot: Script, explore: Explore
 ) -> None:
     explored, _ = explore(ordered_boot)
-    assert explored.word == HARMLESS
+    assert explored.verdict == HARMLESS
     assert [graph.orders for graph in explored.graphs] == [1, 1]
 
 

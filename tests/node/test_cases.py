@@ -62,13 +62,15 @@ def test_a_script_whose_verdict_is_known_is_not_judged_wrongly(
     try:
         scripts.look_at(file)
     except UsageError as error:
-        word, reason, states = REFUSED, str(error), 0
+        verdict, reason, states = REFUSED, str(error), 0
     else:
         options = Options() if HARMLESS in right else HARM
         explored, _ = explore(bring_script([lab_node], file), options)
-        word, reason = explored.word, explored.reason
+        verdict, reason = explored.verdict, explored.reason
         states = sum(graph.states for graph in explored.graphs)
     # The table of docs/dev/performance.md, a line a case.
     took = round(time.monotonic() - begun)
-    terminal.say(f"case\t{row['name']}\t{row['expectation']}\t{word}\t{states}\t{took}\t{reason}")
-    assert word in right, reason
+    terminal.say(
+        f"case\t{row['name']}\t{row['expectation']}\t{verdict}\t{states}\t{took}\t{reason}"
+    )
+    assert verdict in right, reason

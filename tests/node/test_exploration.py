@@ -44,7 +44,7 @@ def test_no_interleaving_of_the_fixed_script_harms_kubelet(
     lab_node: Node, explore: Explore
 ) -> None:
     explored, _ = explore(script_on(lab_node, FIXED, SCRIPTS_ON_NODE[FIXED]))
-    assert explored.word == HARMLESS
+    assert explored.verdict == HARMLESS
     for graph in explored.graphs:
         assert graph.complete
         assert graph.classes().keys() == {HEALTHY}
@@ -57,7 +57,7 @@ def test_an_original_in_the_fixs_place_would_be_found_harmful(
 ) -> None:
     """The check above can fail: the part of the original that harms, alone."""
     explored, replays = explore(own_script("iptables -t filter -X\n"))
-    assert explored.word == HARMFUL
+    assert explored.verdict == HARMFUL
     assert INIT_FAILED in explored.simplest()
     assert replays
     assert all(finding.reproduced for finding in explored.findings)
@@ -208,7 +208,7 @@ def test_a_script_that_only_reads_is_harmless(
     explore: Explore,
 ) -> None:
     explored, _ = explore(own_script("iptables -t mangle -S >/dev/null\n"))
-    assert explored.word == HARMLESS
+    assert explored.verdict == HARMLESS
 
 
 class Interrupts(Terminal):
@@ -239,10 +239,10 @@ def test_an_exploration_goes_on_where_it_was_interrupted(
     with pytest.raises(KeyboardInterrupt):
         run.run()
     cut = run.explored
-    assert cut.word == UNFINISHED
+    assert cut.verdict == UNFINISHED
     assert set(paths.explorations.glob("*")) > before
     whole, _ = explore(script)
-    assert whole.word == HARMLESS
+    assert whole.verdict == HARMLESS
     assert whole.graphs[0].states > cut.graphs[0].states > 1
     assert set(paths.explorations.glob("*")) == before
 

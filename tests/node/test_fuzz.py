@@ -49,7 +49,7 @@ def test_no_end_of_a_random_script_is_left_out(
         with pristine(paths, [lab_node], LIMIT) as (snapshots,):
             node = Explored(lab_node.agent, tmp_path, lambda _: path, LIMIT, snapshots)
             found = Fuzzer(node, runs=RUNS, whole=0.0).check(text, whole=False)
-        words[found.word] = words.get(found.word, 0) + 1
+        words[found.verdict] = words.get(found.verdict, 0) + 1
         asked.tell(f"{words}")
 
     explored_and_run_at_random()

@@ -24,7 +24,7 @@ def test_the_fixed_script_never_harms_kubelet(race: Race) -> None:
 
 def test_the_two_scripts_are_told_apart(race: Race) -> None:
     assert race.verdict.p < 0.01
-    assert race.verdict.word == CONFIRMED
+    assert race.verdict.verdict == CONFIRMED
 
 
 def test_every_trial_left_its_evidence(race: Race) -> None:
@@ -43,4 +43,4 @@ def test_the_verdict_names_what_it_judged(race: Race) -> None:
 
 def test_an_original_in_the_fixs_place_is_refuted(racer: Racer) -> None:
     swapped = racer(3, scripts={**SCRIPTS_ON_NODE, FIXED: SCRIPTS_ON_NODE[ORIGINAL]})
-    assert swapped.verdict.word == REFUTED
+    assert swapped.verdict.verdict == REFUTED

@@ -122,7 +122,7 @@ def test_a_sick_node_ends_as_a_broken_environment(
     assert [record.outcome for record in stored] == [ENVIRONMENT] * (1 + RETRIES)
     assert all(record.error for record in stored)
     assert len(list((run.folder.path / "trials").iterdir())) == len(stored)
-    assert judge_again(run.folder.path).word == INCONCLUSIVE
+    assert judge_again(run.folder.path).verdict == INCONCLUSIVE
 
 
 LOCK = "systemd-run --quiet --unit=holder flock /run/xtables.lock sleep infinity"

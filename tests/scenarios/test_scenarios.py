@@ -25,4 +25,4 @@ except UsageError as error:
 def test_it_holds(chosen: Chosen, paths: Paths, terminal: Terminal) -> None:
     amount = chosen.amount(None, None)
     verdict, folder = evidence.run(paths, chosen, Keeping(), amount=amount, terminal=terminal)
-    assert EXIT_OF[verdict.word] == 0, f"{verdict.reason}; see {folder}"
+    assert EXIT_OF[verdict.verdict] == 0, f"{verdict.reason}; see {folder}"

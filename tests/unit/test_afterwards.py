@@ -156,7 +156,7 @@ def test_what_ends_force_in_a_run_is_told_and_what_was_found_is_kept(
     monkeypatch.setattr(MadeUpRun, "ends", FIRST)
     with pytest.raises(LabError, match="the node is gone"):
         taken(made_up, folder).explore(script, Options())
-    assert json.loads((folder.path / "exploration.json").read_text())["word"] == "harmless"
+    assert json.loads((folder.path / "exploration.json").read_text())["verdict"] == "harmless"
     monkeypatch.setattr(MadeUpRun, "tells", None)
     with pytest.raises(LabError, match="the node is gone"):
         taken(made_up, folder).explore(script, Options())

@@ -28,7 +28,7 @@ def run(
         "interrupted": False,
         "scenario": {"name": "outage", "script": "fixed", "evidence": ["trials"]},
         "scripts": {"original": arm, "fixed": clean},
-        "exploration": {"word": "harmless", "reason": "none", "graphs": graphs, "findings": []},
+        "exploration": {"verdict": "harmless", "reason": "none", "graphs": graphs, "findings": []},
         "reboot": None,
         "node": {"kernel": "6.12.1", "seed": "7", **node},
     }
@@ -63,7 +63,7 @@ def test_a_rate_changes_only_beyond_noise() -> None:
 def test_of_an_exploration_every_new_class_counts() -> None:
     worse = run()
     worse["exploration"] = {
-        "word": "harmful",
+        "verdict": "harmful",
         "graphs": [{"family": "ipv4", "classes": {"healthy": 8, "hint_lost": 1}}],
     }
     assert [(change.what, change.after) for change in changes(run(), worse)] == [
@@ -73,7 +73,7 @@ def test_of_an_exploration_every_new_class_counts() -> None:
 
 
 def doubted(*doubts: str) -> dict[str, Any]:
-    exploration = {**run()["exploration"], "word": "not proved", "doubts": list(doubts)}
+    exploration = {**run()["exploration"], "verdict": "not proved", "doubts": list(doubts)}
     return {**run("not proved"), "exploration": exploration}
 
 
@@ -118,7 +118,7 @@ def test_azure_npm_going_down_is_a_change() -> None:
 
 
 def test_a_boot_that_leaves_kubelet_or_the_service_otherwise_is_a_change() -> None:
-    boot = {"word": "harmless", "service": "active", "kubelet": {"ipv4": ["healthy"]}}
+    boot = {"verdict": "harmless", "service": "active", "kubelet": {"ipv4": ["healthy"]}}
     worse = {**boot, "service": "failed", "kubelet": {"ipv4": ["init_failed"]}}
     told = changes({**run(), "reboot": boot}, {**run(), "reboot": worse})
     assert [(one.what, one.after) for one in told] == [

@@ -1,4 +1,4 @@
-"""One word from several kinds of evidence."""
+"""One verdict from several kinds of evidence."""
 
 from dataclasses import replace
 from itertools import product
@@ -20,8 +20,8 @@ GOOD, BAD, OPEN = Said(HARMLESS, "proved"), Said(HARMFUL, "one does"), Said(UNFI
 DOUBTED, IDLE = Said(NOT_PROVED, "who was that?"), Said(NOT_EXERCISED, "it does nothing")
 
 
-def by_trials(word: str) -> Verdict:
-    return replace(decide([]), word=word, reason="in trials so")
+def by_trials(verdict: str) -> Verdict:
+    return replace(decide([]), verdict=verdict, reason="in trials so")
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def by_trials(word: str) -> Verdict:
 def test_a_fix_is_confirmed_only_by_chance_and_force_together(
     trials: str, exploration: Said | None, together: str
 ) -> None:
-    assert conclude([EXPLORATION, TRIALS], by_trials(trials), exploration, None).word == together
+    assert conclude([EXPLORATION, TRIALS], by_trials(trials), exploration, None).verdict == together
 
 
 @pytest.mark.parametrize(
-    ("exploration", "word"),
+    ("exploration", "verdict"),
     [
         (GOOD, HARMLESS),
         (BAD, HARMFUL),
@@ -58,21 +58,21 @@ def test_a_fix_is_confirmed_only_by_chance_and_force_together(
     ],
 )
 def test_without_trials_the_word_is_on_the_one_script_alone(
-    exploration: Said | None, word: str
+    exploration: Said | None, verdict: str
 ) -> None:
-    assert conclude([EXPLORATION], by_trials(INCONCLUSIVE), exploration, None).word == word
+    assert conclude([EXPLORATION], by_trials(INCONCLUSIVE), exploration, None).verdict == verdict
 
 
 def test_saved_rules_that_a_boot_does_not_bring_back_refute() -> None:
     said = conclude(
         [EXPLORATION, TRIALS, REBOOT], by_trials(CONFIRMED), GOOD, Said(HARMFUL, "2 lines")
     )
-    assert said.word == REFUTED
+    assert said.verdict == REFUTED
     assert said.reason == "the fixed script, over a reboot: 2 lines"
 
 
 def test_what_was_not_asked_for_is_not_waited_for() -> None:
-    assert conclude([TRIALS], by_trials(CONFIRMED), None, None).word == CONFIRMED
+    assert conclude([TRIALS], by_trials(CONFIRMED), None, None).verdict == CONFIRMED
 
 
 def test_confirmed_needs_all_that_was_asked_for() -> None:
@@ -80,4 +80,4 @@ def test_confirmed_needs_all_that_was_asked_for() -> None:
     for trials, exploration, reboot in product((CONFIRMED, INCONCLUSIVE), everything, everything):
         said = conclude([EXPLORATION, TRIALS, REBOOT], by_trials(trials), exploration, reboot)
         sound = trials == CONFIRMED and exploration == reboot == GOOD
-        assert (said.word == CONFIRMED) == sound
+        assert (said.verdict == CONFIRMED) == sound

@@ -34,7 +34,7 @@ FINDING = {
     "replays_that_ended_so": 3,
     "monitor": None,
 }
-EXPLORED = {"word": "harmful", "reason": "so", "graphs": [GRAPH], "findings": [FINDING]}
+EXPLORED = {"verdict": "harmful", "reason": "so", "graphs": [GRAPH], "findings": [FINDING]}
 ARM = {
     "trials": 2,
     "outcomes": {"healthy": 2},
@@ -53,7 +53,7 @@ RUN: dict[str, Any] = {
     "scripts": {"original": ARM, "fixed": ARM},
     "exploration": EXPLORED,
     "reboot": {
-        "word": "harmless",
+        "verdict": "harmless",
         "reason": "all is back",
         "service": "active",
         "kubelet": {"ipv4": ["healthy"]},
@@ -189,14 +189,14 @@ def test_evidence_that_nobody_can_ask_for_is_not_judged(tmp_path: Path, evidence
 
 
 def test_nothing_is_harmless_for_want_of_evidence() -> None:
-    assert conclude([], decide([]), None, None).word == "unfinished"
+    assert conclude([], decide([]), None, None).verdict == "unfinished"
 
 
 @pytest.mark.parametrize("name", ["scenario.json", "exploration.json", "reboot.json", "node.json"])
 def test_a_killed_run_with_a_damaged_part_is_told_of_and_stays(tmp_path: Path, name: str) -> None:
     killed = ResultsFolder(tmp_path)
     killed.node({"kernel": "6.12"})
-    (killed.path / name).write_text('{"word": "harmful", "reason": "so", "backend": 3}')
+    (killed.path / name).write_text('{"verdict": "harmful", "reason": "so", "backend": 3}')
     said: list[str] = []
     conclude_killed(tmp_path, said.append)
     assert "cannot be judged" in said[0]
@@ -336,8 +336,8 @@ NO_VERDICTS = [
     ("scripts.fixed.rate_high", float("inf")),
     ("scripts.fixed.azure_npm", {"tried": 1, "failed": 2}),
     ("reboot.kubelet", {"ipv4": []}),
-    ("reboot.word", "confirmed"),
-    ("exploration.word", "banana"),
+    ("reboot.verdict", "confirmed"),
+    ("exploration.verdict", "banana"),
     ("exploration.graphs.0.family", "ipv5"),
     ("exploration.graphs.0.classes", {"healthy": -1}),
     ("exploration.graphs.0.map.kubelet", ["x"] * 10_001),

@@ -60,7 +60,7 @@ def test_no_text_breaks_out_of_its_table(bad: str) -> None:
             mitigations.draw([replace(FIX, name=bad, about=bad, costs=bad, harm={bad: bad})]),
             mitigations.draw([FIX]),
         ),
-        (mitigations.draw([replace(FIX, word=bad, reason=bad)]), mitigations.draw([FIX])),
+        (mitigations.draw([replace(FIX, verdict=bad, reason=bad)]), mitigations.draw([FIX])),
     ):
         assert len(page.splitlines()) == len(sound.splitlines())
         assert "\x1b" not in page

@@ -348,9 +348,9 @@ def test_no_script_is_called_harmless_that_some_order_makes_harmful(
 ) -> None:
     body = play(statements)
     said, harm = explored(body), truth(body)
-    assert said.word in (SAYS_HARMFUL if harm else SAYS_HARMLESS, NOT_PROVED, NOT_EXERCISED)
-    assert not harm or said.word != NOT_EXERCISED
-    if said.word == SAYS_HARMFUL:
+    assert said.verdict in (SAYS_HARMFUL if harm else SAYS_HARMLESS, NOT_PROVED, NOT_EXERCISED)
+    assert not harm or said.verdict != NOT_EXERCISED
+    if said.verdict == SAYS_HARMFUL:
         # The other family waits in each graph, and what comes of both at once may be worse.
         assert {name for one in said.findings for name in one.outcome.classes} - {HEALTHY} <= harm
 
@@ -434,7 +434,7 @@ HARMFUL_ONES: dict[Callable[[], Steps], set[str]] = {
 @pytest.mark.parametrize("body", HARMFUL_ONES, ids=lambda body: body.__name__)
 def test_these_are_called_harmful_for_what_they_do(body: Body) -> None:
     said = explored(body, expect=3 if body is by_a_shell_of_its_own else 0)
-    assert said.word == SAYS_HARMFUL
+    assert said.verdict == SAYS_HARMFUL
     assert all(one.reproduced for one in said.findings)
     seen = {name for one in said.findings for name in one.outcome.classes}
     assert seen - {HEALTHY} <= truth(body)
@@ -455,7 +455,7 @@ def test_these_are_called_harmful_for_what_they_do(body: Body) -> None:
 )
 def test_these_are_called_harmless(body: Body) -> None:
     said = explored(body)
-    assert said.word == SAYS_HARMLESS, said.reason
+    assert said.verdict == SAYS_HARMLESS, said.reason
     assert not truth(body)
 
 
@@ -491,7 +491,7 @@ def answers_differently(line: str) -> dict[str, fakenode.Quirk]:
 def test_a_script_that_does_something_else_each_time_proves_nothing() -> None:
     body = play([("ask", "a", "date +%N", "7"), ("if", "a", [("run", "iptables -S")])])
     said = explored(body, quirks=answers_differently("date +%N"))
-    assert said.word == NOT_PROVED
+    assert said.verdict == NOT_PROVED
     assert "two runs of the script alone, from the same start, were not the same" in said.reason
 
 
@@ -576,14 +576,14 @@ def test_what_a_program_that_is_no_shell_changes_by_itself_is_not_inferred_away(
         return 0
 
     assert truth(body, kind="")
-    assert explored(body, kind="").word in (SAYS_HARMFUL, NOT_PROVED)
+    assert explored(body, kind="").verdict in (SAYS_HARMFUL, NOT_PROVED)
 
 
 def test_nor_what_a_command_that_is_not_understood_changes() -> None:
     body = script("iptables -S", "perl x")
     more: dict[str, Any] = {"quirks": {"perl x": changes_iptables}}
     assert truth(body, **more)
-    assert explored(body, **more).word in (SAYS_HARMFUL, NOT_PROVED)
+    assert explored(body, **more).verdict in (SAYS_HARMFUL, NOT_PROVED)
 
 
 def lies(node: fakenode.Node) -> None:
@@ -625,7 +625,7 @@ def test_what_was_not_heard_is_not_the_same_whatever_it_was() -> None:
 
     for one in (body, in_the_middle):
         assert truth(one)
-        assert explored(one).word in (SAYS_HARMFUL, NOT_PROVED)
+        assert explored(one).verdict in (SAYS_HARMFUL, NOT_PROVED)
 
 
 # Doubts are never lost.
@@ -636,7 +636,7 @@ def test_a_doubt_of_the_nodes_is_one_of_the_explorations() -> None:
     agent.doubts = ["somebody changed ipv4/filter"]
     assert explore(FIXED, agents=(agent,)).exploration.doubts == agent.doubts
     said = explored(FIXED, agent=agent)
-    assert said.word == NOT_PROVED
+    assert said.verdict == NOT_PROVED
     assert agent.doubts[0] in said.reason
 
 
@@ -672,9 +672,9 @@ def test_a_script_that_ends_with_another_code_has_not_shown_what_it_does(code: i
         return code
 
     said = explored(body)
-    assert said.word == NOT_PROVED
+    assert said.verdict == NOT_PROVED
     assert f"the script ended with {code}" in said.reason
-    assert explored(body, expect=code).word == SAYS_HARMLESS
+    assert explored(body, expect=code).verdict == SAYS_HARMLESS
 
 
 def test_a_gate_that_misses_a_step_of_kubelets_proves_nothing() -> None:
@@ -711,7 +711,7 @@ def test_a_gate_that_misses_a_step_gives_no_reference() -> None:
 
 
 def test_a_script_that_runs_nothing_is_not_exercised() -> None:
-    assert explored(script()).word == NOT_EXERCISED
+    assert explored(script()).verdict == NOT_EXERCISED
 
 
 def test_but_one_that_runs_something_only_after_kubelet_is() -> None:
@@ -721,7 +721,7 @@ def test_but_one_that_runs_something_only_after_kubelet_is() -> None:
         return 0
 
     assert truth(body)
-    assert explored(body).word in (SAYS_HARMFUL, NOT_PROVED)
+    assert explored(body).verdict in (SAYS_HARMFUL, NOT_PROVED)
 
 
 def test_a_script_without_an_end_is_told_what_it_was_doing() -> None:
@@ -731,7 +731,7 @@ def test_a_script_without_an_end_is_told_what_it_was_doing() -> None:
 
     with mock.patch("chainrace.explore.exploration.ALONE_STEPS", 7):
         said = explored(body)
-    assert said.word == NOT_EXERCISED
+    assert said.verdict == NOT_EXERCISED
     assert "after 7 steps it is about to run sleep 1" in said.reason
 
 
@@ -750,7 +750,7 @@ def test_a_script_that_waits_for_kubelet_is_harmful_or_not_proved() -> None:
         return 0
 
     assert truth(body)
-    assert explored(body).word in (SAYS_HARMFUL, NOT_PROVED)
+    assert explored(body).verdict in (SAYS_HARMFUL, NOT_PROVED)
 
 
 # What the shell does by itself.
@@ -777,7 +777,7 @@ def looks_and_looks_again() -> Steps:
 )
 def test_a_shell_that_looks_at_kubelet_by_itself_is_not_called_harmless(body: Body) -> None:
     assert truth(body)
-    assert explored(body).word in (SAYS_HARMFUL, NOT_PROVED)
+    assert explored(body).verdict in (SAYS_HARMFUL, NOT_PROVED)
 
 
 # What is enough.
@@ -785,11 +785,11 @@ def test_a_shell_that_looks_at_kubelet_by_itself_is_not_called_harmless(body: Bo
 
 def test_the_first_harm_ends_an_exploration_that_asks_for_no_more() -> None:
     whole, first = explored(OUTAGE), explored(OUTAGE, Options(first=True))
-    assert first.word == whole.word == SAYS_HARMFUL
+    assert first.verdict == whole.verdict == SAYS_HARMFUL
     assert sum(graph.states for graph in first.graphs) < sum(graph.states for graph in whole.graphs)
     assert len(first.graphs) == 1
     assert len(first.findings) == 1
-    assert explored(FIXED, Options(first=True)).word == explored(FIXED).word
+    assert explored(FIXED, Options(first=True)).verdict == explored(FIXED).verdict
 
 
 def test_harm_that_was_seen_with_each_family_apart_is_kept() -> None:
@@ -808,7 +808,7 @@ def test_harm_that_was_seen_with_each_family_apart_is_kept() -> None:
     with mock.patch.object(Exploration, "_left", left):
         said = explored(body, teller=teller)
     assert teller.together
-    assert said.word == SAYS_HARMFUL
+    assert said.verdict == SAYS_HARMFUL
     assert not all(graph.complete for graph in said.graphs)
 
 
@@ -839,8 +839,8 @@ def test_each_start_is_the_same_disk() -> None:
             yield Run("iptables -F INPUT")
         return 0
 
-    assert explored(once).word == SAYS_HARMFUL
-    assert explored(body).word == SAYS_HARMLESS
+    assert explored(once).verdict == SAYS_HARMFUL
+    assert explored(body).verdict == SAYS_HARMLESS
     without_snapshots = explore(once, snapshots=False)
     assert any("not the same" in one for one in without_snapshots.exploration.doubts)
 
@@ -884,7 +884,7 @@ def test_what_was_found_is_not_walked_again(tmp_path: Path) -> None:
 
 def test_what_is_cut_off_is_unfinished_and_what_it_saw_is_told() -> None:
     said = explored(OUTAGE, Options(budget=0.0))
-    assert said.word == UNFINISHED
+    assert said.verdict == UNFINISHED
 
 
 def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
@@ -984,7 +984,7 @@ def test_what_families_together_do_is_replayed_as_it_was_found() -> None:
     """kubelet's IPv6 does not step before its IPv4 has let it."""
     body = play([("save", "ip6tables-save", "/6"), ("load", "iptables-restore", "/6")])
     said = explored(body)
-    assert said.word == SAYS_HARMFUL
+    assert said.verdict == SAYS_HARMFUL
     assert all(one.reproduced for one in said.findings)
 
 

@@ -78,12 +78,12 @@ BROKEN = explored(
 
 
 def test_a_complete_graph_of_healthy_ends_is_harmless_and_says_what_that_covers() -> None:
-    assert SOUND.word == HARMLESS
+    assert SOUND.verdict == HARMLESS
     assert SOUND.reason == ("no order of whole processes harms kubelet: 40 states, for 210 orders")
 
 
 def test_a_finding_that_was_replayed_is_harmful() -> None:
-    assert BROKEN.word == HARMFUL
+    assert BROKEN.verdict == HARMFUL
     assert INIT_FAILED in BROKEN.reason
 
 
@@ -104,7 +104,7 @@ def test_a_finding_that_was_replayed_is_harmful() -> None:
 def test_nothing_is_said_to_be_harmless_or_harmful_before_it_is_proved(
     unfinished: Explored,
 ) -> None:
-    assert unfinished.word == UNFINISHED
+    assert unfinished.verdict == UNFINISHED
     assert unfinished.reason
 
 
@@ -134,8 +134,8 @@ def test_end_states_to_which_the_monitor_does_the_same_are_one_kind() -> None:
 
 
 def test_the_outage_is_confirmed_by_a_harmful_original_and_a_harmless_fix() -> None:
-    word, reason = conclusion({"fixed": SOUND, "original": BROKEN})
-    assert word == CONFIRMED
+    verdict, reason = conclusion({"fixed": SOUND, "original": BROKEN})
+    assert verdict == CONFIRMED
     assert "s1 k7 s* k*" in reason
 
 
@@ -144,9 +144,9 @@ def test_a_harmful_fix_refutes() -> None:
 
 
 def test_a_harmless_original_is_a_bug_that_was_not_reproduced_and_says_nothing_of_the_fix() -> None:
-    word, reason = conclusion({"fixed": SOUND, "original": SOUND})
-    assert word == NOT_REPRODUCED
-    assert EXIT_OF[word] == 3
+    verdict, reason = conclusion({"fixed": SOUND, "original": SOUND})
+    assert verdict == NOT_REPRODUCED
+    assert EXIT_OF[verdict] == 3
     assert "the bug is not there" in reason
 
 
@@ -165,42 +165,42 @@ DOUBTS = ("python3 (pid 812, unit foo.service) changed ipv4/mangle by itself", "
 
 def test_a_doubt_keeps_a_script_from_being_called_harmless() -> None:
     doubted = replace(SOUND, doubts=DOUBTS)
-    assert doubted.word == NOT_PROVED
-    assert EXIT_OF[doubted.word] == 3
+    assert doubted.verdict == NOT_PROVED
+    assert EXIT_OF[doubted.verdict] == 3
     assert doubted.reason == f"not proved: {DOUBTS[0]} (and 1 more doubt)"
 
 
 def test_a_harm_that_came_out_the_same_stays_one_and_its_doubts_are_named() -> None:
     doubted = replace(BROKEN, doubts=DOUBTS[:1])
-    assert doubted.word == HARMFUL
+    assert doubted.verdict == HARMFUL
     assert DOUBTS[0] in doubted.reason
 
 
 def test_a_script_that_does_nothing_is_not_exercised_whatever_is_in_doubt() -> None:
     idle = replace(SOUND, graphs=(), unexercised="it runs no process", doubts=DOUBTS)
-    assert idle.word == NOT_EXERCISED
-    assert EXIT_OF[idle.word] == 3
+    assert idle.verdict == NOT_EXERCISED
+    assert EXIT_OF[idle.verdict] == 3
     assert idle.reason == "not exercised: it runs no process"
-    assert replace(BROKEN, unexercised="it runs no process").word == HARMFUL
+    assert replace(BROKEN, unexercised="it runs no process").verdict == HARMFUL
 
 
 def test_what_was_not_exercised_or_is_in_doubt_is_never_harmless_beside_the_original() -> None:
-    for changed, word in (
+    for changed, verdict in (
         (replace(SOUND, doubts=DOUBTS), NOT_PROVED),
         (replace(SOUND, unexercised="it does not end"), NOT_EXERCISED),
     ):
         said, reason = conclusion({"fixed": changed, "original": BROKEN})
-        assert said == word
+        assert said == verdict
         assert changed.reason in reason
 
 
 def test_what_it_does_to_others_alone_is_no_harm_of_kubelets() -> None:
     taken = replace(SOUND, alone=("takes away ipv4 filter -A INPUT -i lo -j ACCEPT",))
-    assert taken.word == HARMLESS
+    assert taken.verdict == HARMLESS
 
 
 def test_a_script_of_which_nothing_was_explored_is_not_harmless() -> None:
-    assert explored().word == UNFINISHED
+    assert explored().verdict == UNFINISHED
 
 
 def test_an_interrupted_exploration_says_what_was_found_and_what_is_pending() -> None:
@@ -209,8 +209,8 @@ def test_an_interrupted_exploration_says_what_was_found_and_what_is_pending() ->
         end("s1 k7 s* k*", INIT_FAILED), end("s1 k9 s* k*", HINT_LOST), open=34, map=failing
     )
     half = explored(seen, begun=False, script="original")
-    word, reason = conclusion({"fixed": SOUND, "original": half}, ["fixed", "original"])
-    assert word == INCONCLUSIVE
+    verdict, reason = conclusion({"fixed": SOUND, "original": half}, ["fixed", "original"])
+    assert verdict == INCONCLUSIVE
     assert f"harm was seen, but is not confirmed by replays: {INIT_FAILED}, {HINT_LOST}" in reason
     assert "2 kinds of harm still to be replayed" in reason
     assert "34 steps still to be tried" in reason
@@ -224,8 +224,8 @@ def test_failures_that_only_the_map_shows_are_told_too() -> None:
 
 
 def test_an_original_that_was_not_come_to_is_said_to_be_that() -> None:
-    word, reason = conclusion({"fixed": SOUND}, ["fixed", "original"])
-    assert word == INCONCLUSIVE
+    verdict, reason = conclusion({"fixed": SOUND}, ["fixed", "original"])
+    assert verdict == INCONCLUSIVE
     assert "the original: it was not come to" in reason
 
 

@@ -117,8 +117,8 @@ def test_a_stored_run_is_judged_again_with_what_force_said(tmp_path: Path) -> No
     folder = ResultsFolder(tmp_path, Asked(evidence=("exploration", "trials")))
     harmful: Explored = replace(BROKEN, script="fixed")
     folder.exploration(harmful)
-    assert explored_json(harmful)["word"] == "harmful"
-    assert judge_again(folder.path).word == REFUTED
+    assert explored_json(harmful)["verdict"] == "harmful"
+    assert judge_again(folder.path).verdict == REFUTED
 
 
 def test_a_script_of_ones_own_is_called_by_its_name(tmp_path: Path) -> None:
@@ -147,12 +147,14 @@ def test_the_terminal_says_every_doubt_and_what_the_script_does_to_others(
         assert f"{line}\n" in said
 
 
-@pytest.mark.parametrize("word", sorted(EXIT_OF))
+@pytest.mark.parametrize("verdict", sorted(EXIT_OF))
 def test_the_terminal_knows_every_word_and_says_it_once(
-    word: str, capsys: pytest.CaptureFixture[str]
+    verdict: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Terminal().word(word, f"{word}: so it is", "results/x")
-    assert f"{word}: so it is\n" in capsys.readouterr().out.replace(f"{word}: {word}", "twice")
+    Terminal().closing(verdict, f"{verdict}: so it is", "results/x")
+    assert f"{verdict}: so it is\n" in capsys.readouterr().out.replace(
+        f"{verdict}: {verdict}", "twice"
+    )
 
 
 def test_the_terminal_says_how_each_finding_is_run_again(

@@ -73,9 +73,9 @@ def test_a_run_on_an_image_that_is_not_exposed_says_so_and_is_no_failure(tmp_pat
     folder.image(masked)
     folder.not_exposed(why_not_exposed(masked))
     verdict = judge_again(folder.path)
-    assert verdict.word == "not exposed"
+    assert verdict.verdict == "not exposed"
     assert "masked" in verdict.reason
-    assert EXIT_OF[verdict.word] == 0
+    assert EXIT_OF[verdict.verdict] == 0
     write_verdict(folder.path, verdict, {"acceleration": "tcg"}, interrupted=False)
     document = json.loads((folder.path / "verdict.json").read_text())
     assert document["image"] == json.loads(json.dumps(asdict(AZURE_LINUX))) | {"service": "masked"}
@@ -92,10 +92,10 @@ def test_a_script_of_ones_own_is_judged_by_its_evidence_where_the_unit_is_masked
     """It may flush rules by itself."""
     folder = ResultsFolder(tmp_path, Asked(script="mine.sh", evidence=("exploration",)))
     folder.image(replace(AZURE_LINUX, service="masked"))
-    assert judge_again(folder.path).word == "unfinished"
+    assert judge_again(folder.path).verdict == "unfinished"
 
 
 def test_a_run_on_an_exposed_image_is_judged_by_its_evidence(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path, Asked(evidence=("trials",)))
     folder.image(AZURE_LINUX)
-    assert judge_again(folder.path).word == "inconclusive"
+    assert judge_again(folder.path).verdict == "inconclusive"

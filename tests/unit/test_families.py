@@ -137,7 +137,7 @@ JOINS = [
 def test_what_joins_them_is_explored_together_and_its_harm_is_found(body: Body) -> None:
     teller = Teller()
     assert truth(body)
-    assert explored(body, teller=teller).word in (HARMFUL, NOT_PROVED)
+    assert explored(body, teller=teller).verdict in (HARMFUL, NOT_PROVED)
     assert teller.together
 
 
@@ -222,7 +222,7 @@ def test_ipv6_begins_where_ipv4_is_done_and_both_begin_at_the_start() -> None:
 def test_families_that_nothing_joins_are_judged_apart_to_the_same_word() -> None:
     teller = Teller()
     body = play([*SAVES, ("run", "ip6tables -S"), ("run", "iptables -S")])
-    assert explored(body, teller=teller).word == HARMLESS
+    assert explored(body, teller=teller).verdict == HARMLESS
     assert not teller.together
     assert not truth(body)
     assert fakenode.every_end(body)

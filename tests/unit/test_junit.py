@@ -15,8 +15,8 @@ def document(verdict: str, exploration: str, reboot: str | None = None) -> dict[
         "verdict": verdict,
         "reason": "so it came \x1b[31mout",
         "scenario": {"name": "outage", "script": "fixed"},
-        "exploration": {"word": exploration, "reason": "by exploration"},
-        "reboot": None if reboot is None else {"word": reboot, "reason": "over a reboot"},
+        "exploration": {"verdict": exploration, "reason": "by exploration"},
+        "reboot": None if reboot is None else {"verdict": reboot, "reason": "over a reboot"},
     }
 
 
@@ -46,20 +46,20 @@ def test_each_part_of_a_verdict_is_a_case(
 
 def test_an_original_that_harms_is_no_failure_of_a_confirmed_exploration() -> None:
     scripts = {
-        "original": {"word": "harmful", "reason": "it does"},
-        "fixed": {"word": "harmless", "reason": "it does not"},
+        "original": {"verdict": "harmful", "reason": "it does"},
+        "fixed": {"verdict": "harmless", "reason": "it does not"},
     }
     given = {"kind": "exploration", "verdict": "confirmed", "reason": "both", "scripts": scripts}
     root = ET.fromstring(junit.render(given))
     assert root[0].get("failures") == "0"
-    unfinished = {**scripts, "fixed": {"word": "unfinished", "reason": "not yet"}}
+    unfinished = {**scripts, "fixed": {"verdict": "unfinished", "reason": "not yet"}}
     given = {**given, "verdict": "inconclusive", "scripts": unfinished}
     root = ET.fromstring(junit.render(given))
     assert [root[0].get(name) for name in ("failures", "skipped")] == ["0", "2"]
 
 
 def test_one_script_that_harms_is_a_failure() -> None:
-    scripts = {"original": {"word": "harmful", "reason": "it does"}}
+    scripts = {"original": {"verdict": "harmful", "reason": "it does"}}
     given = {"kind": "exploration", "verdict": "harmful", "reason": "so", "scripts": scripts}
     root = ET.fromstring(junit.render(given))
     assert root[0].get("failures") == "2"
@@ -72,11 +72,11 @@ def test_an_interrupted_run_is_an_error() -> None:
     assert len(list(root.iter("error"))) == 1
 
 
-@pytest.mark.parametrize("word", ["not proved", "not exercised"])
-def test_what_did_not_show_what_it_was_run_for_is_an_error_and_never_passes(word: str) -> None:
+@pytest.mark.parametrize("verdict", ["not proved", "not exercised"])
+def test_what_did_not_show_what_it_was_run_for_is_an_error_and_never_passes(verdict: str) -> None:
     doubts = ["python3 changed ipv4/mangle by itself", "the script ended with 127"]
-    scripts = {"mine.sh": {"word": word, "reason": "so", "doubts": doubts}}
-    given = {"kind": "exploration", "verdict": word, "reason": "so", "scripts": scripts}
+    scripts = {"mine.sh": {"verdict": verdict, "reason": "so", "doubts": doubts}}
+    given = {"kind": "exploration", "verdict": verdict, "reason": "so", "scripts": scripts}
     suite = ET.fromstring(junit.render(given))[0]
     assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["2", "0", "2"]
     assert all(case.find("error") is not None for case in suite.findall("testcase"))
@@ -87,8 +87,8 @@ def test_what_did_not_show_what_it_was_run_for_is_an_error_and_never_passes(word
 
 def test_a_bug_that_was_not_reproduced_is_skipped_and_so_is_its_original() -> None:
     scripts = {
-        "original": {"word": "harmless", "reason": "it does nothing"},
-        "fixed": {"word": "harmless", "reason": "it does nothing"},
+        "original": {"verdict": "harmless", "reason": "it does nothing"},
+        "fixed": {"verdict": "harmless", "reason": "it does nothing"},
     }
     given = {"kind": "exploration", "verdict": "not reproduced", "reason": "so", "scripts": scripts}
     suite = ET.fromstring(junit.render(given))[0]
@@ -98,9 +98,9 @@ def test_a_bug_that_was_not_reproduced_is_skipped_and_so_is_its_original() -> No
     )
 
 
-@pytest.mark.parametrize("word", sorted(EXIT_OF))
-def test_a_case_passes_exactly_where_the_command_ends_with_0(word: str) -> None:
-    root = ET.fromstring(junit.render(document(word, "harmless")))
+@pytest.mark.parametrize("verdict", sorted(EXIT_OF))
+def test_a_case_passes_exactly_where_the_command_ends_with_0(verdict: str) -> None:
+    root = ET.fromstring(junit.render(document(verdict, "harmless")))
     case = root[0].findall("testcase")[0]
     passed = all(case.find(kind) is None for kind in ("failure", "skipped", "error"))
-    assert passed == (EXIT_OF[word] == 0)
+    assert passed == (EXIT_OF[verdict] == 0)

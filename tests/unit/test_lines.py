@@ -15,7 +15,7 @@ DOCUMENT: dict[str, Any] = {
     "scenario": {"script": "mine.sh"},
     "scripts": {"original": arm(5, 1, 3), "fixed": arm(5, 5, 0)},
     "exploration": {
-        "word": "harmful",
+        "verdict": "harmful",
         "reason": "interleavings harm kubelet",
         "findings": [{"monitor": {"healed": True}}, {"monitor": {"healed": False}}],
     },

@@ -30,7 +30,7 @@ FIX = Compared(
     backend="nft",
     about="no restart",
     costs="nothing",
-    word="harmless",
+    verdict="harmless",
     reason="",
     harm={},
     states=45,
@@ -38,7 +38,9 @@ FIX = Compared(
     preemptions=None,
     commands=2,
 )
-BAD = replace(FIX, name="bad", word="harmful", harm={"init_failed": "s1 k7 s* k*"}, preemptions=1)
+BAD = replace(
+    FIX, name="bad", verdict="harmful", harm={"init_failed": "s1 k7 s* k*"}, preemptions=1
+)
 
 
 def test_the_page_says_of_each_whether_it_is_safe_and_what_that_covers() -> None:

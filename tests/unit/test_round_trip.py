@@ -71,7 +71,7 @@ def test_any_exploration_is_read_back_judged_and_drawn(explored: Explored) -> No
         folder.conclude({explored.script: explored}, {}, interrupted=False)
         document = readable(folder.path)
         judged = judge_again(folder.path)
-        assert document["verdict"] == judged.word == explored.word
+        assert document["verdict"] == judged.verdict == explored.verdict
         assert document["reason"] == judged.reason
         (stored,) = document["scripts"].values()
         assert len(stored["doubts"]) == len(explored.doubts)
@@ -85,10 +85,10 @@ def test_any_script_in_the_fixs_place_is_read_back_judged_and_drawn(explored: Ex
     with TemporaryDirectory() as parent:
         folder = ResultsFolder(Path(parent), Asked("a", explored.script, ("exploration",)))
         folder.exploration(explored)
-        word = judge_again(folder.path).word
-        assert word == explored.word
+        word = judge_again(folder.path).verdict
+        assert word == explored.verdict
         write_verdict(folder.path, judge_again(folder.path), {}, interrupted=False)
-        assert readable(folder.path)["exploration"]["word"] == word
+        assert readable(folder.path)["exploration"]["verdict"] == word
 
 
 @slowly
@@ -104,7 +104,7 @@ def test_any_verdict_on_two_scripts_is_the_same_when_it_is_judged_again(
         folder = ExplorationFolder(Path(parent))
         folder.conclude(both, {}, interrupted=True)
         document, judged = readable(folder.path), judge_again(folder.path)
-        assert (document["verdict"], document["reason"]) == (judged.word, judged.reason)
+        assert (document["verdict"], document["reason"]) == (judged.verdict, judged.reason)
         assert document["verdict"] == conclusion(both)[0]
 
 
@@ -122,7 +122,7 @@ def test_an_exploration_that_came_to_one_script_of_two_is_judged_as_one_of_two(
     folder.made_by(ORIGIN)
     folder.conclude({"fixed": SOUND}, {}, wanted=["fixed", "original"], interrupted=True)
     document, judged = readable(folder.path), judge_again(folder.path)
-    assert document["verdict"] == judged.word == "inconclusive"
+    assert document["verdict"] == judged.verdict == "inconclusive"
     assert document["reason"] == judged.reason
 
 

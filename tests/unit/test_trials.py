@@ -108,7 +108,7 @@ def test_a_host_too_slow_for_its_budget_makes_the_least_that_tells_anything(
     run.limits = Limits(Amount(budget=1e-9, least=5), trial_seconds=10, retries=2)
     run.run(run.take_reference())
     assert sum(record.phase == "sample" for record in run.records) == 10
-    assert decide(record.judged() for record in run.records).word == CONFIRMED
+    assert decide(record.judged() for record in run.records).verdict == CONFIRMED
 
 
 def test_a_node_that_dies_in_a_trial_leaves_a_broken_trial_and_its_last_words(
@@ -130,7 +130,7 @@ def test_a_node_that_dies_in_a_trial_leaves_a_broken_trial_and_its_last_words(
     assert (record.outcome, record.error) == ("environment", "no answer")
     (trial,) = (run.folder.path / "trials").iterdir()
     assert (trial / "console.log").read_text() == "Kernel panic - not syncing\n"
-    assert judge_again(run.folder.path).word == INCONCLUSIVE
+    assert judge_again(run.folder.path).verdict == INCONCLUSIVE
 
 
 def test_both_scripts_run_equally_often_at_the_same_moments(
@@ -145,7 +145,7 @@ def test_both_scripts_run_equally_often_at_the_same_moments(
         assert first.offset == second.offset
         assert {first.script, second.script} == {"original", "fixed"}
     verdict = decide(record.judged() for record in run.records)
-    assert verdict.word == CONFIRMED
+    assert verdict.verdict == CONFIRMED
     assert (verdict.original.azure_npm_failed, verdict.fixed.azure_npm_failed) == (6, 0)
 
 
@@ -193,7 +193,7 @@ def test_a_fix_that_does_not_run_never_counts_as_harmless(
     run = make_run(tmp_path, FakeAgent(answer), pairs=5)
     with pytest.raises(LabError, match="the fixed script itself failed with code 127"):
         run.run(run.take_reference())
-    assert decide(record.judged() for record in run.records).word == INCONCLUSIVE
+    assert decide(record.judged() for record in run.records).verdict == INCONCLUSIVE
 
 
 def test_a_fix_that_is_to_end_with_another_code_counts_with_that(
@@ -208,7 +208,7 @@ def test_a_fix_that_is_to_end_with_another_code_counts_with_that(
     run = make_run(tmp_path, FakeAgent(answer), pairs=5)
     run.expect = 2
     run.run(run.take_reference())
-    assert decide(record.judged() for record in run.records).word == CONFIRMED
+    assert decide(record.judged() for record in run.records).verdict == CONFIRMED
 
 
 def test_no_name_that_a_node_gives_leads_out_of_the_results(
@@ -229,7 +229,7 @@ def test_no_outcome_is_ever_tried_again(tmp_path: Path, answers: dict[str, Answe
     run = make_run(tmp_path, agent, pairs=2)
     run.run(run.take_reference())
     assert len(agent.asked) == 1 + len(run.records)
-    assert decide(record.judged() for record in run.records).word == REFUTED
+    assert decide(record.judged() for record in run.records).verdict == REFUTED
 
 
 def test_a_node_on_which_kubelets_clean_start_fails_gives_no_reference(
@@ -277,7 +277,7 @@ def test_a_healthy_trial_of_which_the_gate_missed_steps_never_counts(
     stored = read_trials(run.folder.path)
     fixed = [record.outcome for record in stored if record.script == "fixed"]
     assert set(fixed) == {"environment"}
-    assert judge_again(run.folder.path).word == INCONCLUSIVE
+    assert judge_again(run.folder.path).verdict == INCONCLUSIVE
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def confirmed(tmp_path: Path, answers: dict[str, Answer]) -> Path:
     run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=6)
     run.run(run.take_reference())
     run.folder.all_trials(len(run.records))
-    assert judge_again(run.folder.path).word == CONFIRMED
+    assert judge_again(run.folder.path).verdict == CONFIRMED
     return run.folder.path
 
 
@@ -305,13 +305,13 @@ def test_a_run_of_which_trials_are_gone_is_never_confirmed(
     file = confirmed / "trials.jsonl"
     file.write_text("".join(left(file.read_text().splitlines(keepends=True))))
     verdict = judge_again(confirmed)
-    assert verdict.word == INCONCLUSIVE
+    assert verdict.verdict == INCONCLUSIVE
     assert told in verdict.reason
 
 
 def test_a_run_that_was_stopped_when_it_looked_good_is_never_confirmed(confirmed: Path) -> None:
     (confirmed / "trials-end.json").unlink()
-    assert judge_again(confirmed).word == INCONCLUSIVE
+    assert judge_again(confirmed).verdict == INCONCLUSIVE
     assert "cut off" in judge_again(confirmed).reason
 
 
@@ -334,9 +334,9 @@ def test_a_run_that_was_stopped_when_the_original_held_says_nothing_of_the_bug(
     run = make_run(tmp_path, agent, pairs=6)
     run.run(run.take_reference())
     run.folder.all_trials(len(run.records))
-    whole = judge_again(run.folder.path).word
+    whole = judge_again(run.folder.path).verdict
     (run.folder.path / "trials-end.json").unlink()
-    assert judge_again(run.folder.path).word == INCONCLUSIVE
+    assert judge_again(run.folder.path).verdict == INCONCLUSIVE
     assert whole == NOT_REPRODUCED
 
 
@@ -346,7 +346,7 @@ def test_a_fix_that_harmed_once_is_refuted_however_the_run_ended(confirmed: Path
     fixed = next(line for line in lines if line["script"] == "fixed")
     fixed["outcome"] = "rules_lost"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines[:-1]))
-    assert judge_again(confirmed).word == REFUTED
+    assert judge_again(confirmed).verdict == REFUTED
 
 
 def test_a_kubelet_that_never_reaches_its_initialisation_is_no_outcome(
@@ -395,4 +395,4 @@ def test_an_interruption_keeps_every_trial_that_ended(
         run.run(run.take_reference())
     stored = read_trials(run.folder.path)
     assert [record.number for record in stored] == [1, 2, 3, 4]
-    assert decide(record.judged() for record in stored).word == INCONCLUSIVE
+    assert decide(record.judged() for record in stored).verdict == INCONCLUSIVE
