@@ -1,5 +1,6 @@
 """The kernel's record of changes, on this machine's kernel: needs root, and audit."""
 
+import errno
 import os
 import select
 import shutil
@@ -257,3 +258,26 @@ def audit_is_on() -> bool:
         line.settimeout(5)
         status = audit.STATUS.unpack_from(line.recv(audit.RECORD_BYTES), header.size)
     return bool(status[1])
+
+
+def test_what_a_shell_looks_at_by_itself_is_told_while_it_is_watched(tmp_path: Path) -> None:
+    shell = str(Path("/bin/sh").resolve())
+    script = f"[ -e {tmp_path}/none ]; kill -0 1; cd {tmp_path}; [ -d . ]; echo x >made; exit 0"
+    with Witness([shell]) as listening:
+        assert listening.unwatched == ""
+        with subprocess.Popen([shell, "-c", script]) as child:
+            assert child.wait() == 0
+        listening.changes()
+        mine = {(one.how, one.at, one.answer) for one in listening.looks() if one.pid == child.pid}
+        assert listening.looks() == []
+    assert {
+        ("exists", f"{tmp_path}/none", -errno.ENOENT),
+        ("signals", "1", 0),
+        ("exists", f"{tmp_path}/.", 0),
+    } <= mine
+    assert not any(at.endswith("/made") for _, at, _ in mine)
+    # Nothing of it stays in the kernel.
+    with Witness() as after, subprocess.Popen([shell, "-c", script]) as child:
+        assert child.wait() == 0
+        after.changes()
+        assert after.looks() == []
