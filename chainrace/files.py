@@ -68,5 +68,20 @@ def read_text_input(path: Path, remedy: str) -> str:
         raise UsageError(f"{path} is no text: {error.reason}", remedy) from error
 
 
+def read_below(folder: Path, path: Path, remedy: str) -> bytes:
+    """A file of a folder of somebody else's, read with the same care.
+
+    Raises UsageError also for a link, and for what a link leads through: it would lead out.
+    """
+    try:
+        place = folder.resolve() / path.relative_to(folder)
+        leads_out = place.resolve() != place
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", remedy) from error
+    if leads_out:
+        raise UsageError(f"{path} is a link, or is reached by one", remedy)
+    return read_input(path, remedy)
+
+
 def _why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from chainrace.errors import UsageError
-from chainrace.files import read_input
+from chainrace.files import read_below
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report import verdict
@@ -152,8 +152,8 @@ def _found(folder: Path, document: verdict.Document, numbered: verdict.Numbered)
         replay=verdict.again(document, folder, numbered),
         about=tuple(about),
         missing=tuple(finding["missing"]),
-        log=_log(evidence / "kubelet.log"),
-        timeline=_text(evidence / "timeline.txt"),
+        log=_log(folder, evidence / "kubelet.log"),
+        timeline=_text(folder, evidence / "timeline.txt"),
         where=str(evidence.relative_to(folder)),
     )
 
@@ -167,7 +167,7 @@ def _evidence_of(folder: Path, prefix: str, schedule: str) -> Path:
     for one in kept:
         # Earlier versions named them by the script as it is.
         named = one.name.startswith((file_name(prefix) if prefix else "", prefix))
-        if named and _text(one / "schedule.txt").strip() == schedule:
+        if named and _text(folder, one / "schedule.txt").strip() == schedule:
             return one
     return folder
 
@@ -185,26 +185,26 @@ def _trial(folder: Path, document: verdict.Document, record: Record) -> Failure:
         about.append(f"azure-npm {'starts' if record.azure_npm else 'does not start'} on it")
     labels = {arm.script: arm.label for arm in verdict.arms(document)}
     label = labels.get(record.script, record.script)
-    schedule = _nearest_schedule(evidence / "watch.json")
+    schedule = _nearest_schedule(folder, evidence / "watch.json")
     return Failure(
         title=f"trial {record.number}, {label}: {record.outcome}",
         schedule=schedule,
         replay=verdict.replay_of(document, folder, label, schedule),
         about=tuple(about),
         missing=tuple(missing),
-        log=_log(evidence / "kubelet.log"),
-        timeline=_text(evidence / "timeline.txt"),
+        log=_log(folder, evidence / "kubelet.log"),
+        timeline=_text(folder, evidence / "timeline.txt"),
         where=str(evidence.relative_to(folder)),
     )
 
 
-def _nearest_schedule(watch: Path) -> str:
+def _nearest_schedule(folder: Path, watch: Path) -> str:
     """The schedule that is nearest to what a trial saw; empty where nothing is.
 
     It stops the script once, before its first flush, where kubelet was then.
     """
     try:
-        seen = WATCH.validate_json(read_input(watch, verdict.REMEDY))
+        seen = WATCH.validate_json(read_below(folder, watch, verdict.REMEDY))
     except (UsageError, ValidationError):
         return ""
     commands = sorted(seen["commands"], key=lambda one: one["started"])
@@ -223,16 +223,16 @@ def _nearest_schedule(watch: Path) -> str:
     return " ".join((*counted, "s* k*"))
 
 
-def _text(file: Path) -> str:
-    """A piece of evidence; empty where it is gone or damaged: the rest is worth a page."""
+def _text(folder: Path, file: Path) -> str:
+    """A piece of evidence; empty where it is gone, damaged or a link: the rest is worth a page."""
     try:
-        return read_input(file, verdict.REMEDY).decode(errors="replace")
+        return read_below(folder, file, verdict.REMEDY).decode(errors="replace")
     except UsageError:
         return ""
 
 
-def _log(file: Path) -> str:
+def _log(folder: Path, file: Path) -> str:
     """Kubelet's lines on its iptables; where there is none, its last."""
-    lines = _text(file).splitlines()
+    lines = _text(folder, file).splitlines()
     telling = [line for line in lines if TELLING.search(line)]
     return "\n".join((telling or lines)[-MOST_LINES:])

@@ -253,6 +253,34 @@ def test_a_trial_whose_watch_is_strange_has_no_schedule(tmp_path: Path, commands
     assert "the nearest schedule that can be replayed" not in page.draw(stored(tmp_path, RUN))
 
 
+def test_a_verdict_that_is_a_link_is_refused_and_a_link_to_the_folder_is_not(
+    tmp_path: Path,
+) -> None:
+    folder = stored(tmp_path / "run", RUN)
+    (tmp_path / "latest").symlink_to(folder)
+    assert verdict.read(tmp_path / "latest")
+    (folder / "verdict.json").rename(tmp_path / "elsewhere.json")
+    (folder / "verdict.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(UsageError, match="is a link"):
+        verdict.read(folder)
+
+
+@pytest.mark.parametrize("link", ["", "findings", "findings/x", "findings/x/kubelet.log"])
+def test_a_link_in_results_leads_nothing_into_the_page(tmp_path: Path, link: str) -> None:
+    explored = {"scripts": {"x": EXPLORED}, "schema": 2, "kind": "exploration"}
+    folder = stored(tmp_path / "run", {**RUN, **explored, "verdict": "harmful"})
+    there = folder if not link else tmp_path / "secret"
+    secret = there / "findings" / "x-ipv4-init_failed"
+    secret.mkdir(parents=True)
+    (secret / "schedule.txt").write_text("s1 k7 s* k*")
+    (secret / "kubelet.log").write_text("a secret of iptables")
+    if link:
+        mine = folder / link.replace("findings/x", "findings/x-ipv4-init_failed")
+        mine.parent.mkdir(parents=True, exist_ok=True)
+        mine.symlink_to(there / mine.relative_to(folder))
+    assert ("a secret" in page.draw(folder)) is not bool(link)
+
+
 def test_findings_outside_a_folder_are_never_looked_at(tmp_path: Path) -> None:
     outside = tmp_path / "x-ipv4-init_failed"
     outside.mkdir()
