@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from chainrace.errors import UsageError
 from chainrace.explore.roots import FIRST, LAZY
 from chainrace.explore.views import Reference, View, as_seen, ending_of, reference_of
-from chainrace.explore.walker import Turns, Walker
+from chainrace.explore.walker import PRISTINE, Turns, Walker
 from chainrace.gate.process import KUBELETS
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
@@ -100,7 +100,9 @@ class Replayer:
         return seen["looked"], seen["rules"]
 
     def release(self) -> None:
-        """Let everything go."""
+        """Let everything go, from the pristine state where that is kept."""
+        if self._snapshots is not None:
+            self._snapshots.restore(PRISTINE)
         self._agent.ask("release", timeout=self._limit)
 
     def _walker(self, lazy: tuple[str, ...]) -> Walker:

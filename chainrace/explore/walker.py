@@ -185,8 +185,14 @@ class Walker:
             self._delete(path)
 
     def close(self) -> None:
-        """Let everything go, with the snapshots and with the time they brought back."""
+        """Let everything go, with the snapshots and with the time they brought back.
+
+        From the pristine state, where that is kept: what the script did to the node last (a unit
+        that it masked) may be in the way of cleaning it.
+        """
         self.stopped = True
+        if self.snapshots is not None:
+            self.snapshots.restore(PRISTINE)
         self.agent.ask("release", timeout=2 * self.limit)
         self.agent.ask("clock", timeout=self.limit, now=time.time())
         if self.snapshots is not None:

@@ -867,6 +867,19 @@ def test_ipv6_is_explored_from_where_ipv4_is_done() -> None:
     assert not any(end.outcome.classes == (HEALTHY,) for end in lost)
 
 
+def test_what_the_script_did_last_is_not_in_the_way_of_the_end() -> None:
+    """A node whose service the script has masked cannot be cleaned: first it is as it was."""
+    agent = FakeAgent(OUTAGE)
+    snapshots = FakeSnapshots(agent)
+    one = walker(agent, snapshots, BOTH)
+    one.begin()
+    one.visit((), [("s", 400)], read=lambda view: view["done"]["s"])
+    assert agent.node.script_begun
+    one.close()
+    assert agent.asked[-2:] == ["release", "clock"]
+    assert not agent.node.script_begun
+
+
 def test_a_host_too_slow_for_its_budget_walks_the_least_that_was_asked_for() -> None:
     assert explore(FIXED, IPV4, Options(budget=0.0, least=100)).graph.complete
 
