@@ -182,3 +182,24 @@ def test_a_long_script_is_no_deep_recursion() -> None:
     begun = at(places[0])
     vars(begun)["_scripts"] = places[0]
     assert futures.future("s", begun) == TOUCH[NAT]
+
+
+def test_a_place_that_two_lanes_lead_to_counts_once() -> None:
+    futures = known((BEGIN, ABSENT), (ABSENT, AFTER_NAT))
+    futures.learn("t", BEGIN, ABSENT)
+    assert futures.future("s", at(BEGIN)) == TOUCH[LOOK] | TOUCH[NAT]
+    assert futures.known("s", at(BEGIN))
+
+
+def test_being_let_go_on_by_another_is_no_step_of_its_own() -> None:
+    futures = known((BEGIN, ABSENT), (ABSENT, AFTER_NAT))
+    futures.learn("s", ABSENT, place((LOOK, 1, ""), waiting=FLUSH))
+    assert futures.future("s", at(BEGIN)) == TOUCH[LOOK] | TOUCH[NAT]
+
+
+def test_after_a_look_of_its_shell_a_step_touches_everything() -> None:
+    looked = Local(
+        {"s": (Made("s", LOOK, (Answer(0, 0, ""),), looked=("/run/x: -2",)),)}, {}, {"s": True}
+    )
+    futures = known((BEGIN, looked))
+    assert futures.future("s", at(BEGIN)) == EVERYTHING
