@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from types import FrameType
 
 # As shells have it: 128 and the number of SIGINT.
@@ -36,6 +37,9 @@ class _Interruption:
         echo = time.monotonic() - self._last < ECHO_SECONDS
         self._last = time.monotonic()
         if not echo:
+            # At once: what is kept may take seconds to be written.
+            with suppress(OSError):
+                os.write(2, b"\nlab: stopping\n")
             signal.default_int_handler(number, frame)
 
 
