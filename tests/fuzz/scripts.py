@@ -142,6 +142,14 @@ def _piped(draw: st.DrawFn) -> str:
     return f"{one}-save{table} | {by_way}{other}-restore"
 
 
+# The shell's own looks at what kubelet has done, on the light node and on a real one.
+BY_ITSELF = (
+    "[ -e /run/subject.log ]",
+    "[ -s /run/subject.log ]",
+    "[ -d /sys/fs/cgroup/system.slice/kubelet.service ]",
+)
+
+
 @st.composite
 def _look(draw: st.DrawFn) -> str:
     """A command whose exit code says what is there."""
@@ -159,6 +167,7 @@ def _look(draw: st.DrawFn) -> str:
                 f"nft list ruleset | grep -q {chain}",
                 f"[ $({program} -t {table} -S | wc -l) -gt 6 ]",
                 f"case $({program} -t {table} -S) in *{chain}*) ;; *) false ;; esac",
+                *BY_ITSELF,
             )
         )
     )
