@@ -19,7 +19,7 @@ def confirm(
     say: Callable[[str], None],
     keep: Keep,
 ) -> list[Finding]:
-    """Replay the shortest schedule of each kind of harm, then watch whether it heals.
+    """Replay the shortest schedule of each failure mode, then watch whether it heals.
 
     `keep` is called with each finding and its last replay. Raises LabError.
     """

@@ -89,7 +89,7 @@ class Graph:
         return found
 
     def harms(self) -> set[Name]:
-        """The classes of harm that were seen so far: in its ends, and in the map."""
+        """The failure modes that were seen so far: in its ends, and in the map."""
         ends = {name for end in self.ends for name in end.outcome.classes}
         return (ends | {name for cell in self.map.cells for name in cell.classes}) - {HEALTHY}
 
@@ -122,7 +122,7 @@ class Healing:
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind of harm: its shortest schedule, how replays of that ended, whether it heals.
+    """A failure mode: its shortest schedule, how replays of that ended, whether it heals.
 
     `outcome` is that of the shortest of all `end_states` of this kind.
     """
@@ -179,7 +179,7 @@ class Explored:
     alone: tuple[str, ...] = ()
 
     def simplest(self) -> dict[Name, Finding]:
-        """For each class of harm the shortest finding that was reproduced."""
+        """For each failure mode the shortest finding that was reproduced."""
         found: dict[Name, Finding] = {}
         for one in sorted(self.findings, key=lambda one: cost(one.schedule)):
             for name in one.outcome.classes:
@@ -241,13 +241,13 @@ class Explored:
         kinds = sum(len(graph.kinds()) for graph in self.graphs) - len(self.findings)
         found = []
         if kinds > 0:
-            found.append(f"{kinds} kind{'s' * (kinds > 1)} of harm still to be replayed")
+            found.append(f"{kinds} failure mode{'s' * (kinds > 1)} still to be replayed")
         if left:
             found.append(f"{left} step{'s' * (left > 1)} still to be tried")
         return tuple(found)
 
     def _harms(self) -> list[Name]:
-        """The classes of harm that were seen, reproduced or not, the gravest first."""
+        """The failure modes that were seen, reproduced or not, the gravest first."""
         seen = {name for one in self.findings for name in one.outcome.classes}
         seen.update(*(graph.harms() for graph in self.graphs))
         return [name for name in WORST_FIRST if name in seen - {HEALTHY}]

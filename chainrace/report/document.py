@@ -117,7 +117,7 @@ class Monitor(TypedDict):
 
 
 class Finding(TypedDict):
-    """A kind of harm with the schedule that shows it."""
+    """A failure mode with the schedule that shows it."""
 
     family: Family
     classes: Classes

@@ -47,7 +47,7 @@ def _monitor(document: Document) -> str:
     if not watched:
         return ""
     healed = sum(one["healed"] for one in watched)
-    return f"repairs {healed} of {len(watched)} kinds of harm at its next look"
+    return f"repairs {healed} of {len(watched)} failure modes at its next look"
 
 
 def _azure_npm(document: Document) -> str:

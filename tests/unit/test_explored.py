@@ -212,7 +212,7 @@ def test_an_interrupted_exploration_says_what_was_found_and_what_is_pending() ->
     verdict, reason = conclusion({"fixed": SOUND, "original": half}, ["fixed", "original"])
     assert verdict == INCONCLUSIVE
     assert f"harm was seen, but is not confirmed by replays: {INIT_FAILED}, {HINT_LOST}" in reason
-    assert "2 kinds of harm still to be replayed" in reason
+    assert "2 failure modes still to be replayed" in reason
     assert "34 steps still to be tried" in reason
     assert "not seen to break" not in reason
 

@@ -35,7 +35,7 @@ def test_each_part_of_the_outage_has_its_line() -> None:
     assert lines(DOCUMENT) == {
         "kubelet, randomized trials": "original: harmed in 4 of 5; mine.sh: harmed in 0 of 5",
         "kubelet, exhaustive exploration": "harmful: interleavings harm kubelet",
-        "kubelet's Monitor": "repairs 1 of 2 kinds of harm at its next look",
+        "kubelet's Monitor": "repairs 1 of 2 failure modes at its next look",
         "azure-npm": "original: did not start after 3 of 5; mine.sh: did not start after 0 of 5",
         "reboot": "what it saved is back after a reboot (ipv4, ipv6); iptables.service is active; "
         "kubelet, started by the same boot: healthy",
