@@ -66,6 +66,29 @@ def test_it_is_not_known_where_another_holds_the_lock_or_names_mean_other_progra
     assert learned().infer(seen(waiting=NEXT, programs=["legacy"]), "k") is None
 
 
+@pytest.mark.parametrize(
+    ("line", "part"), [("nft list table inet mine", "nft/inet mine"), ("ipset list", "ipset")]
+)
+def test_what_it_reads_of_native_tables_and_of_sets_must_be_the_same(line: str, part: str) -> None:
+    def among(text: str, *steps: str, **more: Any) -> State:
+        rules = {"ipv4": EMPTY, "ipv6": "", part: text, "nft/inet other": "other"}
+        return read(*steps, rules=rules, **more)
+
+    waiting = {"s": line, "k": NEXT["k"]}
+    found = effects()
+    found.learn(
+        among("one", waiting=waiting), "s", among("one", f"s {line}", waiting={"k": NEXT["k"]})
+    )
+    assert found.infer(among("one", waiting=waiting), "s") is not None
+    assert found.infer(among("another", waiting=waiting), "s") is None
+
+
+def test_what_it_does_not_read_of_sets_may_be_another() -> None:
+    found = learned()
+    with_sets = {"ipv4": EMPTY, "ipv6": "", "ipset": "one", "nft/inet mine": "one"}
+    assert found.infer(read(rules=with_sets, waiting=NEXT), "k") is not None
+
+
 def test_it_is_not_known_where_the_other_backend_has_such_a_table() -> None:
     other = {"ipv4": EMPTY, "ipv6": "", "ipv4/legacy": MADE}
     assert learned().infer(read(rules=other, waiting=NEXT), "k") is None
