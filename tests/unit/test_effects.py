@@ -307,3 +307,23 @@ def test_everything_is_what_is_not_understood() -> None:
     for line in ("perl x", "iptables --new-fangled", "cp a /usr/sbin/iptables"):
         waits = {"s": line}
         assert Footprints().of(seen(waiting=waits).waiting["s"]) == EVERYTHING
+
+
+def test_how_it_goes_on_is_known_only_where_names_mean_the_same_programs() -> None:
+    """What a step does is known with either meaning, what comes after it with one."""
+    found = effects()
+    first, after = "iptables -t nat -F", {"s": "iptables -S", "k": NEXT["k"]}
+    waiting = {"s": first, "k": NEXT["k"]}
+    found.learn(
+        seen(waiting=waiting, programs=["nft"]),
+        "s",
+        seen(f"s {first}", waiting=after, programs=["nft"]),
+    )
+    # After another history, with the other meaning.
+    found.learn(
+        seen("s sleep 1", waiting=waiting, programs=["legacy"]),
+        "s",
+        seen("s sleep 1", f"s {first}", waiting=after, programs=["legacy"]),
+    )
+    assert found.infer(seen(waiting=waiting, programs=["nft"]), "s") is not None
+    assert found.infer(seen(waiting=waiting, programs=["legacy"]), "s") is None
