@@ -30,12 +30,15 @@ def write_json(path: Path, data: Any) -> None:
     write_whole(path, json.dumps(data, indent=2) + "\n")
 
 
-def read_input(path: Path, remedy: str) -> bytes:
+def read_input(path: Path, remedy: str, *, below: Path | None = None) -> bytes:
     """The bytes of a file that is not the lab's own making.
 
     Raises UsageError for what is no regular file, cannot be read, or has no end (a pipe, a
-    device); with `remedy`, what to do then.
+    device); with `remedy`, what to do then. `below` is a folder of somebody else's that it is a
+    file of: a link there, or what a link leads through, is refused, for it would lead out.
     """
+    if below is not None:
+        _refuse_link(path, below, remedy)
     try:
         # Opening a pipe that nobody writes to must not wait.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -50,37 +53,32 @@ def read_input(path: Path, remedy: str) -> bytes:
     return data
 
 
-def read_if_there(path: Path, remedy: str) -> bytes | None:
+def read_if_there(path: Path, remedy: str, *, below: Path | None = None) -> bytes | None:
     """The same; None where there is no such file."""
     try:
-        return read_input(path, remedy)
+        return read_input(path, remedy, below=below)
     except UsageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None
         raise
 
 
-def read_text_input(path: Path, remedy: str) -> str:
+def read_text_input(path: Path, remedy: str, *, below: Path | None = None) -> str:
     """A file's text, read with the same care. Raises UsageError for what is no UTF-8."""
     try:
-        return read_input(path, remedy).decode()
+        return read_input(path, remedy, below=below).decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no text: {error.reason}", remedy) from error
 
 
-def read_below(folder: Path, path: Path, remedy: str) -> bytes:
-    """A file of a folder of somebody else's, read with the same care.
-
-    Raises UsageError also for a link, and for what a link leads through: it would lead out.
-    """
+def _refuse_link(path: Path, below: Path, remedy: str) -> None:
     try:
-        place = folder.resolve() / path.relative_to(folder)
+        place = below.resolve() / path.relative_to(below)
         leads_out = place.resolve() != place
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", remedy) from error
     if leads_out:
         raise UsageError(f"{path} is a link, or is reached by one", remedy)
-    return read_input(path, remedy)
 
 
 def _why(error: Exception) -> str:

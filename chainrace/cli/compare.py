@@ -89,7 +89,7 @@ def mitigations(
     paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
     if draw is None:
         options = Options(seconds(budget))
-        draw = [_explore_remedies(config, folders, options, terminal, Keeping(keep))]
+        draw = [_explore_mitigations(config, folders, options, terminal, Keeping(keep))]
     read = rows.merged(
         draw, mitigations_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
     )
@@ -97,7 +97,7 @@ def mitigations(
     terminal.say(f"drawn: docs/mitigations.md, from {', '.join(map(str, draw))}")
 
 
-def _explore_remedies(
+def _explore_mitigations(
     config: configuration.LabConfig,
     folders: list[Path] | None,
     options: Options,

@@ -1,4 +1,4 @@
-"""What a remedy changes on the node itself: drop-ins, masks. Undone afterwards."""
+"""What is done to a node before an exploration, and undone afterwards."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""Runs exactly one schedule, from a fresh start of kubelet and without any snapshot."""
+"""Runs exactly one schedule, from a fresh start of kubelet."""
 
 from dataclasses import dataclass
 

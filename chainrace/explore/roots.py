@@ -11,10 +11,8 @@ from chainrace.gate.rules import plain
 from chainrace.race import rules
 from chainrace.race import state as states
 from chainrace.race.rules import FAMILIES
-from chainrace.race.step import EVERYTHING, footprint, touches
+from chainrace.race.step import EVERYTHING, LIVES, footprint, touches
 from chainrace.race.trial import Call
-
-LIFE = frozenset({"life/k", "life/x"})
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class ScriptAlone:
             return True
         if any(one == EVERYTHING for one in made):
             return True
-        if any(one.reads & LIFE for one in made):
+        if any(one.reads & LIVES for one in made):
             return True
         both = all(any(touches(one, family) for one in made) for family in FAMILIES)
         return both and self.calls != self.afterwards

@@ -271,6 +271,19 @@ class Audit:
         self.close()
 
 
+def untrusted(text: str) -> bytes:
+    """A name of a record: in quotation marks, or in hexadecimal digits where it has odd characters.
+
+    Source: audit_log_untrustedstring in kernel/audit.c.
+    """
+    if text.startswith('"'):
+        return os.fsencode(text.strip('"'))
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return os.fsencode(text)  # (null)
+
+
 def leaves_out(rule: bytes) -> bool:
     """Whether a rule of audit may leave out records of changes (struct audit_rule_data)."""
     listed, _, count = RULE.unpack_from(rule)

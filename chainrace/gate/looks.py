@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from chainrace.gate.audit import AUDIT_CWD, AUDIT_PATH, AUDIT_SOCKADDR, AUDIT_SYSCALL
+from chainrace.gate.audit import AUDIT_CWD, AUDIT_PATH, AUDIT_SOCKADDR, AUDIT_SYSCALL, untrusted
 
 KINDS = (AUDIT_SYSCALL, AUDIT_CWD, AUDIT_PATH, AUDIT_SOCKADDR)
 # System calls of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl of Linux).
@@ -35,7 +35,7 @@ CALL = re.compile(
 STAMP = re.compile(r"^audit\((?P<stamp>[\d.]+:\d+)\): ")
 CWD = re.compile(r"cwd=(?P<name>\"[^\"]*\"|\w+)")
 # item=0 name="kubelet" nametype=UNKNOWN; in hexadecimal digits where it has odd characters
-PATH = re.compile(r"\bname=(?P<name>\"[^\"]*\"|\w+|\(null\)) .*\bnametype=(?P<type>\w+)")
+PATH = re.compile(r"\bname=(?P<name>\"[^\"]*\"|\w+) .*\bnametype=(?P<type>\w+)")
 # saddr=020028087F0000010000000000000000: family and port, then the address
 SADDR = re.compile(r"\bsaddr=(?P<family>0200|0A00)(?P<port>[0-9A-F]{4})")
 
@@ -98,11 +98,11 @@ def looks_of(records: Iterable[tuple[int, str]]) -> list[Look]:
         if kind == AUDIT_SYSCALL:
             event.call = text
         elif kind == AUDIT_CWD and (found := CWD.search(text)):
-            event.cwd = _name(found["name"])
+            event.cwd = os.fsdecode(untrusted(found["name"]))
         elif kind == AUDIT_SOCKADDR and (found := SADDR.search(text)):
             event.port = int(found["port"], 16)
         elif kind == AUDIT_PATH and (found := PATH.search(text)) and found["type"] != "PARENT":
-            event.names.append(_name(found["name"]))
+            event.names.append(os.fsdecode(untrusted(found["name"])))
     return [look for event in events.values() if (look := _look(event)) is not None]
 
 
@@ -149,16 +149,3 @@ def place_of(path: str, own: Iterable[int]) -> str:
 
 def _below(path: str, places: Iterable[str]) -> bool:
     return any(path == place or path.startswith(place + "/") for place in places)
-
-
-def _name(text: str) -> str:
-    """A name of the record: in quotation marks, or in hexadecimal digits.
-
-    Source: audit_log_untrustedstring in kernel/audit.c.
-    """
-    if text.startswith('"'):
-        return text.strip('"')
-    try:
-        return os.fsdecode(bytes.fromhex(text))
-    except ValueError:
-        return ""  # (null)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from chainrace.gate.process import KUBELET, KUBELETS, Command
 from chainrace.gate.shell import NodeError
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.witness import Change, Witness
-from chainrace.gate.written import Written, digest_files
+from chainrace.gate.written import Files, Written, digest_files
 
 # Programs whose work on rules is known: each call is one step, whatever it is called by.
 KNOWN = frozenset(
@@ -93,8 +93,9 @@ class Proof:
         """The step is over: check who changed what, and say what it came to."""
         self._take_changes()
         self._lane = ""
-        wrote, read = self._take_files()
-        return Settled(wrote, read, self._take_looks())
+        files = self._written.take(self._owners.ever)
+        wrote, read = self._take_files(files)
+        return Settled(wrote, read, self._take_looks(files.written))
 
     def take_changed(self) -> set[tuple[str, str]] | None:
         """The tables that changed since the last call, by family; None where all may have."""
@@ -186,8 +187,7 @@ class Proof:
                 "is not known, and it is held as a whole"
             )
 
-    def _take_files(self) -> tuple[str, bool]:
-        files = self._written.take(self._owners.ever)
+    def _take_files(self, files: Files) -> tuple[str, bool]:
         mine = {
             path: pids & self._owners.ever
             for path, pids in files.written.items()
@@ -212,16 +212,18 @@ class Proof:
             return "", read
         return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()[:16], read
 
-    def _take_looks(self) -> tuple[str, ...]:
+    def _take_looks(self, written: Mapping[str, set[int]]) -> tuple[str, ...]:
         """What shells were answered that looked by themselves where more than their own shows."""
         looks = [] if self._witness is None else self._witness.looks()
         mine = self._owners.ever
         said = {
-            self._answer(look) for look in looks if look.pid in mine and self._by_itself(look.pid)
+            self._answer(look, written)
+            for look in looks
+            if look.pid in mine and self._by_itself(look.pid)
         }
         return tuple(sorted(said - {""}))
 
-    def _answer(self, look: Look) -> str:
+    def _answer(self, look: Look, written: Mapping[str, set[int]]) -> str:
         """A look with its answer; empty for one at what is the script's own."""
         mine = self._owners.ever
         if look.how == SIGNALS:
@@ -237,6 +239,9 @@ class Proof:
             self.doubt(
                 f"a shell of the script's reads {place} by itself: what it read is not followed"
             )
+        # What stands there is looked at now, after the shell: it must be the same as it saw.
+        if written.get(place, set()) - mine:
+            self.doubt(f"{place} was written while a shell of the script's looked at it")
         now = _kind(look.at)
         if bool(now) == (look.answer < 0):
             self.doubt(f"{place} came or went while a shell of the script's looked at it")

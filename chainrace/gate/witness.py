@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chainrace.gate.audit import AUDIT_NETFILTER_CFG, Audit
+from chainrace.gate.audit import AUDIT_NETFILTER_CFG, Audit, untrusted
 from chainrace.gate.looks import CALLS, KINDS, Look, looks_of
 from chainrace.gate.shell import NodeError
 
@@ -106,20 +106,7 @@ def parse(text: str) -> Change:
         family=FAMILY.get(family, str(family)),
         op=found["op"],
         pid=int(found["pid"]),
-        program=_name(found["comm"]),
+        program=untrusted(found["comm"]).decode(errors="replace"),
         entries=int(found["entries"]),
         generation=generation,
     )
-
-
-def _name(comm: str) -> str:
-    """A program's name: in quotation marks, or in hexadecimal digits where it has odd characters.
-
-    Source: audit_log_untrustedstring in kernel/audit.c.
-    """
-    if comm.startswith('"'):
-        return comm.strip('"')
-    try:
-        return bytes.fromhex(comm).decode(errors="replace")
-    except ValueError:
-        return comm  # (null)

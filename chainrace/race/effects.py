@@ -14,10 +14,9 @@ from chainrace.gate.backends import OTHER_BACKEND
 from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.race.footprints import Footprints
 from chainrace.race.state import LOCK, PROGRAMS, Answer, Local, Made, State, digest, owner
-from chainrace.race.step import EVERYTHING, tables
+from chainrace.race.step import EVERYTHING, LIVES, tables
 from chainrace.race.trial import Call
 
-LIFE = frozenset({"life/k", "life/x"})
 Parts = Mapping[str, str | None]  # ipv4/filter -> digest of its rules; None: not there
 
 
@@ -159,7 +158,7 @@ class Effects:
         # What it reads from files and pipes its own actor has written, and knows. One that looks
         # at kubelet sees where that is.
         made = self.footprints.of(call)
-        looks = lane not in KUBELETS and (made.reads | made.writes) & LIFE
+        looks = lane not in KUBELETS and (made.reads | made.writes) & LIVES
         return digest(
             [
                 *(call, touched, lane, hidden, origin.place(lane).key),

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 from chainrace.gate.process import SCRIPT_ACTOR
-from chainrace.race.knowledge import LIFE, Knowledge
+from chainrace.race.knowledge import Knowledge
 from chainrace.race.rules import FAMILIES
 from chainrace.race.state import Made
-from chainrace.race.step import EVERYTHING, touches
+from chainrace.race.step import EVERYTHING, LIVES, touches
 from chainrace.race.trial import Call
 
 
@@ -21,8 +21,8 @@ def joined(apart: Sequence[Knowledge]) -> str:
     """
     for known in apart:
         for made in _steps(known):
-            prints = known.touches(made.call)
-            if prints == EVERYTHING or prints.reads & LIFE:
+            prints = known.footprints.of(made.call)
+            if prints == EVERYTHING or prints.reads & LIVES:
                 return f"{made.call} may look at kubelet itself"
     both = all(
         any(

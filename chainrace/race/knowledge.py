@@ -8,11 +8,9 @@ from chainrace.race.explorer import Observation, Path
 from chainrace.race.footprints import Footprints
 from chainrace.race.futures import Futures
 from chainrace.race.state import ACTOR_OF, SCRIPT_LANES, Local, Made, State, owner
-from chainrace.race.step import EVERYTHING, Footprint, touches
+from chainrace.race.step import EVERYTHING, LIVES, Footprint, touches
 from chainrace.race.trace import Step, Trace
 from chainrace.race.trial import Call, Ending
-
-LIFE = frozenset({"life/k", "life/x"})
 
 
 class Knowledge:
@@ -53,18 +51,14 @@ class Knowledge:
             after.histories[SCRIPT_ACTOR] for lane, _, after in steps if lane not in KUBELETS
         ][-1:]
 
-    def touches(self, call: Call) -> Footprint:
-        """What a command may touch, as far as is known by now."""
-        return self.footprints.of(call)
-
     def as_step(self, call: Call) -> Step:
         """A command as far as its order among others is concerned."""
-        return Step(str(call), self.touches(call))
+        return Step(str(call), self.footprints.of(call))
 
     def observe(self, state: State) -> Observation:
         """The state as the explorer needs it."""
         waiting = {lane: state.waiting[lane] for lane in self.lanes if lane in state.waiting}
-        enabled = {lane: self.touches(call) for lane, call in waiting.items()}
+        enabled = {lane: self.footprints.of(call) for lane, call in waiting.items()}
         if not self._reduced:
             return Observation(state.key, enabled, dict.fromkeys(enabled, EVERYTHING))
         futures = self._futures(state)
@@ -89,7 +83,7 @@ class Knowledge:
         if self.restarts or not all(state.ended[lane] for lane in self.kubelets):
             return False
         script = futures[SCRIPT_ACTOR]
-        others = {"nft", "sets", "units"} & (script.writes) or LIFE & script.reads
+        others = {"nft", "sets", "units"} & (script.writes) or LIVES & script.reads
         return not others and not any(touches(script, family) for family in self.families)
 
     def infer(self, state: State, lane: str) -> State | None:

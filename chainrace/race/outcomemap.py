@@ -62,10 +62,12 @@ def draw(
     cells that it cannot tell are left out.
     """
     kubelets, scripts = known.sequences.get(kubelet, ()), known.sequences.get(SCRIPT_ACTOR, ())
-    all_of_kubelets = reduce(Footprint.__or__, map(known.touches, kubelets), Footprint())
+    all_of_kubelets = reduce(Footprint.__or__, map(known.footprints.of, kubelets), Footprint())
     # Right before each step that can matter: between two of them nothing else comes out.
     matter = [
-        at for at, call in enumerate(scripts) if known.touches(call).conflicts(all_of_kubelets)
+        at
+        for at, call in enumerate(scripts)
+        if known.footprints.of(call).conflicts(all_of_kubelets)
     ]
     stops = sorted({at for at in matter if at} | {len(scripts)})
     walk = _Walk(known, kubelet)

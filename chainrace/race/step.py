@@ -46,6 +46,7 @@ LISTING = frozenset({"-L", "-S"})
 # Without a chain's name these ask for none: they do the same whatever chains there are.
 BARE = frozenset({"-F", "-Z"})
 LIFE = {"ipv4": "life/k", "ipv6": "life/x"}
+LIVES = frozenset(LIFE.values())
 # What another network namespace has in common with this one.
 SHARED = frozenset({"files", "lock"})
 
@@ -62,7 +63,7 @@ def footprint(call: Call) -> Footprint:
 def _footprint(call: Call) -> Footprint:
     if call.arguments == ("begins",) and call.program == "kubelet" and call.actor == "kubelet":
         # What could change kubelet's own start touches everything: its unit, files and programs.
-        return Footprint(writes=frozenset(LIFE.values()))
+        return Footprint(writes=LIVES)
     if call.kind == "shell":  # it does nothing but start others
         return Footprint()
     network = _of_network(call)

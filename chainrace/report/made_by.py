@@ -77,7 +77,7 @@ def read(folder: Path) -> Any:
 
     Raises UsageError for a file that is damaged.
     """
-    data = read_if_there(folder / NAME, REMEDY)
+    data = read_if_there(folder / NAME, REMEDY, below=folder)
     if data is None:
         return None
     try:
@@ -92,7 +92,7 @@ def read(folder: Path) -> Any:
 def script_in(folder: Path, name: str, made: MadeBy) -> Path:
     """The file of a script that results keep. Raises UsageError where it is not that any more."""
     file = folder / SCRIPTS / file_name(name)
-    _check(file, made["scripts"][name]["sha256"])
+    _check(folder, file, made["scripts"][name]["sha256"])
     return file
 
 
@@ -100,12 +100,12 @@ def prepare_in(folder: Path, made: MadeBy) -> Path | None:
     """The file that prepared the node, None where none did. Raises UsageError likewise."""
     if made["prepare"] is None:
         return None
-    _check(folder / PREPARE, made["prepare"])
+    _check(folder, folder / PREPARE, made["prepare"])
     return folder / PREPARE
 
 
-def _check(file: Path, digest: str) -> None:
-    found = _sha256(read_input(file, "put back what the results had there"))
+def _check(folder: Path, file: Path, digest: str) -> None:
+    found = _sha256(read_input(file, "put back what the results had there", below=folder))
     if found != digest:
         raise UsageError(
             f"{file} is not what was run then: its sha256 is {found}, not {digest}",

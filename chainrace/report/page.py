@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from chainrace.errors import UsageError
-from chainrace.files import read_below
+from chainrace.files import read_input
 from chainrace.race.outcome import HEALTHY, WORST_FIRST
 from chainrace.race.trial import Call
 from chainrace.report import verdict
@@ -204,7 +204,7 @@ def _nearest_schedule(folder: Path, watch: Path) -> str:
     It stops the script once, before its first flush, where kubelet was then.
     """
     try:
-        seen = WATCH.validate_json(read_below(folder, watch, verdict.REMEDY))
+        seen = WATCH.validate_json(read_input(watch, verdict.REMEDY, below=folder))
     except (UsageError, ValidationError):
         return ""
     commands = sorted(seen["commands"], key=lambda one: one["started"])
@@ -226,7 +226,7 @@ def _nearest_schedule(folder: Path, watch: Path) -> str:
 def _text(folder: Path, file: Path) -> str:
     """A piece of evidence; empty where it is gone, damaged or a link: the rest is worth a page."""
     try:
-        return read_below(folder, file, verdict.REMEDY).decode(errors="replace")
+        return read_input(file, verdict.REMEDY, below=folder).decode(errors="replace")
     except UsageError:
         return ""
 

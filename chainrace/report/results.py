@@ -296,7 +296,7 @@ def _read(file: Path, kind: TypeAdapter[Kept]) -> Kept | None:
 
 def _part(file: Path, kind: TypeAdapter[Kept]) -> tuple[Any, Kept] | None:
     """The same as it was written, and as what it is."""
-    data = read_if_there(file, REMEDY)
+    data = read_if_there(file, REMEDY, below=file.parent)
     if data is None:
         return None
     try:

@@ -112,7 +112,7 @@ RECORD = TypeAdapter(Record)
 def read_trials(folder: Path) -> list[Record]:
     """The records of a run. Raises UsageError for a folder or line that is none."""
     file = folder / TRIALS_FILE
-    lines = read_text_input(file, "name a results folder").splitlines()
+    lines = read_text_input(file, "name a results folder", below=folder).splitlines()
     records = []
     for number, line in enumerate(lines, start=1):
         try:

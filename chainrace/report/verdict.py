@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.files import read_below
+from chainrace.files import read_text_input
 from chainrace.gate.backends import NFT
 from chainrace.paths import REPOSITORY
 from chainrace.race.verdict import FIXED, ORIGINAL
@@ -40,7 +40,7 @@ def read(folder: Path) -> dict[str, Any]:
     """A folder's verdict. Raises UsageError where there is none that this version can read."""
     file = folder / NAME
     try:
-        document = parse(read_below(folder, file, REMEDY).decode())
+        document = parse(read_text_input(file, REMEDY, below=folder))
     except ValueError as error:
         raise UsageError(f"{file} is no verdict: {error}", REMEDY) from error
     kind = document.get("kind") if isinstance(document, dict) else None

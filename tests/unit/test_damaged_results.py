@@ -265,6 +265,17 @@ def test_a_verdict_that_is_a_link_is_refused_and_a_link_to_the_folder_is_not(
         verdict.read(folder)
 
 
+@pytest.mark.parametrize("part", ["trials.jsonl", "exploration.json", "reboot.json"])
+def test_a_part_of_a_run_that_is_a_link_is_not_judged(tmp_path: Path, part: str) -> None:
+    folder = stored(tmp_path / "run", RUN)
+    asked = {"name": "a", "script": "b", "evidence": ["exploration", "trials", "reboot"]}
+    (folder / "scenario.json").write_text(json.dumps(asked))
+    (tmp_path / "elsewhere").write_text("{}")
+    (folder / part).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is a link"):
+        judge_again(folder)
+
+
 @pytest.mark.parametrize("link", ["", "findings", "findings/x", "findings/x/kubelet.log"])
 def test_a_link_in_results_leads_nothing_into_the_page(tmp_path: Path, link: str) -> None:
     explored = {"scripts": {"x": EXPLORED}, "schema": 2, "kind": "exploration"}

@@ -148,11 +148,11 @@ def test_a_script_that_cannot_step_now_still_has_a_future() -> None:
 def test_a_step_after_which_a_shell_looks_by_itself_touches_everything() -> None:
     known = knowledge()
     flush = call("s", "iptables -F")
-    assert known.touches(flush) == footprint(flush)
+    assert known.footprints.of(flush) == footprint(flush)
     looked = step("s iptables -F", looked=["/var/lib/kubelet/pki: -2"])
     learn(known, read(waiting={"s": "iptables -F"}), read(looked))
-    assert known.touches(flush) == EVERYTHING
-    assert known.touches(call("s", "iptables -S")) == footprint(call("s", "iptables -S"))
+    assert known.footprints.of(flush) == EVERYTHING
+    assert known.footprints.of(call("s", "iptables -S")) == footprint(call("s", "iptables -S"))
 
 
 def test_what_an_end_left_is_the_ending_of_all_that_leave_the_same() -> None:

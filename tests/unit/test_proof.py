@@ -571,6 +571,24 @@ def test_what_a_shell_read_by_itself_or_what_changed_meanwhile_is_not_proved(
     assert why in doubt
 
 
+def test_a_file_that_another_wrote_meanwhile_is_not_known(
+    kernel: Kernel, begin: Callable[[], Proof], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`[ -s log ]`: empty when the shell looked, and not any more when the gate does."""
+    log = tmp_path / "kubelet.log"
+    log.write_text("a line")
+    monkeypatch.setattr("chainrace.gate.proof.place_of", lambda path, _: path)
+    proof = begin()
+    step(proof, command(MAIN, kind="shell"))
+    look = Look(MAIN, EXISTS, str(log), 0)
+    assert looked(kernel, proof, look) == (f"{log}: 0 file",)
+    assert proof.doubts == []
+    kernel.written = {str(log): {STRANGER}}
+    looked(kernel, proof, look)
+    (doubt,) = proof.doubts
+    assert "was written while" in doubt
+
+
 def test_a_file_of_the_scripts_own_is_no_look_at_kubelet(
     kernel: Kernel, begin: Callable[[], Proof]
 ) -> None:
