@@ -50,9 +50,15 @@ class Proof:
     """Doubts as they come. Use as a context manager; `begin`, `let_go`, `settle` each step."""
 
     def __init__(
-        self, owners: Owners, witness: Callable[[], Witness], file_systems: list[str]
+        self,
+        owners: Owners,
+        witness: Callable[[], Witness],
+        file_systems: list[str],
+        script: str | None,
     ) -> None:
+        """Begin to watch; `script` is the script's file: that its shell reads it tells nothing."""
         self._owners = owners
+        self._script = script and os.path.realpath(script)
         self.doubts: list[str] = []
         self._steps: dict[int, Command] = {}
         self._changed: set[tuple[str, str]] | None = None  # None: all must be read
@@ -233,7 +239,7 @@ class Proof:
                 self.doubt(f"a shell of the script's talks to {look.at} by itself")
             return f"{look.at}: {look.answer}"
         place = place_of(look.at, mine)
-        if not place or place in self._known_files:
+        if not place or place == self._script or place in self._known_files:
             return ""
         if look.how == READS:
             self.doubt(

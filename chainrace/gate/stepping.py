@@ -113,6 +113,7 @@ class Stepping:
                     self._owners,
                     partial(self._machine.witness, self._shells.files),
                     self._machine.file_systems(),
+                    script,
                 )
             )
             stack.callback(self._end_all)

@@ -21,6 +21,7 @@ from chainrace.gate.written import Files
 
 NFT = "xtables-nft-multi"
 MAIN, STRANGER, KUBELETS = 5_000_100, 5_000_900, 5_000_050  # no such processes are there
+SCRIPT = "/run/chainrace-own.sh"
 UNITS = {
     MAIN: "chainrace-script.service",
     STRANGER: "cron.service",
@@ -100,7 +101,7 @@ def begin(kernel: Kernel) -> Iterator[Callable[[], Proof]]:
     made: list[Proof] = []
 
     def new() -> Proof:
-        made.append(Proof(owners(), lambda: kernel, ["/"]))  # type: ignore[arg-type, return-value]
+        made.append(Proof(owners(), lambda: kernel, ["/"], SCRIPT))  # type: ignore[arg-type, return-value]
         return made[-1]
 
     yield new
@@ -375,7 +376,7 @@ def test_a_node_whose_kernel_keeps_no_record_proves_nothing(kernel: Kernel) -> N
         def none(error: Exception = error) -> Any:
             raise error
 
-        with Proof(owners(), none, ["/"]) as proof:
+        with Proof(owners(), none, ["/"], SCRIPT) as proof:
             assert "the kernel keeps no record of changes of rules" in proof.doubts[0]
             step(proof, command(MAIN))
             kernel.generation += 1
@@ -550,6 +551,17 @@ def test_whose_look_it_is_counts(kernel: Kernel, begin: Callable[[], Proof]) -> 
     # A program that was held: what it looks at is its own step.
     assert looked(kernel, proof, Look(MAIN, EXISTS, where, -2)) == ()
     assert looked(kernel, proof, Look(STRANGER, EXISTS, where, -2)) == ()
+
+
+def test_that_a_shell_reads_the_script_itself_is_no_look(
+    kernel: Kernel, begin: Callable[[], Proof]
+) -> None:
+    proof = begin()
+    step(proof, command(MAIN, kind="shell"))
+    assert looked(kernel, proof, Look(MAIN, READS, SCRIPT, 0)) == ()
+    assert proof.doubts == []
+    looked(kernel, proof, Look(MAIN, READS, f"{SCRIPT}.conf", 0))
+    assert f"{SCRIPT}.conf" in proof.doubts[0]
 
 
 @pytest.mark.parametrize(
