@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import signal
 import socket
 import struct
 import subprocess
@@ -27,11 +26,13 @@ ANY_PORT = 61321
 MOST_PORTS = 6
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# A request that has come is answered in the same softirq, or dropped: this long is plenty.
-GRACE_SECONDS = 0.3
+HERE_AT, THERE_AT = "02:00:00:00:00:01", "02:00:00:00:00:02"
 ARRIVES_SECONDS = 10.0
 ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/all/route_localnet"
-ETH_P_ALL = 0x0003
+ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 0x0003, 0x0800, 0x0806
+# RFC 826: kinds of address, their lengths, operation; hardware and protocol address of both
+ARP_REQUEST = struct.Struct(">HHBBH6s4s6s4s")
+ARP_REPLY = b"\x00\x02"
 SYN, ACK = 0x02, 0x10
 CLONE_NEWNET = 0x40000000
 LEAST_BYTES, VERSION = 40, 4
@@ -57,53 +58,73 @@ def reached(ports: list[int]) -> list[int]:
             with suppress(OSError):  # somebody listens there already
                 listener.bind(("127.0.0.1", port))
                 listener.listen(1)
-        return [port for port in ports if _answered(seen, port)]
+        stack.callback(os.waitpid, _ask(ports), 0)
+        return _answered(seen, ports)
 
 
-def _answered(seen: socket.socket, port: int) -> bool:
-    asker = _ask(port)
-    deadline, came = time.monotonic() + ARRIVES_SECONDS, False
-    try:
-        while time.monotonic() < deadline:
-            seen.settimeout(max(0.01, deadline - time.monotonic()))
-            try:
-                flags = _flags(seen.recv(65535), port)
-            except TimeoutError:
-                break
-            if flags & SYN and flags & ACK:
-                return True
-            if flags & SYN and not came:
-                came, deadline = True, time.monotonic() + GRACE_SECONDS
-    finally:
-        os.kill(asker, signal.SIGKILL)
-        os.waitpid(asker, 0)
-    if not came:
-        raise NodeError(f"the neighbour's request for port {port} did not come to the node")
-    return False
+def _answered(seen: socket.socket, ports: list[int]) -> list[int]:
+    """The ports that were answered before the question that the neighbour asked last was."""
+    came: set[int] = set()
+    answered: set[int] = set()
+    deadline = time.monotonic() + ARRIVES_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        seen.settimeout(left)
+        try:
+            packet, about = seen.recvfrom(65535)
+        except TimeoutError:
+            break
+        if about[1:3] == (ETH_P_ARP, socket.PACKET_OUTGOING) and packet[6:8] == ARP_REPLY:
+            break
+        source, target, flags = _tcp(packet)
+        if flags & SYN and flags & ACK:
+            answered.add(source)
+        elif flags & SYN:
+            came.add(target)
+    if missing := set(ports) - came:
+        raise NodeError(f"the neighbour's request for port {min(missing)} did not come to the node")
+    return [port for port in ports if port in answered]
 
 
-def _ask(port: int) -> int:
-    """A child in the neighbour's namespace that asks for a connection; its pid."""
+def _ask(ports: list[int]) -> int:
+    """A child in the neighbour's namespace that asks for connections; its pid.
+
+    It asks last whose the node's address is. All is sent by one processor, whose packets the node
+    takes in one after the other (process_backlog in net/core/dev.c of Linux): when that is
+    answered, each request before it has been answered or dropped.
+    """
     child = os.fork()
     if child == 0:
         try:
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
             with open(f"/run/netns/{SPACE}", "rb") as space:
                 if _libc.setns(space.fileno(), CLONE_NEWNET) == 0:
-                    asks = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-                    asks.settimeout(ARRIVES_SECONDS)
-                    asks.connect(("127.0.0.1", port))
+                    _send(ports)
         finally:
             os._exit(0)
     return child
 
 
-def _flags(packet: bytes, port: int) -> int:
-    """The TCP flags of a packet from or to a port; 0 for any other packet."""
+def _send(ports: list[int]) -> None:
+    with ExitStack() as stack:
+        for port in ports:
+            asks = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            asks.settimeout(0)
+            asks.connect_ex(("127.0.0.1", port))
+        last = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))
+        own = bytes(int(part, 16) for part in THERE_AT.split(":"))
+        asked = ARP_REQUEST.pack(
+            1, ETH_P_IP, 6, 4, 1, own, socket.inet_aton(NEIGHBOUR), b"", socket.inet_aton(NODE)
+        )
+        last.sendto(asked, (THERE, ETH_P_ARP, 0, 0, b"\xff" * 6))
+
+
+def _tcp(packet: bytes) -> tuple[int, int, int]:
+    """The ports and the TCP flags of a packet; zeros for any other packet."""
     if len(packet) < LEAST_BYTES or packet[0] >> 4 != VERSION or packet[9] != socket.IPPROTO_TCP:
-        return 0
+        return 0, 0, 0
     start = (packet[0] & 15) * 4
     source, target = struct.unpack_from(">HH", packet, start)
-    return packet[start + 13] if port in (source, target) else 0
+    return source, target, packet[start + 13]
 
 
 @contextmanager
@@ -114,11 +135,14 @@ def _neighbour() -> Iterator[None]:
     try:
         for line in (
             f"netns add {SPACE}",
-            f"link add {HERE} type veth peer name {THERE} netns {SPACE}",
+            f"link add {HERE} address {HERE_AT} type veth peer name {THERE} netns {SPACE}",
+            f"-n {SPACE} link set {THERE} address {THERE_AT}",
             f"address add {NODE}/30 dev {HERE}",
             f"link set {HERE} up",
+            f"neighbour add {NEIGHBOUR} lladdr {THERE_AT} dev {HERE} nud permanent",
             f"-n {SPACE} address add {NEIGHBOUR}/30 dev {THERE}",
             f"-n {SPACE} link set {THERE} up",
+            f"-n {SPACE} neighbour add {NODE} lladdr {HERE_AT} dev {THERE} nud permanent",
             f"-n {SPACE} route add 127.0.0.1/32 via {NODE}",
         ):
             run(["ip", *line.split()])
