@@ -10,7 +10,6 @@ from tests.fuzz.explored import Explored, Result
 
 # What says that its ends are not all that there are.
 OPEN = ("not proved", "not exercised", "unfinished")
-BUDGET = 120.0
 
 
 class DisagreementError(AssertionError):
@@ -21,10 +20,12 @@ class DisagreementError(AssertionError):
 class Fuzzer:
     """Explores scripts, and counts what came of it.
 
+    `budget` seconds for each: one that takes longer is counted as unfinished, and shows nothing.
     `runs` random schedules of each. `whole` seconds for the orders without any reduction.
     """
 
     node: Explored
+    budget: float
     runs: int
     whole: float
     words: Counter[str] = field(default_factory=Counter)
@@ -32,7 +33,7 @@ class Fuzzer:
 
     def check(self, text: str, *, whole: bool) -> Result:
         """Raises DisagreementError where reduced exploration lacks an end that there is."""
-        found = self.node.explore(text, budget=BUDGET)
+        found = self.node.explore(text, budget=self.budget)
         doubted = found.verdict in OPEN or bool(found.doubts) or not found.complete
         self.words[f"{found.verdict}, with doubts" if found.doubts else found.verdict] += 1
         if doubted:

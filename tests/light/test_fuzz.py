@@ -7,6 +7,7 @@ schedules, and one in ten with nothing left out. `--fuzz-seed` has the same scri
 import hashlib
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
@@ -18,16 +19,30 @@ from tests.fuzz.scripts import scripts
 from tests.light.node import LightNode
 
 KEPT = Path(__file__).parent / "kept"
-SCRIPTS, NIGHTLY = 50, 1000
 TELL_SECONDS = 60.0
+
+
+class Form(NamedTuple):
+    """How many scripts, of how many lines at most; the rest is a Fuzzer's, in seconds."""
+
+    scripts: int
+    lines: int
+    budget: float
+    runs: int
+    whole: float
+
+
+IN_CI = Form(scripts=50, lines=2, budget=15.0, runs=3, whole=0.0)
+NIGHTS = Form(scripts=1000, lines=3, budget=60.0, runs=6, whole=15.0)
 
 
 def test_no_end_is_left_out(
     node: LightNode, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nightly = bool(pytestconfig.getoption("--nightly"))
-    asked = drawn(pytestconfig, capsys, NIGHTLY if nightly else SCRIPTS)
-    fuzzer = Fuzzer(node, runs=6 if nightly else 3, whole=15.0 if nightly else 0.0)
+    form = NIGHTS if nightly else IN_CI
+    asked = drawn(pytestconfig, capsys, form.scripts)
+    fuzzer = Fuzzer(node, budget=form.budget, runs=form.runs, whole=form.whole)
     failed: list[tuple[str, Exception]] = []
     passed: set[str] = set()
     told = began = time.monotonic()
@@ -40,7 +55,7 @@ def test_no_end_is_left_out(
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    @given(scripts(3 if nightly else 2), st.integers(0, 9))
+    @given(scripts(form.lines), st.integers(0, 9))
     def explored_in_three_ways(text: str, chance: int) -> None:
         assume(text not in passed)
         try:

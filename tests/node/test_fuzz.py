@@ -18,7 +18,7 @@ from tests.fuzz.fuzzer import Fuzzer
 from tests.fuzz.scripts import scripts
 from tests.node.fixtures import LIMIT
 
-SCRIPTS, RUNS = 20, 4
+SCRIPTS, BUDGET, RUNS = 20, 300.0, 4
 
 pytestmark = pytest.mark.nightly
 
@@ -48,7 +48,7 @@ def test_no_end_of_a_random_script_is_left_out(
         path = bring_script([lab_node], file).path
         with pristine(paths, [lab_node], LIMIT) as (snapshots,):
             node = Explored(lab_node.agent, tmp_path, lambda _: path, LIMIT, snapshots)
-            found = Fuzzer(node, runs=RUNS, whole=0.0).check(text, whole=False)
+            found = Fuzzer(node, budget=BUDGET, runs=RUNS, whole=0.0).check(text, whole=False)
         words[found.verdict] = words.get(found.verdict, 0) + 1
         asked.tell(f"{words}")
 
