@@ -133,7 +133,7 @@ def replay(
         with terminal.step("taking the reference: kubelet's clean start"):
             reference = replayer.reference()
         for number in range(1, times + 1):
-            replayed = replayer.run(schedule, reference)
+            replayed = replayer.run(schedule, reference, each=True)
             write_replay(folder / f"{number:03d}", replayed)
             terminal.replayed(replayed, number, times)
             outcomes.append(replayed.outcome.name)

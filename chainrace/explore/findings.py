@@ -41,8 +41,8 @@ def _confirm(
     end = ends[0]
     wanted = end.outcome
     same = 0
-    for _ in range(REPLAYS):
-        last = replayer.run(end.schedule, reference)
+    for number in range(1, REPLAYS + 1):
+        last = replayer.run(end.schedule, reference, each=number == REPLAYS)
         mine = last.outcome.families[family]
         same += (mine.classes, mine.missing) == (wanted.classes, wanted.missing)
     looked, after = replayer.heal()

@@ -12,6 +12,7 @@ from chainrace.node.snapshots import Snapshots
 from chainrace.race.outcome import Outcome, judge
 from chainrace.race.schedule import Schedule
 from chainrace.race.state import ACTORS, HISTORIES
+from chainrace.race.timeline import Happened, timeline
 from chainrace.race.trial import Ending
 
 HEAL_SECONDS = 120.0
@@ -19,12 +20,16 @@ HEAL_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a schedule led to; `view` is the agent's own, with every command."""
+    """What a schedule led to; `view` is the agent's own, with every command.
+
+    `steps` are told only where the rules were read after each.
+    """
 
     schedule: Schedule
     view: View
     ending: Ending
     outcome: Outcome
+    steps: tuple[Happened, ...] = ()
 
 
 def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
@@ -81,10 +86,14 @@ class Replayer:
         view = walker.visit((), turns, read=as_seen, evidence=True, places=True)
         return reference_of(before, view)
 
-    def run(self, schedule: Schedule, reference: Reference) -> Replayed:
-        """One replay. Raises UsageError for a schedule with steps that there are not."""
+    def run(self, schedule: Schedule, reference: Reference, *, each: bool = False) -> Replayed:
+        """One replay; with `each` the rules are read after each step, for its timeline.
+
+        Raises UsageError for a schedule with steps that there are not.
+        """
         turns = turns_of(schedule)
-        view = self._walker(lazy_in(schedule)).visit((), turns, read=as_seen, evidence=True)
+        walker = self._walker(lazy_in(schedule))
+        view = walker.visit((), turns, read=as_seen, evidence=True, each=each)
         for (actor, asked), made in zip(turns, view["counts"], strict=True):
             if asked is not None and made < asked:
                 raise UsageError(
@@ -92,7 +101,9 @@ class Replayer:
                     "replay it with the same script and kubelet as it was found with",
                 )
         ending = ending_of(view)
-        return Replayed(schedule, view, ending, judge(reference.rules, ending, reference.open))
+        outcome = judge(reference.rules, ending, reference.open)
+        steps = timeline(view, outcome, reference.rules) if each else ()
+        return Replayed(schedule, view, ending, outcome, steps)
 
     def heal(self) -> tuple[dict[str, bool], dict[str, str]]:
         """Watch the Monitor after a replay: by family whether it looked, and the rules then."""

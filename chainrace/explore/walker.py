@@ -129,21 +129,26 @@ class Walker:
         tries: int = TRIES,
         seconds: float | None = None,
         places: bool = False,
+        each: bool = False,
     ) -> Seen:
         """Go to a state, let actors make turns there, and return what `read` makes of the view.
 
         `later` are paths that will be gone, as far as is known. `read` raises ValueError for
         a view that does not continue what is known of the path; then the way is walked
-        again, and counted in `differing`. With `places` the view has each step's. After
-        `seconds` no further step is made. Raises
-        LabError when the node is broken, UnrepeatableError when the walk failed `tries` times.
+        again, and counted in `differing`. With `places` the view has each step's, with `each`
+        the rules after each (`left`). After `seconds` no further step is made. Raises LabError
+        when the node is broken, UnrepeatableError when the walk failed `tries` times.
         """
         flips = 0
         for attempt in itertools.count(1):
             try:
                 self._go(path, later)
-                view = self._walk(
-                    turns, rules=True, evidence=evidence, seconds=seconds, places=places
+                view = (
+                    self._walk_each(turns, evidence=evidence)
+                    if each
+                    else self._walk(
+                        turns, rules=True, evidence=evidence, seconds=seconds, places=places
+                    )
                 )
                 return read(view)
             except FlippedError:
@@ -315,6 +320,26 @@ class Walker:
             raise FlippedError
         self.at = came_from + made
         return view
+
+    def _walk_each(self, turns: Turns, *, evidence: bool) -> View:
+        """As `_walk`; `left` has the rules after each step, with how many commands there were.
+
+        Its first are those before any step.
+        """
+        start = self._walk([], rules=True, evidence=False)
+        left = [(len(start["commands"]), start["rules"])]
+        counts = []
+        for lane, steps in turns:
+            made = 0
+            while made != steps:
+                view = self._walk([(lane, 1)], rules=True, evidence=False)
+                if not view["counts"][0]:
+                    break
+                made += 1
+                left.append((len(view["commands"]), view["rules"]))
+            counts.append(made)
+        last = self._walk([], rules=True, evidence=evidence)
+        return {**last, "counts": counts, "left": left}
 
     def _worth_keeping(self, path: Path, kept: int, later: Sequence[Path]) -> Path | None:
         """The state on a path whose snapshot saves most of what is gone later, if any."""

@@ -21,6 +21,7 @@ from chainrace.report.verdict import NAME
 from chainrace.report.writing import MOST_DRAWN, file_name, short, store
 
 SCHEMA = 2
+STEPS_SCHEMA = 1  # of steps.json
 
 
 class ExplorationFolder(Folder):
@@ -190,10 +191,13 @@ def write_ending(folder: Path, ending: Ending) -> None:
 
 
 def write_replay(folder: Path, replayed: Replayed) -> None:
-    """The evidence of one replay: timeline, kubelet's log, the rules it left."""
+    """The evidence of one replay: its steps, kubelet's log, the rules it left."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "schedule.txt").write_text(f"{replayed.schedule}\n")
     write(folder / "timeline.txt", "\n".join(side_by_side(replayed.view)) + "\n")
+    if replayed.steps:
+        steps = [asdict(one) for one in replayed.steps]
+        write_json(folder / "steps.json", {"schema": STEPS_SCHEMA, "steps": steps})
     write_ending(folder, replayed.ending)
     write_json(
         folder / "outcome.json",

@@ -18,7 +18,7 @@ from chainrace.explore.exploration import Exploration, UnexercisedError
 from chainrace.explore.findings import confirm
 from chainrace.explore.options import Options
 from chainrace.explore.order import rank, spread
-from chainrace.explore.replay import Replayer, lazy_in, turns_of
+from chainrace.explore.replay import Replayed, Replayer, lazy_in, turns_of
 from chainrace.explore.roots import FIRST, lazy_for, lead_for
 from chainrace.explore.run import ExplorationRun
 from chainrace.explore.scripts import Script
@@ -32,7 +32,14 @@ from chainrace.paths import Paths
 from chainrace.race import state as states
 from chainrace.race.explored import HARMFUL as SAYS_HARMFUL
 from chainrace.race.explored import HARMLESS as SAYS_HARMLESS
-from chainrace.race.explored import NOT_EXERCISED, NOT_PROVED, UNFINISHED, Explored, Graph
+from chainrace.race.explored import (
+    NOT_EXERCISED,
+    NOT_PROVED,
+    UNFINISHED,
+    Explored,
+    Finding,
+    Graph,
+)
 from chainrace.race.outcome import (
     CANARY_LOST,
     GUARD_OPEN,
@@ -1007,10 +1014,17 @@ def test_what_families_together_do_is_replayed_as_it_was_found() -> None:
 def test_findings_are_replayed_and_watched() -> None:
     graph = explore(OUTAGE, IPV4).graph
     replayer = replayer_of(OUTAGE)
-    kept: list[Any] = []
-    found = confirm(graph, replayer, clean_start(), lambda _: None, lambda one, _: kept.append(one))
-    assert found == kept
+    kept: list[tuple[Finding, Replayed]] = []
+
+    def keep(finding: Finding, last: Replayed) -> None:
+        kept.append((finding, last))
+
+    found = confirm(graph, replayer, clean_start(), lambda _: None, keep)
+    assert found == [one for one, _ in kept]
     assert all(one.reproduced for one in found)
+    for _, last in kept:
+        assert len(last.steps) == len(last.view["commands"])
+        assert any(one.harms for one in last.steps)
     failed = next(one for one in found if INIT_FAILED in one.outcome.classes)
     assert failed.healing is not None
     assert not failed.healing.looked

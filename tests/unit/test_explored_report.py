@@ -12,6 +12,7 @@ from chainrace.explore.replay import Replayed
 from chainrace.race.explored import EXIT_OF, Explored, Healing
 from chainrace.race.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
 from chainrace.race.schedule import parse
+from chainrace.race.timeline import Happened
 from chainrace.race.trial import Ending
 from chainrace.race.verdict import CONFIRMED, REFUTED
 from chainrace.report import verdict
@@ -56,7 +57,8 @@ def replayed() -> Replayed:
     failed = FamilyOutcome((INIT_FAILED,), "no chain", ("mangle :KUBE-IPTABLES-HINT",))
     outcome = Outcome({"ipv4": failed, "ipv6": FamilyOutcome((HEALTHY,))}, True, None)  # noqa: FBT003
     ending = Ending({"ipv4": "failed"}, ("a line",), {"ipv4": "*filter\n", "ipv4/legacy": "*nat\n"})
-    return Replayed(parse("s1 k1 s* k*"), VIEW, ending, outcome)
+    deleted = Happened("s", "script", "iptables -X", 0, 0.25, 0.5, harms=True)
+    return Replayed(parse("s1 k1 s* k*"), VIEW, ending, outcome, (deleted,))
 
 
 def test_each_finding_leaves_its_evidence_in_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -69,6 +71,8 @@ def test_each_finding_leaves_its_evidence_in_a_folder_of_its_own(tmp_path: Path)
     one = folder.path / "findings" / folders[0]
     assert (one / "schedule.txt").read_text() == "s1 k1 s* k*\n"
     assert "[iptables.service] iptables -X" in (one / "timeline.txt").read_text()
+    steps = json.loads((one / "steps.json").read_text())["steps"]
+    assert [(step["command"], step["harms"]) for step in steps] == [("iptables -X", True)]
     assert (one / "rules-after.ipv4-legacy").read_text() == "*nat\n"
     assert json.loads((one / "outcome.json").read_text())["azure_npm_finds"] is None
 
