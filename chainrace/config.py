@@ -22,8 +22,8 @@ from chainrace.gate.backends import NFT, Backend
 from chainrace.paths import REPOSITORY
 from chainrace.race.conclusion import EXPLORATION, TRIALS, Evidence
 
-# 1.34.4
-VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+# 1.34.4, v1.34.4
+VERSION = re.compile(r"v?([0-9]+\.[0-9]+\.[0-9]+)")
 # 90s, 5m, 1h30m
 DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
@@ -54,10 +54,17 @@ class NodeConfig(Section):
     memory_mib: int = Field(default=1536, ge=768, le=65536)
 
 
+def _plain(version: str) -> str:
+    """A version without the v that Kubernetes' own tags begin with."""
+    return version.removeprefix("v")
+
+
 class KubeletConfig(Section):
     """Which kubelet: a version that provision/binaries pins, or a binary by its path."""
 
-    version: str | None = Field(default=None, pattern=rf"^{VERSION.pattern}$")
+    version: Annotated[str, AfterValidator(_plain)] | None = Field(
+        default=None, pattern=rf"^{VERSION.pattern}$"
+    )
     path: Name | None = None
 
     @model_validator(mode="after")
@@ -166,8 +173,8 @@ class Scenario(Section):
     """One thing to show. What it does not name is as in the other parts of lab.toml.
 
     `image` is a file, or a table as [image] is; `kubelet` a version or a file, `script` a file
-    that stands in the fix's place, `exit` the code that it is to end with. Files are relative to
-    lab.toml.
+    that stands in the fix's place, `exit` the code that it is to end with, `prepare` a file that
+    changes the node first. Files are relative to lab.toml.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")  # outage-1.36
@@ -175,6 +182,7 @@ class Scenario(Section):
     backend: Backend | None = None
     kubelet: Name | None = None
     script: Name | None = None
+    prepare: Name | None = None
     exit: int = Field(default=0, ge=0, le=MOST_EXIT)
     evidence: Kinds = [EXPLORATION, TRIALS]
     budget: Annotated[str, AfterValidator(_duration)] | None = None
@@ -249,7 +257,7 @@ def with_kubelet(config: LabConfig, kubelet: str) -> LabConfig:
         chosen = KubeletConfig.model_validate({key: kubelet})
     except ValidationError as error:
         raise UsageError(
-            f"kubelet: {error.errors()[0]['msg']}", "name a version that is pinned, or a binary"
+            f"kubelet: {in_words(error)}", "name a version that is pinned, or a binary"
         ) from error
     return config.model_copy(update={"kubelet": chosen})
 
@@ -277,49 +285,81 @@ def _wrong(path: Path, text: str, error: ValidationError) -> UsageError:
         said = repr(first["input"])
     except (ValueError, RecursionError):  # as above, where no shorter way told
         said = "more than can be shown"
-    return UsageError(
-        f"{where}: {'.'.join(str(key) for key in keys)}: {first['msg']} (it says {said})",
-        _allowed(keys, first["type"]),
-    )
+    name = ".".join(str(key) for key in keys)
+    return UsageError(f"{where}: {name}: {in_words(error)} (it says {said})", _allowed(keys))
+
+
+# How pydantic calls what is wrong, and how a person would; in braces what it knows of it.
+WORDS = {
+    "extra_forbidden": "there is no such key",
+    "int_type": "write a whole number",
+    "string_type": "write a text in quotes",
+    "list_type": "write a list",
+    "model_type": "write a table",
+    "dict_type": "write a table",
+    "missing": "it is missing",
+    "greater_than_equal": "write {ge} or more",
+    "less_than_equal": "write {le} or less",
+    "literal_error": "write {expected}",
+    "string_too_short": "write a text that is not empty",
+    "string_pattern_mismatch": "write a text like {like}",
+    "value_error": "{error}",
+}
+# For a text that must look so, a sample by the name of its key.
+LIKE = {"name": "outage-1.36", "user": "azureuser", "version": DEFAULT_KUBELET}
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with the first value that is, without pydantic's own words."""
+    first = error.errors()[0]
+    words = WORDS.get(first["type"], first["msg"])
+    like = LIKE.get(str(first["loc"][-1]) if first["loc"] else "", "what docs/reference.md says")
+    return words.format(**{"like": like, **first.get("ctx", {})})
 
 
 def line_of(text: str, keys: tuple[str | int, ...]) -> int | None:
     """The line of a TOML text that sets a key: ("scenario", 1, "backend"), counted from 1.
 
-    Where the key stands in a form that is not looked for (inline tables), None.
+    Where the key stands inside a value (an inline table), the line of that.
     """
-    section, *rest = keys
-    wanted = 1 + next((key for key in rest if isinstance(key, int)), 0)
-    name = next((key for key in rest if isinstance(key, str)), None)
-    seen, inside = 0, False
+    wanted = 1 + next((key for key in keys if isinstance(key, int)), 0)
+    names = [key for key in keys if isinstance(key, str)]
+    deepest, found = 0, None
+    section: list[str] = []
+    seen = 0
     for at, line in enumerate(text.splitlines(), start=1):
-        # a header, as [[scenario]] is one
-        if header := re.fullmatch(r"\s*\[+\s*([\w-]+)\s*\]+\s*(?:#.*)?", line):
-            seen += header[1] == section
-            inside = header[1] == section and seen == wanted
-            if inside and name is None:
-                return at
+        # a header: [node], [[scenario]], [scenario.image]
+        if header := re.fullmatch(r"\s*(\[+)\s*([\w.-]+)\s*\]+\s*(?:#.*)?", line):
+            section = header[2].split(".")
+            seen += header[1] == "[[" and section == names[:1]
+            path = section
         # a line like backend = "nft"
-        elif re.match(rf"\s*{re.escape(str(name or section))}\s*=", line) and (
-            inside or name is None
-        ):
-            return at
-    return None
+        elif key := re.match(r"\s*([\w.-]+)\s*=", line):
+            path = [*section, *key[1].split(".")]
+        else:
+            continue
+        in_it = seen in (0, wanted) or section[:1] != names[:1]
+        if in_it and len(path) > deepest and path == names[: len(path)]:
+            deepest, found = len(path), at
+    return found
 
 
-MODELS: dict[str, type[Section]] = {
-    "node": NodeConfig,
-    "image": ImageConfig,
-    "kubelet": KubeletConfig,
-    "limits": LimitsConfig,
-    "scenario": Scenario,
+# What stands where in lab.toml, by the names of the keys.
+MODELS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): LabConfig,
+    ("node",): NodeConfig,
+    ("image",): ImageConfig,
+    ("kubelet",): KubeletConfig,
+    ("limits",): LimitsConfig,
+    ("scenario",): Scenario,
+    ("scenario", "image"): ImageConfig,
 }
 
 
-def _allowed(keys: tuple[str | int, ...], kind: str) -> str:
+def _allowed(keys: tuple[str | int, ...]) -> str:
     """What could stand there instead."""
-    if kind != "extra_forbidden":
+    names = tuple(key for key in keys if isinstance(key, str))
+    model = MODELS.get(names[:-1]) if names else None
+    if model is None or names[-1] in model.model_fields:
         return "docs/reference.md says what is allowed"
-    model = MODELS.get(str(keys[0])) if keys[1:] else LabConfig
-    names: list[Any] = list(model.model_fields) if model else []
-    return f"the keys there are {', '.join(names)}"
+    return f"the keys there are {', '.join(model.model_fields)}"

@@ -4,7 +4,7 @@ import random
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from chainrace import session
 from chainrace.afterwards import afterwards
 from chainrace.config import LimitsConfig
 from chainrace.explore.options import Options
+from chainrace.explore.preparation import prepared
 from chainrace.explore.replay import Replayed, Replayer
 from chainrace.explore.run import ExplorationRun
 from chainrace.explore.scripts import Script, bring_script, script_on
 from chainrace.exploring import with_remark
+from chainrace.host.setup import NODES
 from chainrace.keeping import Keeping
 from chainrace.node.listening import Listening
 from chainrace.node.node import Node
@@ -50,10 +52,13 @@ def run(
     *,
     amount: Amount,
     terminal: Terminal,
+    exploration: Options = Options(),  # noqa: B008 - frozen
+    nodes: int = 1,
 ) -> tuple[Verdict, Path]:
-    """A scenario on a node of its own: the verdict, and the folder that all of it lies in.
+    """A scenario on nodes of its own: the verdict, and the folder that all of it lies in.
 
-    `amount` is that of force and of randomized trials together. Raises LabError.
+    `amount` is that of exploration and randomized trials together. So many `nodes` share the
+    exploration. Raises LabError.
     """
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
         conclude_killed(paths.results, terminal.say)
@@ -73,9 +78,30 @@ def run(
                 terminal.say("no randomized trials: the original cannot restart what is not there")
                 left = tuple(kind for kind in chosen.evidence if kind != TRIALS)
                 chosen = replace(chosen, evidence=left or (EXPLORATION,))
-            with session.provisioned(paths, chosen.config, terminal.step, up) as node:
+            with ExitStack() as stack:
+                ready = [
+                    stack.enter_context(
+                        session.provisioned(paths, chosen.config, terminal.step, up)
+                    )
+                ]
+                ready += [
+                    stack.enter_context(
+                        session.node_up(paths, chosen.config, terminal.step, kept, name=name)
+                    )
+                    for name in NODES[1:nodes]
+                ]
+                how = stack.enter_context(prepared(ready, chosen.prepare))
                 folder = _folder(paths, chosen, terminal)
-                take(paths, chosen, node, folder, amount=amount, terminal=terminal)
+                take(
+                    paths,
+                    chosen,
+                    ready,
+                    folder,
+                    how=how,
+                    amount=amount,
+                    exploration=exploration,
+                    terminal=terminal,
+                )
         verdict = judge_again(folder.path)
         if EXIT_OF[verdict.verdict] != 0:
             kept.failure = f"{verdict.verdict}: {verdict.reason}"
@@ -111,35 +137,40 @@ def _conclude(
 def take(
     paths: Paths,
     chosen: Chosen,
-    node: Node,
+    nodes: list[Node],
     folder: ResultsFolder,
     *,
+    how: str = "",
     amount: Amount,
+    exploration: Options,
     terminal: Terminal,
 ) -> None:
     """All that a scenario asks for; verdict.json is written whatever ends it.
 
-    Of the amount's budget the exploration takes what it needs, up to its share.
+    Of the amount's budget the exploration takes what it needs, up to its share. `how` is the
+    digest of what the nodes were prepared by. Trials and the reboot are the first node's.
     """
-    begun, budget = time.monotonic(), amount.budget
+    begun, budget, node = time.monotonic(), amount.budget, nodes[0]
     if node.found:
         folder.image(node.found)
     fixed = (
-        replace(bring_script([node], chosen.script), expect=chosen.expect)
+        replace(bring_script(nodes, chosen.script), expect=chosen.expect)
         if chosen.script
         else script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED])
     )
-    original = script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL])
+    fixed = replace(fixed, prepared=how)
+    original = replace(script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL]), prepared=how)
     # Of two that are called the same the user's own counts: the lab's is in the clone.
     origin = origin_of(chosen.config, node, [original, fixed])
     folder.made_by(origin)
     remark, _ = look(origin.scripts[fixed.name].text)
-    evidence = Evidence(paths, node, chosen.config.limits, folder, terminal)
+    evidence = Evidence(paths, nodes, chosen.config.limits, folder, terminal)
     with evidence.concluded():
         if EXPLORATION in chosen.evidence:
             share = EXPLORATION_SHARE if TRIALS in chosen.evidence else 1.0
-            options = Options(
-                None if budget is None else share * budget,
+            options = replace(
+                exploration,
+                budget=None if budget is None else share * budget,
                 least=LEAST_STEPS if amount.least else 0,
             )
             evidence.explore(fixed, options, remark)
@@ -152,18 +183,19 @@ def take(
 
 
 class Evidence:
-    """One node's evidence, going into one results folder."""
+    """The evidence of one node, going into one results folder; others share the exploration."""
 
     def __init__(
         self,
         paths: Paths,
-        node: Node,
+        nodes: list[Node],
         limits: LimitsConfig,
         folder: ResultsFolder,
         terminal: Terminal,
     ) -> None:
         self._paths = paths
-        self._node = node
+        self._nodes = nodes
+        self._node = nodes[0]
         self._limits = limits
         self._folder = folder
         self._terminal = terminal
@@ -214,7 +246,7 @@ class Evidence:
         """Every interleaving of the script in the fix's place. Raises LabError."""
         run = ExplorationRun(
             self._paths,
-            [self._node],
+            self._nodes,
             script,
             options,
             limit=self._limits.trial,

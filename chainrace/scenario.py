@@ -31,7 +31,8 @@ class Chosen:
     """A scenario with everything that it stands for. `config` is that of its node.
 
     `script` is a file that stands in the fix's place, None for the outage's fix; `budget`
-    in seconds, None where lab.toml names none; `expect` the code that the script is to end with.
+    in seconds, None where lab.toml names none; `expect` the code that the script is to end with;
+    `prepare` a file that changes the node first.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Chosen:
     evidence: tuple[Evidence, ...]
     budget: float | None
     expect: int = 0
+    prepare: Path | None = None
 
     def amount(self, pairs: int | None, budget: float | None) -> Amount:
         """How much to see: what the call says, what lab.toml says, or the default.
@@ -68,6 +70,7 @@ class Changes:
     script: Path | None = None
     evidence: tuple[Evidence, ...] = ()
     expect: int | None = None
+    prepare: Path | None = None
 
 
 def choose(
@@ -116,6 +119,7 @@ def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
         evidence=tuple(scenario.evidence),
         budget=seconds(scenario.budget) if scenario.budget else None,
         expect=scenario.exit,
+        prepare=REPOSITORY / scenario.prepare if scenario.prepare else None,
     )
 
 
@@ -128,6 +132,7 @@ def _changed(chosen: Chosen, changes: Changes) -> Chosen:
         script=changes.script or chosen.script,
         evidence=changes.evidence or chosen.evidence,
         expect=expect if changes.expect is None else changes.expect,
+        prepare=changes.prepare or chosen.prepare,
     )
 
 

@@ -1,21 +1,17 @@
-"""The program itself, and the options that several commands share."""
+"""The program itself, and what several commands do alike."""
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from chainrace import config, origin
-from chainrace.config import Bus, ImageConfig, LabConfig
-from chainrace.errors import LabError, UsageError
-from chainrace.gate.backends import Backend
+from chainrace import origin
+from chainrace.cli.options import grouped
+from chainrace.config import LabConfig
+from chainrace.errors import LabError
 from chainrace.host import setup
 from chainrace.host.packages import missing
-from chainrace.keeping import Keep, Keeping
 from chainrace.paths import Paths
 from chainrace.report import folder as results
 from chainrace.report import page, verdict
@@ -58,46 +54,6 @@ def _whole_program(
 
 
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Only say what would be installed.")]
-KeepNode = Annotated[
-    Keep, typer.Option("--keep", help="Leave the node running afterwards: never, failed, always.")
-]
-ShellOnFailure = Annotated[
-    bool, typer.Option("--shell-on-failure", help="Open a shell on the node where it failed.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print verdict.json.")]
-ScriptFile = Annotated[
-    Path | None, typer.Option("--script", help="A script of your own, by its file.")
-]
-ExitCode = Annotated[
-    int | None,
-    typer.Option(
-        "--exit",
-        min=0,
-        max=config.MOST_EXIT,
-        help="The code that the script of your own is to end with here [0].",
-    ),
-]
-Boot = Annotated[
-    bool, typer.Option("--boot", help="Instead of a script, iptables.service starting at boot.")
-]
-PrepareFile = Annotated[
-    Path | None,
-    typer.Option("--prepare", help="Run this on the node first: drop-ins, masks. Undone later."),
-]
-BackendName = Annotated[
-    Backend | None, typer.Option("--backend", help="What iptables means on the node.")
-]
-ImageFile = Annotated[
-    Path | None,
-    typer.Option("--image", help="A node image of your own: qcow2, raw, VHD or VHDX."),
-]
-ImageUser = Annotated[
-    str | None, typer.Option("--user", help="Who may log in to an image that takes no seed.")
-]
-ImageKey = Annotated[Path | None, typer.Option("--key", help="And the private key of that user.")]
-ImageBus = Annotated[
-    Bus | None, typer.Option("--bus", help="What the disk of the image hangs on (virtio).")
-]
 
 
 def command(
@@ -105,24 +61,12 @@ def command(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command: its group in the help, and below it an example and exit codes."""
     epilog = f"Example: {example}\n\nExit codes: {codes}. {ALWAYS}"
-    return app.command(name, rich_help_panel=group, epilog=epilog)
 
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        app.command(name, rich_help_panel=group, epilog=epilog)(grouped(function))
+        return function
 
-def keeping(keep: Keep, *, shell: bool) -> Keeping:
-    """What is to become of the node. Raises UsageError for a shell without a terminal."""
-    if shell and not sys.stdin.isatty():
-        raise UsageError(
-            "--shell-on-failure needs a terminal", "give --keep failed, then ./lab ssh"
-        )
-    return Keeping(keep, shell)
-
-
-def seconds(text: str | None) -> float | None:
-    """What --budget says, in seconds; None without it. Raises UsageError for no duration."""
-    try:
-        return None if text is None else config.seconds(text)
-    except ValueError as error:
-        raise UsageError(f"--budget {error}", "see ./lab run --help") from error
+    return register
 
 
 def check(config: LabConfig, *scripts: Path | None) -> list[str]:
@@ -137,38 +81,14 @@ def check(config: LabConfig, *scripts: Path | None) -> list[str]:
     return remarks
 
 
-def expected(code: int | None, script: Path | None) -> int:
-    """What --exit says. Raises UsageError where no script of the user's own is named."""
-    if code is not None and script is None:
-        raise UsageError("--exit is about a script of your own", "name it, too: --script FILE")
-    return code or 0
-
-
-def image_of(
-    file: Path | None, user: str | None, key: Path | None, bus: Bus | None
-) -> ImageConfig | None:
-    """The image that a call names, None where it names none. Raises UsageError."""
-    given = {"user": user, "key": key and str(key.absolute()), "bus": bus}
-    named = {name: value for name, value in given.items() if value is not None}
-    if file is None:
-        if named:
-            raise UsageError("--user, --key and --bus are about an image", "name one: --image FILE")
-        return None
-    try:
-        return ImageConfig.model_validate({"path": str(file.absolute()), **named})
-    except ValidationError as error:
-        raise UsageError(f"--image: {error.errors()[0]['msg']}", "see --help") from error
-
-
-def tell_rest(terminal: Terminal, folder: Path, *, as_json: bool) -> None:
+def show_rest(terminal: Terminal, folder: Path) -> None:
     """What a command says after its verdict: its known-bad log lines, and where the page is."""
     document = verdict.read(folder)
     findings = verdict.findings_in(document)
     terminal.findings(findings, [verdict.again(document, folder, one) for one in findings])
     terminal.known_bad_lines(document["known_bad_lines"])
     terminal.say(f"page: {(folder / page.NAME).relative_to(Paths().root)}")
-    if as_json:
-        print(json.dumps(document))
+    terminal.data(document)
 
 
 def refuse_install(*, no_install: bool) -> None:

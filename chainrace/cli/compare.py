@@ -1,5 +1,6 @@
 """Commands that set one thing beside others: runs, kubelets, mitigations."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,8 @@ import typer
 from chainrace import config as configuration
 from chainrace import mitigations as comparing
 from chainrace import session
-from chainrace.cli.app import DEVELOPING, INSPECTING, BackendName, KeepNode, check, command, seconds
+from chainrace.cli.app import DEVELOPING, INSPECTING, check, command
+from chainrace.cli.options import BackendName, KeepOptions, OutputOptions, seconds
 from chainrace.errors import LabError
 from chainrace.explore.options import Options
 from chainrace.files import write_whole
@@ -35,16 +37,18 @@ def kubelets(
         list[Path] | None,
         typer.Option("--draw", help="Draw docs/kubelets.md from stored runs; a later one counts."),
     ] = None,
+    output: OutputOptions,
 ) -> None:
     """Compare kubelet's versions: what each does at its start, and whether the bug is there."""
-    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    paths, config, terminal = Paths(), configuration.load(backend=backend), output.terminal()
     if draw is None:
         draw = _compare_kubelets(config, versions or pinned(paths), terminal)
     read = rows.merged(
         draw, kubelets_report.NAME, Generation, key=lambda one: (one.version, one.backend)
     )
     _write(paths.root / "docs" / "kubelets.md", kubelets_report.draw(read))
-    terminal.say(f"drawn: docs/kubelets.md, from {', '.join(map(str, draw))}")
+    terminal.answer(f"drawn: docs/kubelets.md, from {', '.join(map(str, draw))}")
+    terminal.data([asdict(one) for one in read])
 
 
 def _compare_kubelets(
@@ -83,18 +87,20 @@ def mitigations(
         list[Path] | None,
         typer.Option("--draw", help="Draw docs/mitigations.md from stored runs."),
     ] = None,
-    keep: KeepNode = "never",
+    keep: KeepOptions,
+    output: OutputOptions,
 ) -> None:
     """Explore mitigations exhaustively and compare them; writes docs/mitigations.md."""
-    paths, config, terminal = Paths(), configuration.load(backend=backend), Terminal()
+    paths, config, terminal = Paths(), configuration.load(backend=backend), output.terminal()
     if draw is None:
         options = Options(seconds(budget))
-        draw = [_explore_mitigations(config, folders, options, terminal, Keeping(keep))]
+        draw = [_explore_mitigations(config, folders, options, terminal, keep.keeping)]
     read = rows.merged(
         draw, mitigations_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
     )
     _write(paths.root / "docs" / "mitigations.md", mitigations_report.draw(read))
-    terminal.say(f"drawn: docs/mitigations.md, from {', '.join(map(str, draw))}")
+    terminal.answer(f"drawn: docs/mitigations.md, from {', '.join(map(str, draw))}")
+    terminal.data([asdict(one) for one in read])
 
 
 def _explore_mitigations(
@@ -133,9 +139,11 @@ def compare_runs(
     before: Annotated[
         Path | None, typer.Argument(help="The run before it; default: the last good one.")
     ] = None,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Say what changed since another run of the same: 0 nothing that matters, 1 something."""
     other = before or comparison.last_good(after)
     found = comparison.changes(verdict.read(other), verdict.read(after))
-    Terminal().changes(found, str(other), str(after))
+    output.terminal().changes(found, str(other), str(after))
     raise typer.Exit(int(any(change.matters for change in found)))

@@ -9,30 +9,16 @@ import typer
 from chainrace import config as configuration
 from chainrace import exploring, session
 from chainrace.again import Again, again, schedule_of
-from chainrace.cli.app import (
-    TESTING,
-    AsJson,
-    BackendName,
+from chainrace.cli.app import TESTING, check, command, show_rest
+from chainrace.cli.options import (
     Boot,
-    ExitCode,
-    ImageBus,
-    ImageFile,
-    ImageKey,
-    ImageUser,
-    KeepNode,
-    PrepareFile,
-    ScriptFile,
-    ShellOnFailure,
-    check,
-    command,
-    expected,
-    image_of,
-    keeping,
-    seconds,
-    tell_rest,
+    ExplorationOptions,
+    KeepOptions,
+    NodeOptions,
+    OutputOptions,
+    ScriptOptions,
 )
 from chainrace.errors import UsageError
-from chainrace.explore.options import Options
 from chainrace.host import setup
 from chainrace.keeping import Keeping
 from chainrace.paths import Paths
@@ -51,36 +37,12 @@ from chainrace.report.terminal import Terminal
 )
 def explore(
     *,
-    script: ScriptFile = None,
-    exit_code: ExitCode = None,
+    script: ScriptOptions,
     boot: Boot = False,
-    prepare: PrepareFile = None,
-    image: ImageFile = None,
-    user: ImageUser = None,
-    key: ImageKey = None,
-    bus: ImageBus = None,
-    backend: BackendName = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Time for exploring; replays come on top.")
-    ] = None,
-    preemptions: Annotated[
-        int | None,
-        typer.Option(
-            "--preemptions",
-            min=0,
-            max=configuration.MOST_TIMES,
-            help="A quick look: at most so many preemptions.",
-        ),
-    ] = None,
-    first: Annotated[
-        bool, typer.Option("--first", help="Stop at the first harm that is seen.")
-    ] = False,
-    nodes: Annotated[
-        int, typer.Option("--nodes", min=1, max=len(setup.NODES), help="So many nodes share it.")
-    ] = 1,
-    keep: KeepNode = "never",
-    shell: ShellOnFailure = False,
-    as_json: AsJson = False,
+    node: NodeOptions,
+    exploration: ExplorationOptions,
+    keep: KeepOptions,
+    output: OutputOptions,
 ) -> None:
     """Execute every interleaving of a script with kubelet's start; default: both scripts.
 
@@ -88,26 +50,25 @@ def explore(
     finished, not proved, not exercised, not reproduced.
     Stopped before its end, the same command goes on where it was.
     """
-    _refuse_both(script, boot=boot)
-    expect = expected(exit_code, script)
-    options = Options(seconds(budget), preemptions, first=first)
-    kept = keeping(keep, shell=shell)
-    config = configuration.load(backend=backend, image=image_of(image, user, key, bus))
-    remarks = check(config, script, prepare)
-    paths, terminal = Paths(), Terminal(as_json=as_json)
+    _refuse_both(script.script, boot=boot)
+    expect, options = script.expect, exploration.options
+    kept, terminal = keep.keeping, output.terminal()
+    config = node.applied()
+    remarks = check(config, script.script, node.prepare)
+    paths = Paths()
     for remark in remarks:
         terminal.say(f"note: {remark}")
     with ExitStack() as stack:
         up = [
             stack.enter_context(session.node_up(paths, config, terminal.step, kept, name=name))
-            for name in setup.NODES[:nodes]
+            for name in setup.NODES[: exploration.nodes]
         ]
         found = up[0].found
-        if found and script is None and (reason := why_not_exposed(found)):
+        if found and script.script is None and (reason := why_not_exposed(found)):
             terminal.say(f"{NOT_EXPOSED}: {reason}; the image is {found}")
             raise typer.Exit(EXIT_OF[NOT_EXPOSED])
         chosen = stack.enter_context(
-            exploring.scripts(up, script, prepare, boot=boot, expect=expect)
+            exploring.scripts(up, script.script, node.prepare, boot=boot, expect=expect)
         )
         folder = ExplorationFolder(paths.results, config.image.options if config.image else ())
         terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
@@ -120,7 +81,7 @@ def explore(
     for one in explored.values():
         terminal.explored(one)
     terminal.closing(verdict, reason, str(folder.path.relative_to(paths.root)))
-    tell_rest(terminal, folder.path, as_json=as_json)
+    show_rest(terminal, folder.path)
     raise typer.Exit(EXIT_OF[verdict])
 
 
@@ -136,59 +97,52 @@ def replay(
         typer.Option("--from", help="Results: their script, node and finding, nothing else."),
     ] = None,
     of: Annotated[
-        str | None, typer.Option("--of", help="Which of the scripts that the results keep.")
+        str | None, typer.Option("--of", help="One of the scripts that the results keep.")
     ] = None,
-    script: ScriptFile = None,
-    exit_code: ExitCode = None,
+    script: ScriptOptions,
     boot: Boot = False,
-    prepare: PrepareFile = None,
-    image: ImageFile = None,
-    user: ImageUser = None,
-    key: ImageKey = None,
-    bus: ImageBus = None,
-    backend: BackendName = None,
+    node: NodeOptions,
     times: Annotated[
-        int, typer.Option("--times", min=1, max=configuration.MOST_TIMES, help="So often.")
+        int, typer.Option(min=1, max=configuration.MOST_TIMES, help="The number of replays.")
     ] = 1,
-    keep: KeepNode = "never",
-    shell: ShellOnFailure = False,
+    keep: KeepOptions,
+    output: OutputOptions,
 ) -> None:
-    """Run exactly one schedule, from a fresh start (default script: the original).
+    """Execute exactly one schedule, from a fresh start (default script: the original).
 
-    With --from what a run or an exploration found, as it was: its script, --prepare, kubelet,
+    With --from it is a finding of a run or an exploration, with its script, --prepare, kubelet,
     image and backend. 0: kubelet stayed healthy every time; 1: it was harmed.
     """
     if origin is not None:
-        named = (script, prepare, image, user, key, bus, backend, exit_code)
-        if boot or any(one is not None for one in named):
+        if boot or script.named or node.named:
             raise UsageError(
-                "--from brings script, node and all they were run by",
-                "leave all else out, but a finding's number or a schedule, and --of",
+                "--from brings the script, the node and all that they were run by",
+                "give only a finding's number or a schedule, and --of",
             )
         chosen = again(origin, what, of, configuration.load())
     else:
         if what is None:
-            raise UsageError("missing argument: a schedule, or --from", "./lab replay --help")
+            raise UsageError("a schedule or --from is missing", "./lab replay --help")
         if of is not None:
             raise UsageError("--of is about results", "name them, too: --from FOLDER")
-        _refuse_both(script, boot=boot)
+        _refuse_both(script.script, boot=boot)
         chosen = Again(
-            config=configuration.load(backend=backend, image=image_of(image, user, key, bus)),
+            config=node.applied(),
             name="",
-            script=script,
-            prepare=prepare,
-            expect=expected(exit_code, script),
+            script=script.script,
+            prepare=node.prepare,
+            expect=script.expect,
             boot=boot,
             schedule=schedule_of(what),
             found="",
         )
-    _replay(chosen, times, keeping(keep, shell=shell))
+    _replay(chosen, times, keep.keeping, output.terminal())
 
 
-def _replay(chosen: Again, times: int, kept: Keeping) -> None:
+def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> None:
     """Run a schedule so often, and end with what that led to."""
     remarks = check(chosen.config, chosen.script, chosen.prepare)
-    paths, terminal = Paths(), Terminal()
+    paths = Paths()
     for remark in remarks:
         terminal.say(f"note: {remark}")
     if chosen.found:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,7 +12,16 @@ import typer
 from chainrace import config as configuration
 from chainrace import measure as measuring
 from chainrace import session
-from chainrace.cli.app import DEVELOPING, ENVIRONMENT, NoInstall, check, command, refuse_install
+from chainrace.cli.app import (
+    DEVELOPING,
+    ENVIRONMENT,
+    TESTING,
+    NoInstall,
+    check,
+    command,
+    refuse_install,
+)
+from chainrace.cli.options import NodeOptions, OutputOptions, ScriptOptions, expected
 from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import held, taken_over
@@ -19,17 +29,19 @@ from chainrace.node.machine import NODE, Machine
 from chainrace.paths import Paths
 from chainrace.report.killed import conclude_killed
 from chainrace.report.terminal import Terminal
+from chainrace.scenario import Changes, choose
 
 
 @command(ENVIRONMENT, "./lab doctor", "0 ready; 4 something is missing", name="doctor")
-def doctor_command() -> None:
+def doctor_command(*, output: OutputOptions) -> None:
     """Say what this machine has, and what is missing."""
-    terminal = Terminal()
+    terminal = output.terminal()
     findings = doctor.examine(Paths())
     for finding in findings:
         terminal.say(f"{'ok     ' if finding.ok else 'missing'} {finding.what}")
         if finding.remedy:
             terminal.say(f"        to do: {finding.remedy}")
+    terminal.data([asdict(finding) for finding in findings])
     if not all(finding.ok for finding in findings):
         raise typer.Exit(LabError.exit_code)
 
@@ -103,17 +115,48 @@ def measure(
         terminal.say(figure.row())
 
 
-@command(ENVIRONMENT, "./lab ssh node1", "ssh's")
-def ssh(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None:
-    """A shell on a node that is up."""
+@command(TESTING, "./lab check --script FILE", "0 all of it can run", name="check")
+def check_command(
+    *,
+    script: ScriptOptions,
+    node: NodeOptions,
+    output: OutputOptions,
+) -> None:
+    """Check lab.toml and all that it names, or a script, image or kubelet; no VM is needed."""
+    terminal = output.terminal()
+    changes = Changes(
+        image=node.own_image,
+        backend=node.backend,
+        kubelet=node.own_kubelet,
+        script=script.script,
+        expect=script.exit_code,
+        prepare=node.prepare,
+    )
+    chosen = choose(configuration.load(), [], changes=changes)
+    for one in chosen:
+        expected(script.exit_code, one.script)
+        for remark in check(one.config, one.script, one.prepare):
+            terminal.answer(f"note: {one.name}: {remark}")
+    terminal.say("lab.toml is right, and all that it names is there")
+    terminal.scenarios(chosen)
+
+
+@command(ENVIRONMENT, "./lab ssh node1 -- journalctl -u kubelet", "ssh's")
+def ssh(
+    name: Annotated[str, typer.Argument(help="The node.")] = NODE,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND]", help="What to run there.")
+    ] = None,
+) -> None:
+    """Open a shell on a node that is up, or run a command there."""
     paths = Paths()
     if not paths.ssh_config.exists():
         raise LabError("this clone is not set up yet", "./lab setup")
-    os.execvp("ssh", ["ssh", "-F", str(paths.ssh_config), name])
+    os.execvp("ssh", ["ssh", "-F", str(paths.ssh_config), name, *(words or [])])
 
 
 @command(ENVIRONMENT, "./lab console", "tail's")
-def console(name: Annotated[str, typer.Argument(help="Which node.")] = NODE) -> None:
+def console(name: Annotated[str, typer.Argument(help="The node.")] = NODE) -> None:
     """Follow what a node's serial console says; Ctrl-C ends it."""
     file = Paths().console(name)
     if not file.exists():

@@ -11,25 +11,19 @@ from chainrace import evidence as taking
 from chainrace.cli.app import (
     INSPECTING,
     TESTING,
-    AsJson,
-    BackendName,
-    ExitCode,
-    ImageBus,
-    ImageFile,
-    ImageKey,
-    ImageUser,
-    KeepNode,
     NoInstall,
-    ScriptFile,
-    ShellOnFailure,
     check,
     command,
-    expected,
-    image_of,
-    keeping,
     refuse_install,
-    seconds,
-    tell_rest,
+    show_rest,
+)
+from chainrace.cli.options import (
+    ExplorationOptions,
+    KeepOptions,
+    NodeOptions,
+    OutputOptions,
+    ScriptOptions,
+    expected,
 )
 from chainrace.errors import LabError, UsageError
 from chainrace.keeping import Keeping
@@ -40,7 +34,7 @@ from chainrace.report import verdict as stored
 from chainrace.report import views
 from chainrace.report.results import doubts_in, judge_again
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import DEFAULT_BUDGET, Changes, Chosen, choose
+from chainrace.scenario import Changes, Chosen, choose
 from chainrace.trials import Amount
 
 # Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
@@ -52,7 +46,7 @@ Names = Annotated[
     list[str] | None, typer.Argument(help="Scenarios of lab.toml; default: all of them.")
 ]
 Expression = Annotated[
-    str, typer.Option("-k", help="Of those the ones whose names match, as pytest's -k.")
+    str, typer.Option("-k", help="Only scenarios whose names match, as pytest's -k.")
 ]
 
 
@@ -65,47 +59,46 @@ def run(
     names: Names = None,
     *,
     expression: Expression = "",
-    image: ImageFile = None,
-    user: ImageUser = None,
-    key: ImageKey = None,
-    bus: ImageBus = None,
-    script: ScriptFile = None,
-    exit_code: ExitCode = None,
-    kubelet: Annotated[
-        str | None, typer.Option("--kubelet", help="A version that is pinned, or a binary.")
-    ] = None,
-    backend: BackendName = None,
     evidence: Annotated[
         str | None,
-        typer.Option("--evidence", help="exploration, trials, reboot; commas between."),
+        typer.Option(help="Some of exploration, trials, reboot, with commas between."),
     ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
-            "--trials", min=1, max=configuration.MOST_TIMES, help="Trials of each script."
+            min=1, max=configuration.MOST_TIMES, help="The number of trials of each script."
         ),
     ] = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help=f"Time for force and trials [{DEFAULT_BUDGET}].")
-    ] = None,
-    keep: KeepNode = "never",
-    shell: ShellOnFailure = False,
-    as_json: AsJson = False,
+    script: ScriptOptions,
+    node: NodeOptions,
+    exploration: ExplorationOptions,
+    keep: KeepOptions,
+    output: OutputOptions,
     no_install: NoInstall = False,
 ) -> None:
-    """Explore the fix, race both scripts against kubelet's start, and print the verdict."""
-    limit = seconds(budget)
-    own = image_of(image, user, key, bus)
-    changes = Changes(own, backend, _absolute(kubelet), script, _kinds(evidence), exit_code)
+    """Explore the fix, race both scripts against kubelet's start, and print the verdict.
+
+    --budget is for exploration and trials together, 5m without it.
+    """
+    limit = exploration.seconds
+    changes = Changes(
+        node.own_image,
+        node.backend,
+        node.own_kubelet,
+        script.script,
+        _kinds(evidence),
+        script.exit_code,
+        node.prepare,
+    )
     chosen = choose(configuration.load(), names or [], expression, changes)
-    terminal = Terminal(as_json=as_json)
+    terminal = output.terminal()
     for one in chosen:
-        expected(exit_code, one.script)
-        for remark in check(one.config, one.script):
+        expected(script.exit_code, one.script)
+        for remark in check(one.config, one.script, one.prepare):
             terminal.say(f"note: {remark}")
-    if keep != "never" and len(chosen) > 1:
+    if keep.keep != "never" and len(chosen) > 1:
         raise UsageError(
-            f"--keep {keep} with {len(chosen)} scenarios: the first node kept would be in the way",
+            f"--keep {keep.keep} with {len(chosen)} scenarios: the first node would be in the way",
             "name one scenario",
         )
     refuse_install(no_install=no_install)
@@ -113,7 +106,7 @@ def run(
     for one in chosen:
         amount = one.amount(trials, limit)
         try:
-            codes.append(_run(one, amount, terminal, keeping(keep, shell=shell), as_json=as_json))
+            codes.append(_run(one, amount, exploration, terminal, keep.keeping))
         except LabError as error:
             if len(chosen) == 1 or error.exit_code != LabError.exit_code:
                 raise
@@ -124,14 +117,26 @@ def run(
 
 
 def _run(
-    chosen: Chosen, amount: Amount, terminal: Terminal, kept: Keeping, *, as_json: bool
+    chosen: Chosen,
+    amount: Amount,
+    asked: ExplorationOptions,
+    terminal: Terminal,
+    kept: Keeping,
 ) -> int:
-    """One scenario on a node of its own; its exit code."""
+    """One scenario on nodes of its own; its exit code."""
     paths = Paths()
-    verdict, folder = taking.run(paths, chosen, kept, amount=amount, terminal=terminal)
+    verdict, folder = taking.run(
+        paths,
+        chosen,
+        kept,
+        amount=amount,
+        exploration=asked.options,
+        nodes=asked.nodes,
+        terminal=terminal,
+    )
     lines = stored.read(folder)["lines"]
     terminal.verdict(verdict, lines, str(folder.relative_to(paths.root)))
-    tell_rest(terminal, folder, as_json=as_json)
+    show_rest(terminal, folder)
     return EXIT_OF[verdict.verdict]
 
 
@@ -146,17 +151,12 @@ def _kinds(text: str | None) -> tuple[Evidence, ...]:
         ) from error
 
 
-def _absolute(kubelet: str | None) -> str | None:
-    """A file of the caller's folder, or a version as it is."""
-    if not kubelet or configuration.VERSION.fullmatch(kubelet):
-        return kubelet
-    return str(Path(kubelet).absolute())
-
-
 @command(TESTING, "./lab list -k outage", "0", name="list")
-def list_command(names: Names = None, *, expression: Expression = "") -> None:
-    """Say what would run: each scenario with its kubelet, backend, script and evidence."""
-    Terminal().scenarios(choose(configuration.load(), names or [], expression))
+def list_command(
+    names: Names = None, *, expression: Expression = "", output: OutputOptions
+) -> None:
+    """List the scenarios: each with its kubelet, backend, script and evidence."""
+    output.terminal().scenarios(choose(configuration.load(), names or [], expression))
 
 
 @command(INSPECTING, "./lab report results/latest", "0")
@@ -166,10 +166,15 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder under results/.
 
 
 @command(INSPECTING, "./lab judge results/latest", "as of the run")
-def judge(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
+def judge(
+    folder: Annotated[Path, typer.Argument(help="A folder under results/.")],
+    *,
+    output: OutputOptions,
+) -> None:
     """Judge a stored run again from what it left; no VM is needed."""
-    verdict, terminal = judge_again(folder), Terminal()
+    verdict, terminal = judge_again(folder), output.terminal()
     terminal.verdict(verdict, {}, str(folder))
+    terminal.data({"verdict": verdict.verdict, "reason": verdict.reason, "folder": str(folder)})
     for script, doubts in doubts_in(folder).items():
         if doubts:
             terminal.say(f"{script}:")

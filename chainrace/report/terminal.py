@@ -1,9 +1,11 @@
 """What a run says on the terminal: steps, progress, and the closing table."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rich.table import Table
 from chainrace.errors import in_one_line
 from chainrace.explore.options import Progress as ExplorationProgress
 from chainrace.explore.replay import Replayed
+from chainrace.narration import listen
 from chainrace.race.explored import Explored, Finding
 from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
 from chainrace.report.comparison import Change
@@ -39,14 +42,24 @@ COLOURS = {
     "not exercised": "yellow",
 }
 SECONDS_BETWEEN_LINES = 10.0
+HEADINGS = ("scenario", "image", "kubelet", "backend", "script", "evidence")
 
 
 class Terminal:
-    """Plain lines, coloured where the terminal can (NO_COLOR is honoured by rich)."""
+    """Plain lines, coloured where the terminal can (NO_COLOR is honoured by rich).
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    `quiet` leaves the answer alone; `verbose` adds what is run on the host and on nodes.
+    """
+
+    def __init__(
+        self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False
+    ) -> None:
         # With --json standard output is data alone; the story goes to standard error.
         file = sys.stderr if as_json else sys.stdout
+        self._as_json = as_json
+        self._quiet = quiet
+        if verbose:
+            listen()
         # A log has no width of its own: wide enough for the closing table.
         width = None if file.isatty() else LOG_WIDTH
         self._console = Console(file=file, width=width)
@@ -55,7 +68,17 @@ class Terminal:
         self._bar_task = TaskID(0)
 
     def say(self, text: str) -> None:
-        """Print a line; a bar that stands there is ended first."""
+        """Print a line of the story; a bar that stands there is ended first."""
+        if not self._quiet:
+            self.answer(text)
+
+    def data(self, document: object) -> None:
+        """Print what a command found as JSON, where that was asked for."""
+        if self._as_json:
+            print(json.dumps(document))
+
+    def answer(self, text: str) -> None:
+        """Print a line of what was asked for."""
         self._end_bar()
         self._console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
@@ -63,7 +86,7 @@ class Terminal:
     def step(self, text: str) -> Iterator[None]:
         """A long step: what it does while it lasts, and how long it took."""
         started = time.monotonic()
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._quiet:
             self._end_bar()
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
             with Bar(*columns, console=self._console, transient=True) as bar:
@@ -86,7 +109,7 @@ class Terminal:
             f"start offset {record.offset:6.3f} s  {record.outcome}{detail}  "
             f"[{progress.done:.0%}{left}]"
         )
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._quiet:
             self._show_bar(f"trials{left}", progress.done, 1.0)
 
     def exploring(self, progress: ExplorationProgress) -> None:
@@ -96,6 +119,8 @@ class Terminal:
             f"{progress.elapsed:.0f} s{_time_left(progress)}"
             f"{', harm seen: ' + ', '.join(progress.harm) if progress.harm else ''}"
         )
+        if self._quiet:
+            return
         if not self._console.is_terminal:
             if progress.open == 0 or time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
                 self._told = time.monotonic()
@@ -120,7 +145,7 @@ class Terminal:
             self._bar = None
 
     def explored(self, explored: Explored) -> None:
-        """What force showed of one script."""
+        """What the exploration showed of one script."""
         self._end_bar()
         self.say(f"\n{explored.script}: {explored.commands} commands when it runs alone")
         if explored.remark:
@@ -168,7 +193,7 @@ class Terminal:
                 self.say(line)
         for family, one in replayed.outcome.families.items():
             lost = f"; missing: {', '.join(one.missing)}" if one.missing else ""
-            self.say(f"{number:3d} of {times} {family}: {', '.join(one.classes)}{lost}")
+            self.answer(f"{number:3d} of {times} {family}: {', '.join(one.classes)}{lost}")
 
     def known_bad_lines(self, known_bad_lines: Sequence[Mapping[str, Any]]) -> None:
         """What is known to be bad of what the node said, whatever the verdict is."""
@@ -177,7 +202,8 @@ class Terminal:
 
     def closing(self, verdict: str, reason: str, where: str) -> None:
         """The closing verdict, and where the evidence lies."""
-        self._console.print()
+        if not self._quiet:
+            self._console.print()
         # Some reasons begin with the verdict.
         said = reason.removeprefix(f"{verdict}: ")
         self._console.print(
@@ -189,34 +215,36 @@ class Terminal:
 
     def scenarios(self, chosen: Sequence[Chosen]) -> None:
         """What would run, a line each."""
-        table = Table(box=None, pad_edge=False)
-        for heading in ("scenario", "image", "kubelet", "backend", "script", "evidence"):
-            table.add_column(heading)
-        for one in chosen:
-            config = one.config
-            # What an image of the user's own has is known when it has booted.
-            own = config.image is not None and not config.kubelet.asked
-            table.add_row(
-                one.name,
-                _shown(Path(config.image.path).name) if config.image else "the lab's",
-                "the image's" if own else _shown(config.kubelet.name),
-                config.backend or "the image's",
-                _shown(one.label),
-                ", ".join(one.evidence),
-            )
-        self._console.print(table)
+        rows = [_scenario(one) for one in chosen]
+        table = Table(*HEADINGS, box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*map(_shown, row))
+        if self._as_json:
+            self.data([dict(zip(HEADINGS, row, strict=True)) for row in rows])
+        else:
+            self._console.print(table)
 
     def changes(self, changes: Sequence[Change], before: str, after: str) -> None:
         """What is not as it was, a line each."""
         self.say(f"{before} → {after}")
         for change in changes:
             mark = "changed" if change.matters else "version"
-            self.say(f"  {mark}  {change.what}: {change.before} → {change.after}")
+            self.answer(f"  {mark}  {change.what}: {change.before} → {change.after}")
         if not changes:
-            self.say("  nothing changed")
+            self.answer("  nothing changed")
+        self.data([asdict(change) for change in changes])
 
     def verdict(self, verdict: Verdict, lines: Mapping[str, str], where: str) -> None:
         """The closing table of the trials, a line on each part of the system, the verdict."""
+        if not self._quiet:
+            self._arms(verdict)
+        for part, line in lines.items():
+            self.say(f"{part}: {line}")
+        if verdict.environment:
+            self.say(f"{verdict.environment} trials broke and count nowhere")
+        self.closing(verdict.verdict, verdict.reason, where)
+
+    def _arms(self, verdict: Verdict) -> None:
         table = Table(box=None, pad_edge=False)
         for heading in (
             "script",
@@ -236,11 +264,21 @@ class Terminal:
         if verdict.original.trials or verdict.fixed.trials:
             self._console.print(table)
             self._console.print()
-        for part, line in lines.items():
-            self.say(f"{part}: {line}")
-        if verdict.environment:
-            self.say(f"{verdict.environment} trials broke and count nowhere")
-        self.closing(verdict.verdict, verdict.reason, where)
+
+
+def _scenario(chosen: Chosen) -> tuple[str, ...]:
+    """What HEADINGS name, of one scenario."""
+    config = chosen.config
+    # What an image of the user's own has is known when it has booted.
+    own = config.image is not None and not config.kubelet.asked
+    return (
+        chosen.name,
+        Path(config.image.path).name if config.image else "the lab's",
+        "the image's" if own else config.kubelet.name,
+        config.backend or "the image's",
+        chosen.label,
+        ", ".join(chosen.evidence),
+    )
 
 
 def _shown(name: str) -> str:

@@ -184,7 +184,7 @@ def test_a_kernel_that_panics_in_a_trial_ends_the_run_with_its_console(
     with session.node_up(paths, config, terminal.step, Keeping(), name="node2") as node:
         folder = ResultsFolder(paths.results)
         limits = config.limits.model_copy(update={"trial": int(SECONDS)})
-        evidence = Evidence(paths, node, limits, folder, terminal)
+        evidence = Evidence(paths, [node], limits, folder, terminal)
         scripts = {name: bring_script([node], file).path for name in SCRIPTS_ON_NODE}
         with pytest.raises(LabError, match=r"no answer|the agent ended"), evidence.concluded():
             evidence.trials(scripts, Amount(1))

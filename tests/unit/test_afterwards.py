@@ -136,7 +136,7 @@ def test_an_exploration_that_cannot_be_concluded_is_told_by_what_ended_it(
 
 
 def taken(node: Node, folder: ResultsFolder) -> evidence.Evidence:
-    return evidence.Evidence(Paths(), node, LabConfig().limits, folder, Terminal())
+    return evidence.Evidence(Paths(), [node], LabConfig().limits, folder, Terminal())
 
 
 def test_what_ends_a_run_is_told_where_it_cannot_be_concluded_then(

@@ -318,9 +318,17 @@ def test_what_no_replay_takes(refused: Run, tmp_path: Path, words: tuple[str, ..
     refused("replay", *words)
 
 
-@pytest.mark.parametrize("kubelet", ["1.2.3", "nowhere", ".", "v1.34.4", "", "k" * 300, "a\0b"])
-def test_what_is_no_kubelet(refused: Run, kubelet: str) -> None:
-    assert "kubelet" in refused("run", "--kubelet", kubelet)
+@pytest.mark.parametrize(
+    "kubelet", ["1.2.3", "v1.2.3", "1.34", "latest", "nowhere", ".", "", "k" * 300, "a\0b"]
+)
+@pytest.mark.parametrize("command", ["run", "explore", "check"])
+def test_what_is_no_kubelet(refused: Run, command: str, kubelet: str) -> None:
+    assert "kubelet" in refused(command, "--kubelet", kubelet)
+
+
+@pytest.mark.parametrize("kubelet", ["1.34", "latest", "1.2.3"])
+def test_which_kubelets_there_are_is_said(refused: Run, kubelet: str) -> None:
+    assert "1.34.4, 1.36.3" in refused("check", "--kubelet", kubelet)
 
 
 PROGRAMS = {

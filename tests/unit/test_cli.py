@@ -7,7 +7,8 @@ import pytest
 import typer.main
 
 from chainrace.cli import PIPE_CLOSED_EXIT, main
-from chainrace.cli.app import app, seconds
+from chainrace.cli.app import app
+from chainrace.cli.options import seconds
 from chainrace.errors import LabError, UsageError
 from chainrace.paths import REPOSITORY, Paths
 
@@ -125,7 +126,7 @@ def test_help_names_every_command(
         (("run", "--nonsense"), "no such option: --nonsense", "./lab run"),
         (("run", "--keep", "perhaps"), "'perhaps' is not one of", "./lab run"),
         (("run", "--trials", "many"), "invalid value for '--trials'", "./lab run"),
-        (("replay",), "missing argument", "./lab replay"),
+        (("replay",), "a schedule or --from is missing", "./lab replay"),
         (("judge", "a", "b"), "unexpected extra argument", "./lab judge"),
         (("list", "-k"), "requires an argument", "./lab"),
     ],

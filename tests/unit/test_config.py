@@ -66,8 +66,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         (("scenario", 1, "name"), 9),
         (("scenario", 1, "evidence", 1), 10),
         (("scenario", 1), 8),
-        (("scenario", 1, "script"), None),
+        (("scenario", 1, "script"), 8),
         (("other",), 12),
+        (("image", "bus"), 16),
+        (("scenario", 2, "image", "path"), 21),
+        (("scenario", 3, "image", "user"), 24),
+        (("nowhere",), None),
     ],
 )
 def test_a_key_is_found_by_its_line(keys: tuple[str | int, ...], line: int | None) -> None:
@@ -83,8 +87,56 @@ name = "b"
 evidence = ["exploration", "hearsay"]
 
 [other]
+
+[image]
+path = "a"
+bus = "ide"
+
+[[scenario]]
+name = "c"
+[scenario.image]
+path = 7
+[[scenario]]
+name = "d"
+image = { path = "a", user = 7 }
 """
     assert line_of(text, keys) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "remedy"),
+    [
+        ("[node]\ncpus = 'two'", ":2: node.cpus: write a whole number (it says 'two')", ""),
+        ("[node]\ncpus = 0", "write 1 or more", ""),
+        ("[node]\nbackend = 'ebpf'", "write 'nft' or 'legacy'", ""),
+        ("[kubelet]\nversion = 'new'", "write a text like 1.34.4", ""),
+        ("[[scenario]]\nname = 'A B'", "write a text like outage-1.36", ""),
+        ("[[scenario]]\nbackend = 'nft'", ":1: scenario.0.name: it is missing", ""),
+        ("[image]\npath = ''", "write a text that is not empty", ""),
+        ("[kubelet]\nversion='1.34.4'\npath='k'", "a version and a path are two kubelets", ""),
+        ("node = 7", ":1: node: write a table", ""),
+        (
+            "[[scenario]]\nname = 'a'\nimage = { path = 'a', uzer = 'b' }",
+            ":3: scenario.0.image.uzer: there is no such key",
+            "the keys there are path, user, key, bus",
+        ),
+        ("[knode]", ":1: knode: there is no such key", "node, image, kubelet, limits, scenario"),
+    ],
+)
+def test_an_error_is_said_in_words(tmp_path: Path, text: str, said: str, remedy: str) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load(file)
+    assert said in caught.value.what
+    assert remedy in caught.value.remedy
+    assert "Input" not in caught.value.what
+
+
+def test_a_version_may_have_its_v(tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text("[kubelet]\nversion = 'v1.34.4'\n")
+    assert load(file).kubelet.version == "1.34.4"
 
 
 def test_an_error_names_file_line_and_what_is_allowed(tmp_path: Path) -> None:

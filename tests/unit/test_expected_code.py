@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.cli.app import expected
+from chainrace.cli.options import expected
 from chainrace.errors import UsageError
 from chainrace.evidence import to_succeed
 from chainrace.explore.scripts import Script
