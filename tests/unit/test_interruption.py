@@ -23,6 +23,12 @@ except KeyboardInterrupt:
 """
 
 
+def hear_all() -> None:
+    """A child of its own hears every signal, whatever its parent ignores."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_is_said_twice_at_once_does_not_cut_the_clean_up_short(
     number: signal.Signals,
@@ -32,8 +38,8 @@ def test_what_is_said_twice_at_once_does_not_cut_the_clean_up_short(
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         text=True,
-        # Whoever started pytest in the background had it ignore SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        # Whoever started pytest in the background, or by nohup, had it ignore these.
+        preexec_fn=hear_all,  # noqa: PLW1509
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
