@@ -1,1 +1,1 @@
-"""Every interleaving: one node walked to states, the graph of them, findings, replay."""
+"""Every interleaving: one node brought to states, the graph of them, findings, replay."""

@@ -1,4 +1,4 @@
-"""One node under the gate, walked to any state that a path of steps leads to."""
+"""One node under the gate, brought to any state that a path of steps leads to."""
 
 import itertools
 import secrets
@@ -134,7 +134,7 @@ class Walker:
         """Go to a state, let actors make turns there, and return what `read` makes of the view.
 
         `later` are paths that will be gone, as far as is known. `read` raises ValueError for
-        a view that does not continue what is known of the path; then the way is walked
+        a view that does not continue what is known of the path; then the way is gone
         again, and counted in `differing`. With `places` the view has each step's, with `each`
         the rules after each (`left`). After `seconds` no further step is made. Raises LabError
         when the node is broken, UnrepeatableError when the walk failed `tries` times.

@@ -1,4 +1,4 @@
-"""Whether the gate saw all that happened: what it missed was forced into no order."""
+"""Whether the gate saw all that happened: what it missed was put into no order."""
 
 from collections.abc import Iterable, Mapping
 

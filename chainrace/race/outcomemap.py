@@ -1,7 +1,7 @@
 """The outcome map: what comes of it when the script is stopped once, while kubelet goes on.
 
 Every cell is one schedule, `k2 s1 k5 s* k*`: kubelet's first steps, then the script's, then
-more of kubelet's, then the rest of both. Nothing is walked for it: it is read from what the
+more of kubelet's, then the rest of both. Nothing is executed for it: it is read from what the
 exploration knows. No I/O.
 """
 

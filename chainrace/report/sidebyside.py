@@ -1,4 +1,4 @@
-"""A forced trial as a table of text: who made which step when, actor beside actor."""
+"""One schedule as a table of text: who made which step, actor beside actor."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

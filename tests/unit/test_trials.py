@@ -133,7 +133,7 @@ def test_a_node_that_dies_in_a_trial_leaves_a_broken_trial_and_its_last_words(
     assert judge_again(run.folder.path).verdict == INCONCLUSIVE
 
 
-def test_both_scripts_run_equally_often_at_the_same_moments(
+def test_both_scripts_run_equally_often_at_the_same_offsets(
     tmp_path: Path, answers: dict[str, Answer]
 ) -> None:
     run = make_run(tmp_path, FakeAgent(outage(answers)), pairs=6)
