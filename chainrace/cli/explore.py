@@ -170,7 +170,9 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
         )
         if set(outcomes) != {HEALTHY}:
             kept.failure = f"{chosen.schedule} ended {', '.join(sorted(set(outcomes)))}"
-    terminal.say(f"evidence: {folder.path.relative_to(paths.root)}")
+    where = str(folder.path.relative_to(paths.root))
+    terminal.say(f"evidence: {where}")
+    terminal.data({"schedule": str(chosen.schedule), "outcomes": outcomes, "evidence": where})
     raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 
 

@@ -33,7 +33,7 @@ class Form(NamedTuple):
 
 
 IN_CI = Form(scripts=50, lines=2, budget=15.0, runs=3, whole=0.0)
-NIGHTS = Form(scripts=1000, lines=3, budget=60.0, runs=6, whole=15.0)
+NIGHTS = Form(scripts=1000, lines=3, budget=30.0, runs=6, whole=15.0)
 
 
 def test_no_end_is_left_out(
