@@ -814,6 +814,20 @@ def test_what_was_executed_past_the_gate_is_a_doubt(gate: Gate) -> None:
     assert view(one)["doubts"] == ["perl x was executed past the gate"]
 
 
+def test_doubts_of_both_kinds_stand_beside_each_other(gate: Gate) -> None:
+    one, _ = gate("iptables -F")
+    FakeProof.made[0].doubt("nobody known")
+    cast("Any", one)._door.passed.append("perl x")  # noqa: SLF001
+    assert view(one)["doubts"] == ["nobody known", "perl x was executed past the gate"]
+
+
+def test_a_shell_whose_own_looks_are_not_seen_is_a_doubt(gate: Gate) -> None:
+    one, _ = gate("sh -c x")
+    walk(one, ("s", 1))
+    (doubt,) = view(one)["doubts"]
+    assert "it is none of the node's shells" in doubt
+
+
 def test_the_doubts_of_the_proof_are_shown(gate: Gate) -> None:
     one, _ = gate("iptables -F")
     FakeProof.made[0].doubt("somebody changed ipv4/filter")
