@@ -62,19 +62,21 @@ def run(
             terminal.say(f"the image is {up.found}")
             reason = why_not_exposed(up.found)
         if up.found and reason and not chosen.script:
-            folder = _folder(paths, chosen, terminal)
-            folder.image(up.found)
-            folder.not_exposed(reason)
-            folder.made_by(origin_of(chosen.config, None))
             about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
-            _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
+            with _folder(paths, chosen, terminal) as folder:
+                folder.image(up.found)
+                folder.not_exposed(reason)
+                folder.made_by(origin_of(chosen.config, None))
+                _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
         else:
             if reason and TRIALS in chosen.evidence:
                 terminal.say("no randomized trials: the original cannot restart what is not there")
                 left = tuple(kind for kind in chosen.evidence if kind != TRIALS)
                 chosen = replace(chosen, evidence=left or (EXPLORATION,))
-            with session.provisioned(paths, chosen.config, terminal.step, up) as node:
-                folder = _folder(paths, chosen, terminal)
+            with (
+                session.provisioned(paths, chosen.config, terminal.step, up) as node,
+                _folder(paths, chosen, terminal) as folder,
+            ):
                 take(paths, chosen, node, folder, amount=amount, terminal=terminal)
         verdict = judge_again(folder.path)
         if EXIT_OF[verdict.verdict] != 0:
