@@ -17,7 +17,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     fsync, replace, rename = os.fsync, Path.replace, Path.rename
 
     def synced(descriptor: int) -> None:
-        order.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        order.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
         fsync(descriptor)
 
     def replaced(self: Path, target: Path) -> Path:
