@@ -67,12 +67,12 @@ def run(
             terminal.say(f"the image is {up.found}")
             reason = why_not_exposed(up.found)
         if up.found and reason and not chosen.script:
-            folder = _folder(paths, chosen, terminal)
-            folder.image(up.found)
-            folder.not_exposed(reason)
-            folder.made_by(origin_of(chosen.config, None))
             about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
-            _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
+            with _folder(paths, chosen, terminal) as folder:
+                folder.image(up.found)
+                folder.not_exposed(reason)
+                folder.made_by(origin_of(chosen.config, None))
+                _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
         else:
             if reason and TRIALS in chosen.evidence:
                 terminal.say("no randomized trials: the original cannot restart what is not there")
@@ -91,7 +91,7 @@ def run(
                     for name in NODES[1:nodes]
                 ]
                 how = stack.enter_context(prepared(ready, chosen.prepare))
-                folder = _folder(paths, chosen, terminal)
+                folder = stack.enter_context(_folder(paths, chosen, terminal))
                 take(
                     paths,
                     chosen,

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,42 @@ MOST_BYTES = 64 * 2**20
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
-    """Write a file so that no reader ever sees half of it. A link is replaced, not followed."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    try:
+    """Write a file so that no reader ever sees half of it, even after a crash of the host.
+
+    A link is replaced, not followed.
+    """
+    with _replacing(path) as partial:
         with partial.open("xb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
+        to_disk(partial)
+
+
+def link_whole(path: Path, target: str) -> None:
+    """Let a link lead elsewhere: at no time it is missing, or leads nowhere."""
+    with _replacing(path) as partial:
+        partial.symlink_to(target)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A path of this process alone; what is made there becomes `path` at the end."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def to_disk(path: Path) -> None:
+    """Have the contents of a file on the disk before it gets its final name (fsync(2))."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, data: Any) -> None:

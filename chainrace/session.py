@@ -48,7 +48,7 @@ def booted(
     """
     with ExitStack() as stack:
         stack.enter_context(held(paths))
-        machine = Machine(paths, name)
+        machine = Machine(paths, name, config.limits)
         was_up = machine.is_up()
         stack.enter_context(libvirt_as_found(paths, keeping))
         stack.enter_context(_removed_afterwards(paths, machine, step, keeping, was_up=was_up))

@@ -1,5 +1,6 @@
 """Commands that set one thing beside others: runs, kubelets, mitigations."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -60,11 +61,12 @@ def _compare_kubelets(
     paths = Paths()
     kept: list[Path] = []
     found: list[Generation] = []
-    for one in compare_kubelets(paths, config, versions, terminal.step):
-        # Nothing is made before a node was there.
-        kept = kept or [Folder(paths.results).path]
-        found.append(one)
-        rows.store(kept[0], kubelets_report.NAME, found)
+    with ExitStack() as stack:
+        for one in compare_kubelets(paths, config, versions, terminal.step):
+            # Nothing is made before a node was there.
+            kept = kept or [stack.enter_context(Folder(paths.results)).path]
+            found.append(one)
+            rows.store(kept[0], kubelets_report.NAME, found)
     return kept
 
 
@@ -116,16 +118,18 @@ def _explore_mitigations(
     chosen = comparing.load_all(named)
     check(config)
     found = []
-    with session.node_up(paths, config, terminal.step, keeping) as node:
-        kept = Folder(paths.results).path
+    with (
+        session.node_up(paths, config, terminal.step, keeping) as node,
+        Folder(paths.results) as kept,
+    ):
         for one, explored, folder in comparing.compare(
             paths, config, node, chosen, options=options, teller=terminal
         ):
             terminal.explored(explored)
             terminal.closing(explored.verdict, explored.reason, str(folder.relative_to(paths.root)))
             found.append(one)
-            rows.store(kept, mitigations_report.NAME, found)
-    return kept
+            rows.store(kept.path, mitigations_report.NAME, found)
+    return kept.path
 
 
 @command(

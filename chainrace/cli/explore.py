@@ -72,9 +72,10 @@ def explore(
         )
         folder = ExplorationFolder(paths.results, config.image.options if config.image else ())
         terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
-        explored = exploring.explore(
-            paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal
-        )
+        with folder:
+            explored = exploring.explore(
+                paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal
+            )
         verdict, reason = conclusion(explored, [one.name for one in chosen])
         if EXIT_OF[verdict] != 0:
             kept.failure = f"{verdict}: {reason}"
@@ -156,8 +157,8 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
             boot=chosen.boot and chosen.script is None,
             expect=chosen.expect,
         ) as scripts,
+        Folder(paths.results) as folder,
     ):
-        folder = Folder(paths.results)
         outcomes = exploring.replay(
             paths,
             chosen.config,

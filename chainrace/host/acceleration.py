@@ -16,7 +16,7 @@ from pathlib import Path
 from chainrace.files import write_json
 from chainrace.host.image import Image
 from chainrace.host.libvirt import QEMU_USER
-from chainrace.host.shell import as_root
+from chainrace.host.shell import as_root, to_its_end
 from chainrace.paths import Paths
 
 DEVICE = Path("/dev/kvm")
@@ -94,13 +94,12 @@ def _boots(image: Image) -> bool:
         *("-append", "console=ttyS0 chainrace.probe panic=-1"),
     ]
     try:
-        said = subprocess.run(
+        done = to_its_end(
             command if os.access(DEVICE, os.R_OK | os.W_OK) else as_root(command),
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
             timeout=PROBE_SECONDS,
-            check=False,
-        ).stdout
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
     except subprocess.TimeoutExpired:
         return False
-    return SENTINEL.encode() in said
+    return SENTINEL in done.stdout

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainrace.files import write_whole
 from chainrace.host import libvirt, namespace
 from chainrace.host.shell import run
 from chainrace.paths import Paths
@@ -42,11 +43,12 @@ def write_config(paths: Paths, login: Login, nodes: list[str]) -> None:
     """Write the ssh config of these nodes: `ssh -F .lab/ssh/config node1` works from then on."""
     known = paths.ssh / "known_hosts"
     addresses = [libvirt.node_address(number) for number in range(1, len(nodes) + 1)]
-    known.write_text("".join(f"{at} {login.host_key}\n" for at in addresses if login.host_key))
+    write_whole(known, "".join(f"{at} {login.host_key}\n" for at in addresses if login.host_key))
     # The host key of an image that takes no seed is its own: what it shows first counts.
     # Nobody else is in the lab's network.
     checking = "yes" if login.host_key else "accept-new"
-    paths.ssh_config.write_text(
+    write_whole(
+        paths.ssh_config,
         "".join(
             # Vagrant knows a node by its address, and reads no known_hosts but the global.
             f"Host {name} {address}\n"
@@ -60,5 +62,5 @@ def write_config(paths: Paths, login: Login, nodes: list[str]) -> None:
             f"  LogLevel ERROR\n"
             f"  ProxyCommand {namespace.proxy_command(paths.prefix)}\n"
             for name, address in zip(nodes, addresses, strict=True)
-        )
+        ),
     )

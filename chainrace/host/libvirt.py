@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from chainrace.errors import LabError
+from chainrace.files import write_whole
 from chainrace.host import namespace
 from chainrace.host.shell import MARK, as_root, run, tail
 from chainrace.paths import STORE_INSIDE, Paths
@@ -94,7 +95,7 @@ def _forget_older_boots(paths: Paths) -> None:
     if kept.exists() and kept.read_text() != now:
         _remove_run(paths)
     paths.state.mkdir(parents=True, exist_ok=True)
-    kept.write_text(now)
+    write_whole(kept, now)
 
 
 def _launch(paths: Paths, *, kvm: bool) -> None:
@@ -136,13 +137,14 @@ def _ensure_network(paths: Paths, nodes: int) -> None:
     definition = paths.state / "network.xml"
     # No forward element: an isolated network. No spanning tree, no forwarding
     # delay: the node's first DHCP request must not wait for a bridge.
-    definition.write_text(
+    write_whole(
+        definition,
         f"<network><name>{NETWORK}</name>"
         f"<bridge name='{BRIDGE}' stp='off' delay='0'/>"
         f"<dns enable='no'/>"
         f"<ip address='{GATEWAY}' netmask='255.255.255.0'>"
         f"<dhcp><range start='10.77.0.100' end='10.77.0.199'/>{hosts}</dhcp>"
-        f"</ip></network>"
+        f"</ip></network>",
     )
     if NETWORK in virsh(paths, "net-list", "--all", "--name").split():
         virsh(paths, "net-undefine", NETWORK)
@@ -168,9 +170,10 @@ def _ensure_pool(paths: Paths) -> None:
     (paths.store / "volumes").mkdir(parents=True, exist_ok=True)
     target = STORE_INSIDE / "volumes"
     definition = paths.state / "pool.xml"
-    definition.write_text(
+    write_whole(
+        definition,
         f"<pool type='dir'><name>default</name>"
-        f"<target><path>{escape(str(target))}</path></target></pool>"
+        f"<target><path>{escape(str(target))}</path></target></pool>",
     )
     if "default" not in virsh(paths, "pool-list", "--all", "--name").split():
         virsh(paths, "pool-define", str(definition))

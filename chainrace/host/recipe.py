@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chainrace.errors import LabError
+from chainrace.files import to_disk
 from chainrace.host.shell import as_root, run
 
 REMOVE_SECONDS = 300
@@ -43,6 +44,9 @@ def build_once(target: Path, build: Callable[[Path], None]) -> bool:
         with suppress(LabError):
             _remove(partial)
         raise
+    for file in partial.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            to_disk(file)
     partial.rename(target)
     return True
 

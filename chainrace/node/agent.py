@@ -9,11 +9,11 @@ from typing import Any, Self
 
 import chainrace
 from chainrace.errors import LabError
+from chainrace.node.limit import MOST_BYTES, SAYS_TOO_MUCH, Deadline
 from chainrace.node.line import open_line
 from chainrace.node.ssh import Connection
 
-# An answer with every command, log and rule of a trial has some 100 KiB.
-MOST_BYTES = 1 << 28
+BREAK_SECONDS = 10.0
 ARCHIVE = "/run/chainrace/agent.zip"
 
 
@@ -57,7 +57,7 @@ class Agent:
         command = f"PYTHONPATH={ARCHIVE} python3 -m chainrace.gate"
         self._line = open_line(self._connection, command, self._port)
         self.survives_restore = self._line.survives_restore
-        self._rest = b""
+        self._rest = bytearray()
         self._lock = threading.Lock()
         self._asking = False
         self._owed = 0  # answers that are still to come
@@ -65,18 +65,19 @@ class Agent:
     def ask(self, request: str, *, timeout: float, **arguments: Any) -> Any:
         """Send a request and return its answer.
 
-        `timeout` in seconds. Raises AgentError when the node says it cannot, or
-        when it does not answer in time; after the latter the line is of no use.
+        `timeout` in seconds, for the whole answer. Raises AgentError when the node says it
+        cannot, when it has not answered in time, and when it says more than `MOST_BYTES`; after
+        the latter two the line is of no use.
         """
-        self._line.settimeout(timeout)
+        deadline = Deadline(timeout)
         with self._lock:
-            self._send(request, arguments)
+            self._send(request, arguments, deadline)
             self._owed += 1
             self._asking = True
         try:
             # Answers to what was given up, or broken off, come before this one's.
             for _ in range(self._owed):
-                reply = self._receive(request, timeout)
+                reply = self._receive(request, deadline, timeout)
                 self._owed -= 1
         finally:
             with self._lock:
@@ -91,40 +92,64 @@ class Agent:
         """Have the request that another thread waits for end soon, with a refusal."""
         with self._lock:
             if self._asking:
-                self._send("break", {})
+                self._send("break", {}, Deadline(BREAK_SECONDS))
                 self._owed += 1
 
-    def _send(self, request: str, arguments: dict[str, Any]) -> None:
+    def _send(self, request: str, arguments: dict[str, Any], deadline: Deadline) -> None:
         try:
-            self._line.sendall(json.dumps({"do": request, **arguments}).encode() + b"\n")
+            self._line.send(json.dumps({"do": request, **arguments}).encode() + b"\n", deadline)
         except OSError as error:
             raise AgentError(
-                f"{self._name}: the line is gone before '{request}': {error}",
+                f"{self._name}: the line is gone before '{request}': {str(error) or 'timed out'}",
                 "see the node's console under .lab/log",
             ) from error
 
-    def _receive(self, request: str, timeout: float) -> dict[str, Any]:
-        while b"\n" not in self._rest:
-            try:
-                data = self._line.recv(1 << 20)
-            except TimeoutError as error:
+    def _receive(self, request: str, deadline: Deadline, timeout: float) -> dict[str, Any]:
+        looked_at = 0
+        while (end := self._rest.find(b"\n", looked_at)) < 0:
+            looked_at = len(self._rest)
+            if looked_at > MOST_BYTES:
                 raise AgentError(
-                    f"{self._name}: no answer to '{request}' within {timeout:.0f} s",
-                    "see the node's console under .lab/log",
-                ) from error
-            if not data:
-                raise AgentError(
-                    f"{self._name}: the agent ended during '{request}': {self._line.last_words()}",
-                    "see the node's console under .lab/log",
-                )
-            self._rest += data
-            if len(self._rest) > MOST_BYTES:
-                raise AgentError(
-                    f"{self._name}: the answer to '{request}' is longer than can be true",
+                    f"{self._name}: the agent's answer to '{request}' {SAYS_TOO_MUCH}",
                     f"look at the node: ./lab ssh {self._name}",
                 )
-        line, _, self._rest = self._rest.partition(b"\n")
-        return dict(json.loads(line))
+            self._rest += self._piece(request, deadline, timeout)
+        line = bytes(self._rest[:end])
+        del self._rest[: end + 1]
+        return self._read(request, line)
+
+    def _piece(self, request: str, deadline: Deadline, timeout: float) -> bytes:
+        try:
+            data = self._line.receive(deadline)
+        except TimeoutError as error:
+            raise AgentError(
+                f"{self._name}: no answer to '{request}' within {timeout:.0f} s",
+                "see the node's console under .lab/log",
+            ) from error
+        except OSError as error:
+            raise AgentError(
+                f"{self._name}: the line is gone during '{request}': {error}",
+                "see the node's console under .lab/log",
+            ) from error
+        if not data:
+            raise AgentError(
+                f"{self._name}: the agent ended during '{request}': {self._line.last_words()}",
+                "see the node's console under .lab/log",
+            )
+        return data
+
+    def _read(self, request: str, line: bytes) -> dict[str, Any]:
+        """An answer: `ok` with what was asked for, or `error` with why there is nothing."""
+        try:
+            reply = json.loads(line)
+        except (ValueError, RecursionError):
+            reply = None
+        if not isinstance(reply, dict) or not reply.keys() & {"ok", "error"}:
+            raise AgentError(
+                f"{self._name}: what came for '{request}' is no answer of the agent's",
+                f"look at the node: ./lab ssh {self._name}",
+            )
+        return reply
 
     def close(self) -> None:
         self._line.close()

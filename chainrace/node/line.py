@@ -7,6 +7,7 @@ which ssh does not. A node without one (a user's own) is served by ssh.
 import os
 import socket
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -15,11 +16,13 @@ import paramiko
 from chainrace.errors import LabError
 from chainrace.host import libvirt
 from chainrace.host.shell import as_root, run
-from chainrace.node.ssh import Connection
+from chainrace.node.limit import Deadline
+from chainrace.node.ssh import Connection, send
 from chainrace.paths import Paths
 
 PORT = "org.chainrace.lab.0"
 UNIT = "chainrace-gate"
+PIECE = 1 << 20
 
 
 class Line(Protocol):
@@ -27,11 +30,13 @@ class Line(Protocol):
 
     survives_restore: bool
 
-    def settimeout(self, seconds: float) -> None: ...
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        """Send all of it. Raises OSError, past the deadline TimeoutError."""
+        ...
 
-    def sendall(self, data: bytes) -> None: ...
-
-    def recv(self, size: int) -> bytes: ...
+    def receive(self, deadline: Deadline) -> bytes:
+        """What has come by now, at least a byte; nothing at the end. Raises the same."""
+        ...
 
     def last_words(self) -> str:
         """What the agent complained of when it ended, as far as that can be known."""
@@ -48,14 +53,11 @@ class SshLine:
     def __init__(self, connection: Connection, command: str) -> None:
         self._channel: paramiko.Channel = connection.open(f"exec env {command}")
 
-    def settimeout(self, seconds: float) -> None:
-        self._channel.settimeout(seconds)
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        send(self._channel, data, deadline)
 
-    def sendall(self, data: bytes) -> None:
-        self._channel.sendall(data)
-
-    def recv(self, size: int) -> bytes:
-        return self._channel.recv(size)
+    def receive(self, deadline: Deadline) -> bytes:
+        return _receive(self._channel, deadline)
 
     def last_words(self) -> str:
         said = self._channel.recv_stderr(1 << 16).decode(errors="replace").strip()
@@ -80,20 +82,26 @@ class PortLine:
             f"systemd-run --quiet --collect --unit={UNIT} env {command} /dev/virtio-ports/{PORT}"
         )
 
-    def settimeout(self, seconds: float) -> None:
-        self._socket.settimeout(seconds)
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        send(self._socket, data, deadline)
 
-    def sendall(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
-    def recv(self, size: int) -> bytes:
-        return self._socket.recv(size)
+    def receive(self, deadline: Deadline) -> bytes:
+        return _receive(self._socket, deadline)
 
     def last_words(self) -> str:
         return f"see journalctl -u {UNIT} on {self._name}"
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _receive(end: socket.socket | paramiko.Channel, deadline: Deadline) -> bytes:
+    """What has come by now. Raises OSError, past the deadline TimeoutError."""
+    while True:
+        end.settimeout(deadline.left())
+        # The thread that breaks a request off sets a limit of its own meanwhile.
+        with suppress(TimeoutError):
+            return end.recv(PIECE)
 
 
 def _connect(client: socket.socket, path: Path) -> None:

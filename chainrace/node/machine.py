@@ -2,33 +2,69 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import vagrant
 
+from chainrace.config import LimitsConfig
 from chainrace.errors import LabError
 from chainrace.host import libvirt
 from chainrace.host.setup import Host
-from chainrace.host.shell import tail
+from chainrace.host.shell import tail, to_its_end
 from chainrace.paths import Paths
 
 NODE = "node1"
+# Of a command of Vagrant's, besides a boot: it may wait for one several times.
+PROVISION_SECONDS = 600
+BOOTS = 3
+MOST_CONSOLE_BYTES = 16 * 2**20
 IMAGE_HINT = "; docs/how-to/test-an-image.md says what an image needs"
+
+
+class _Vagrant(vagrant.Vagrant):
+    """Vagrant whose commands come to an end: each has so many seconds."""
+
+    def __init__(self, limit: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._limit = limit
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        """Raises subprocess.CalledProcessError and subprocess.TimeoutExpired."""
+        command = self._make_vagrant_command(args)
+        with self.out_cm() as out, self.err_cm() as err:
+            to_its_end(
+                command,
+                timeout=self._limit,
+                stdout=out,
+                stderr=err,
+                cwd=Path(self.root),
+                env=self.env,
+            ).check_returncode()
 
 
 class Machine:
     """One node's VM. Vagrant's own words go to two logs that every error names."""
 
-    def __init__(self, paths: Paths, name: str = NODE) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        name: str = NODE,
+        limits: LimitsConfig = LimitsConfig(),  # noqa: B008 - frozen
+    ) -> None:
         self._paths = paths
         self.name = name
         self.log = paths.logs / f"vagrant-{name}.log"
         self._errors = paths.logs / f"vagrant-{name}.err"
-        self._vagrant = vagrant.Vagrant(
-            root=str(paths.root), out_cm=self._sink, err_cm=self._error_sink, env=dict(os.environ)
+        self.limit = BOOTS * limits.boot + PROVISION_SECONDS  # seconds, of a command of Vagrant's
+        self._vagrant = _Vagrant(
+            self.limit,
+            root=str(paths.root),
+            out_cm=self._sink,
+            err_cm=self._error_sink,
+            env=dict(os.environ),
         )
 
     @contextmanager
@@ -42,6 +78,22 @@ class Machine:
         self._errors.parent.mkdir(parents=True, exist_ok=True)
         with self._errors.open("w") as sink:
             yield sink
+
+    @contextmanager
+    def _told(self, command: str, remedy: str) -> Iterator[None]:
+        """A command of Vagrant's that fails, or does not end, is a LabError."""
+        try:
+            yield
+        except subprocess.CalledProcessError as error:
+            raise LabError(
+                f"vagrant {command} {self.name} failed: {self._last_words()}", remedy
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise LabError(
+                f"vagrant {command} {self.name} did not end within {error.timeout:.0f} s, and was "
+                f"ended: {self._last_words()}",
+                remedy,
+            ) from error
 
     def _last_words(self) -> str:
         """The first line of what Vagrant complained of last; the rest is advice."""
@@ -63,8 +115,8 @@ class Machine:
     def up(self, host: Host) -> None:
         """Boot it, and provision it unless its image is to be looked at first.
 
-        One that runs stays. Raises LabError when Vagrant fails, and when the machine that
-        runs was made from another image or kubelet than today's.
+        One that runs stays. Raises LabError when Vagrant fails or does not end, and when the
+        machine that runs was made from another image or kubelet than today's.
         """
         if libvirt.is_running(self._paths) and self.domain in libvirt.domains(self._paths):
             made_from = libvirt.virsh(self._paths, "dumpxml", self.domain)
@@ -79,22 +131,14 @@ class Machine:
         console = self._paths.console(self.name)
         if not console.exists():
             console.touch(0o644)
-        try:
+        hint = f"see {self._errors} and {console}{IMAGE_HINT if host.own else ''}"
+        with self._told("up", hint):
             self._vagrant.up(vm_name=self.name, provision=not host.own)
-        except subprocess.CalledProcessError as error:
-            raise LabError(
-                f"vagrant up {self.name} failed: {self._last_words()}",
-                f"see {self._errors} and {console}{IMAGE_HINT if host.own else ''}",
-            ) from error
 
     def provision(self) -> None:
         """Lay provision/node on it. Raises LabError."""
-        try:
+        with self._told("provision", f"see {self._errors}"):
             self._vagrant.provision(vm_name=self.name)
-        except subprocess.CalledProcessError as error:
-            raise LabError(
-                f"vagrant provision {self.name} failed: {self._last_words()}", f"see {self._errors}"
-            ) from error
 
     def remove_leftovers(self) -> None:
         """Remove a domain or volume of which Vagrant knows nothing, or a domain made by half.
@@ -119,13 +163,9 @@ class Machine:
         return begun == f"1.5:{known}"  # vagrant's action/builtin/provision.rb
 
     def destroy(self) -> None:
-        """Remove it with its disk. Raises LabError when Vagrant fails."""
-        try:
+        """Remove it with its disk. Raises LabError when Vagrant fails or does not end."""
+        with self._told("destroy", "./lab down"):
             self._vagrant.destroy(vm_name=self.name)
-        except subprocess.CalledProcessError as error:
-            raise LabError(
-                f"vagrant destroy {self.name} failed: {self._last_words()}", "./lab down"
-            ) from error
 
 
 def console_size(path: Path) -> int:
@@ -134,11 +174,16 @@ def console_size(path: Path) -> int:
 
 
 def console_since(path: Path, offset: int) -> tuple[str, int]:
-    """What a console has said after an offset, and the offset for the next call."""
+    """What a console has said after an offset, and the offset for the next call.
+
+    Of more than `MOST_CONSOLE_BYTES` the last.
+    """
     try:
         with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read()
+            left_out = max(0, file.seek(0, os.SEEK_END) - offset - MOST_CONSOLE_BYTES)
+            file.seek(offset + left_out)
+            data = file.read(MOST_CONSOLE_BYTES)
     except FileNotFoundError:
         return "", offset
-    return data.decode(errors="replace"), offset + len(data)
+    said = f"({left_out} bytes of the console are left out)\n" if left_out else ""
+    return said + data.decode(errors="replace"), offset + left_out + len(data)

@@ -1,9 +1,11 @@
-"""ssh to one node with paramiko. Every command has a limit; none can hang for ever."""
+"""ssh to one node with paramiko. Every command has limits: none hangs or talks for ever."""
 
 import logging
+import select
 import shlex
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +17,11 @@ import paramiko
 
 from chainrace.errors import LabError
 from chainrace.host.keys import ROOT
+from chainrace.node.limit import MOST_BYTES, SAYS_TOO_MUCH, Deadline
 
 CONNECT_SECONDS = 60.0
 LOOK_SECONDS = 1.0
-# Of up to 64 KiB each. A node's memory is no bound: it may go on for ever.
-MOST_PIECES = 4096
+PIECE = 1 << 16
 # It prints tracebacks of its own threads; what matters of them is in the LabError.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -132,33 +134,52 @@ class Connection:
         )
 
     def run(self, command: str, *, timeout: float = 60) -> Result:
-        """Run a shell command to its end. `timeout` in seconds; raises LabError past it."""
+        """Run a shell command to its end.
+
+        `timeout` in seconds, for all of it. Raises LabError past it, and for a command that says
+        more than `MOST_BYTES`.
+        """
+        deadline = Deadline(timeout)
         channel = self.open(command)
-        channel.settimeout(timeout)
-        started = time.monotonic()
-        out: list[bytes] = []
-        err: list[bytes] = []
         try:
-            while data := channel.recv(65536):
-                out.append(data)
-                if len(out) > MOST_PIECES:
-                    raise LabError(
-                        f"{self.name}: {command} says more than can be true",
-                        f"look at the node: ./lab ssh {self.name}",
-                    )
-                channel.settimeout(max(0.001, timeout - (time.monotonic() - started)))
-            while data := channel.recv_stderr(65536):
-                err.append(data)
+            out, err = self._said(channel, command, deadline)
+            code = _exit_status(channel, deadline)
         except TimeoutError as error:
-            channel.close()
             raise LabError(
-                f"{self.name}: {command} did not end within {timeout:.0f} s",
-                f"look at the node: ./lab ssh {self.name}",
+                f"{self.name}: {command} did not end within {timeout:.0f} s", self._look
             ) from error
-        code = self._exit_status(channel, timeout)
-        return Result(
-            code, b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace")
-        )
+        finally:
+            channel.close()
+        return Result(code, out.decode(errors="replace"), err.decode(errors="replace"))
+
+    def _said(
+        self, channel: paramiko.Channel, command: str, deadline: Deadline
+    ) -> tuple[bytes, bytes]:
+        """Both streams of a command, read side by side: who fills one may wait on the other.
+
+        Raises TimeoutError past the deadline, LabError for more than `MOST_BYTES`.
+        """
+        out, err = bytearray(), bytearray()
+        comes = select.poll()
+        comes.register(channel.fileno(), select.POLLIN)
+        while True:
+            # In this order: nothing comes after the end.
+            ended = channel.eof_received or channel.closed
+            if channel.recv_ready():
+                out += channel.recv(PIECE)
+            elif channel.recv_stderr_ready():
+                err += channel.recv_stderr(PIECE)
+            elif ended:
+                return bytes(out), bytes(err)
+            else:
+                comes.poll(1000 * deadline.left())
+            deadline.left()
+            if len(out) + len(err) > MOST_BYTES:
+                raise LabError(f"{self.name}: {command} {SAYS_TOO_MUCH}", self._look)
+
+    @property
+    def _look(self) -> str:
+        return f"look at the node: ./lab ssh {self.name}"
 
     def succeed(self, command: str, *, timeout: float = 60) -> str:
         """Run a command that must succeed; returns what it prints. Raises LabError."""
@@ -167,7 +188,7 @@ class Connection:
             said = (result.stderr.strip() or result.stdout.strip()).splitlines()
             raise LabError(
                 f"{self.name}: {command} failed with {result.code}: {said[-1] if said else ''}",
-                f"look at the node: ./lab ssh {self.name}",
+                self._look,
             )
         return result.stdout
 
@@ -180,7 +201,9 @@ class Connection:
             raise LabError(f"{self.name}: the ssh connection is gone", "run the command again")
         try:
             channel = transport.open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command(command)
+            # paramiko would wait for ever for a node that does not answer to this.
+            with _closed_after(channel, CONNECT_SECONDS):
+                channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LabError(
                 f"{self.name} takes no command: {error or type(error).__name__}",
@@ -189,29 +212,20 @@ class Connection:
         return channel
 
     def put(self, data: bytes, path: str) -> None:
-        """Write a file on the node."""
+        """Write a file on the node. Raises LabError."""
+        deadline = Deadline(CONNECT_SECONDS)
         channel = self.open(f"cat >{shlex.quote(path)}")
-        channel.settimeout(CONNECT_SECONDS)
         try:
-            channel.sendall(data)
+            send(channel, data, deadline)
             channel.shutdown_write()
+            code = _exit_status(channel, deadline)
         except OSError as error:
-            raise LabError(
-                f"{self.name}: {path} cannot be written: {error}", "try again"
-            ) from error
-        if self._exit_status(channel, CONNECT_SECONDS) != 0:
-            raise LabError(f"{self.name}: {path} cannot be written", "is the node's disk full?")
-
-    def _exit_status(self, channel: paramiko.Channel, timeout: float) -> int:
-        if not channel.status_event.wait(timeout):
+            why = str(error) or f"not within {CONNECT_SECONDS:.0f} s"
+            raise LabError(f"{self.name}: {path} cannot be written: {why}", "try again") from error
+        finally:
             channel.close()
-            raise LabError(
-                f"{self.name}: a command ended without a word within {timeout:.0f} s",
-                f"look at the node: ./lab ssh {self.name}",
-            )
-        code = channel.recv_exit_status()
-        channel.close()
-        return code
+        if code != 0:
+            raise LabError(f"{self.name}: {path} cannot be written", "is the node's disk full?")
 
     def close(self) -> None:
         self.client.close()
@@ -222,3 +236,29 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def send(end: paramiko.Channel | socket.socket, data: bytes, deadline: Deadline) -> None:
+    """Send all of it. Raises OSError, past the deadline TimeoutError."""
+    while data:
+        end.settimeout(deadline.left())
+        data = data[end.send(data) :]
+
+
+@contextmanager
+def _closed_after(channel: paramiko.Channel, seconds: float) -> Iterator[None]:
+    """Close a channel, and so end whatever waits on it, where this is not left in time."""
+    timer = threading.Timer(seconds, channel.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _exit_status(channel: paramiko.Channel, deadline: Deadline) -> int:
+    """What a command ended with. Raises TimeoutError."""
+    if not channel.status_event.wait(deadline.left()):
+        raise TimeoutError
+    return channel.recv_exit_status()

@@ -1,10 +1,15 @@
-"""A results folder: results/<UTC time>, and `latest` that leads to the newest."""
+"""A results folder: results/<UTC time>, and `latest` that leads to the last one that is whole."""
 
 import os
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from chainrace.errors import LabError
+from chainrace.files import link_whole
+from chainrace.report.verdict import NAME
 
 LATEST = "latest"
 
@@ -21,8 +26,22 @@ def check(parent: Path) -> None:
         raise LabError(f"{place} cannot be written to", "make it a folder of your own")
 
 
+def lead_latest_to(folder: Path) -> None:
+    """Let `latest` lead to a folder whose results are whole."""
+    link_whole(folder.parent / LATEST, folder.name)
+
+
+def is_newer_than_latest(folder: Path) -> bool:
+    """Whether a folder was begun after the one that `latest` leads to: their names are times."""
+    latest = folder.parent / LATEST
+    return not latest.is_symlink() or latest.readlink().name < folder.name
+
+
 class Folder:
-    """A new folder of one command's results."""
+    """A new folder of one command's results. Use as a context manager.
+
+    Until its end `latest` leads to an earlier one. What ended early with a verdict counts, too.
+    """
 
     def __init__(self, parent: Path) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
@@ -32,6 +51,14 @@ class Folder:
             number += 1
             self.path = parent / f"{now}.{number}"
         self.path.mkdir(parents=True)
-        latest = parent / LATEST
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(self.path.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        # Where something ended it early, that is what is told, and not what follows from it.
+        with nullcontext() if error is None else suppress(OSError):
+            if error is None or (self.path / NAME).exists():
+                lead_latest_to(self.path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from chainrace.errors import UsageError
 from chainrace.report import views
+from chainrace.report.folder import is_newer_than_latest, lead_latest_to
 from chainrace.report.results import NODE, judge_again, read_node, write_verdict
 from chainrace.report.verdict import NAME
 
@@ -25,4 +26,6 @@ def conclude_killed(results: Path, say: Callable[[str], None]) -> None:
             say(f"results/{folder.name} had been killed, and cannot be judged: {error.what}")
             continue
         views.draw_after(folder, say)
+        if is_newer_than_latest(folder):
+            lead_latest_to(folder)
         say(f"results/{folder.name} had been killed; {verdict.verdict}: {verdict.reason}")

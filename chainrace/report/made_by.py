@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.files import read_if_there, read_input
+from chainrace.files import read_if_there, read_input, write_whole
 from chainrace.gate.backends import Backend
 from chainrace.report.document import KeptScript, MadeBy, fault, parse
 from chainrace.report.writing import file_name, short, store
@@ -52,14 +52,14 @@ def keep(folder: Path, origin: Origin) -> None:
     (folder / SCRIPTS).mkdir(exist_ok=True)
     kept: dict[str, KeptScript] = {}
     for name, script in origin.scripts.items():
-        (folder / SCRIPTS / file_name(name)).write_bytes(script.text)
+        write_whole(folder / SCRIPTS / file_name(name), script.text)
         kept[short(name)] = {
             "sha256": _sha256(script.text),
             "exit": script.expect,
             "boot": script.boot,
         }
     if origin.prepare is not None:
-        (folder / PREPARE).write_bytes(origin.prepare)
+        write_whole(folder / PREPARE, origin.prepare)
     made: MadeBy = {
         "command": list(origin.command),
         "version": origin.version,

@@ -24,7 +24,7 @@ def store(folder: Path, name: str, rows: Sequence[Any]) -> None:
 def load(folder: Path, name: str, kind: type[Row]) -> list[Row]:
     """Read what `store` wrote, at least a row. Raises UsageError where there is nothing to read."""
     file = folder / name
-    data = read_input(file, REMEDY)
+    data = read_input(file, REMEDY, below=folder)
     try:
         parse(data.decode())
         found = TypeAdapter(list[kind], config=EXACT).validate_json(data)  # type: ignore[valid-type]

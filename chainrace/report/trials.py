@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from chainrace.errors import UsageError
-from chainrace.files import read_text_input, write_json
+from chainrace.files import read_input, write_json
 from chainrace.race.outcome import ENVIRONMENT, FamilyOutcome, Name, Outcome
 from chainrace.race.rules import FAMILIES
 from chainrace.race.trial import Seen
@@ -110,9 +110,12 @@ RECORD = TypeAdapter(Record)
 
 
 def read_trials(folder: Path) -> list[Record]:
-    """The records of a run. Raises UsageError for a folder or line that is none."""
+    """The records of a run. Raises UsageError for a folder or line that is none.
+
+    A last line without its end counts as none: the run was killed while it wrote it.
+    """
     file = folder / TRIALS_FILE
-    lines = read_text_input(file, "name a results folder", below=folder).splitlines()
+    *lines, _half = read_input(file, "name a results folder", below=folder).split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -152,7 +152,7 @@ def racer(lab_node: Node, paths: Paths, config: LabConfig, terminal: Terminal) -
     def run(pairs: int, scripts: Mapping[str, str] = SCRIPTS_ON_NODE) -> Race:
         folder = ResultsFolder(paths.results)
         evidence = Evidence(paths, [lab_node], config.limits, folder, terminal)
-        with evidence.concluded():
+        with folder, evidence.concluded():
             evidence.trials(scripts, Amount(pairs))
         return Race(judge_again(folder.path), read_trials(folder.path), folder.path)
 

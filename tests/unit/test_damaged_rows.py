@@ -38,6 +38,16 @@ def test_what_are_no_rows_is_one_line(tmp_path: Path, text: str) -> None:
     assert len(told.value.what) < 400
 
 
+def test_rows_that_a_link_leads_to_are_not_read(tmp_path: Path) -> None:
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    rows.store(sound, kubelets.NAME, [ONE])
+    assert rows.load(sound, kubelets.NAME, Generation) == [ONE]
+    (tmp_path / kubelets.NAME).symlink_to(sound / kubelets.NAME)
+    with pytest.raises(UsageError, match="is a link"):
+        rows.load(tmp_path, kubelets.NAME, Generation)
+
+
 @pytest.mark.parametrize("steps", [{}, {"ipv4": ()}, {"ipv6": ()}])
 def test_a_kubelet_without_its_steps_is_not_drawn(steps: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(UsageError, match=r"the steps of kubelet 1\.34\.4 are missing"):
