@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from chainrace.errors import LabError
+from chainrace.narration import running
 
 # What is ended by its group is asked first.
 END_SECONDS = 10.0
@@ -52,7 +53,10 @@ def run(
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with nullcontext(subprocess.PIPE) if log is None else log.open("w") as sink:
+        with (
+            running("host", shown),
+            nullcontext(subprocess.PIPE) if log is None else log.open("w") as sink,
+        ):
             done = to_its_end(
                 command,
                 timeout=timeout,

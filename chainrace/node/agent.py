@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import chainrace
 from chainrace.errors import LabError
+from chainrace.narration import running
 from chainrace.node.limit import MOST_BYTES, SAYS_TOO_MUCH, Deadline
 from chainrace.node.line import open_line
 from chainrace.node.ssh import Connection
@@ -75,10 +76,11 @@ class Agent:
             self._owed += 1
             self._asking = True
         try:
-            # Answers to what was given up, or broken off, come before this one's.
-            for _ in range(self._owed):
-                reply = self._receive(request, deadline, timeout)
-                self._owed -= 1
+            with running(self._name, f"{request} {arguments or ''}"):
+                # Answers to what was given up, or broken off, come before this one's.
+                for _ in range(self._owed):
+                    reply = self._receive(request, deadline, timeout)
+                    self._owed -= 1
         finally:
             with self._lock:
                 self._asking = False

@@ -17,6 +17,7 @@ import paramiko
 
 from chainrace.errors import LabError
 from chainrace.host.keys import ROOT
+from chainrace.narration import running
 from chainrace.node.limit import MOST_BYTES, SAYS_TOO_MUCH, Deadline
 
 CONNECT_SECONDS = 60.0
@@ -142,8 +143,9 @@ class Connection:
         deadline = Deadline(timeout)
         channel = self.open(command)
         try:
-            out, err = self._said(channel, command, deadline)
-            code = _exit_status(channel, deadline)
+            with running(self.name, command):
+                out, err = self._said(channel, command, deadline)
+                code = _exit_status(channel, deadline)
         except TimeoutError as error:
             raise LabError(
                 f"{self.name}: {command} did not end within {timeout:.0f} s", self._look
