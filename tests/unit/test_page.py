@@ -96,7 +96,7 @@ def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_t
     assert "begins after kubelet's step 0, goes on after 2: init_failed" in text
     command = f"./lab replay --from {explored.resolve()}"
     said = text.replace("&#39;", "'")
-    assert f"Replay it: <code>{command} 1</code>" in said
+    assert f"<code>{command} 1</code>" in said
     assert f"data-replay=\"{command} --of original 's1 k2 s* k*'\"" in said
     assert "mangle :KUBE-IPTABLES-HINT" not in text  # this finding lost nothing
     assert "[iptables.service] iptables -X" in text
