@@ -18,7 +18,7 @@ from chainrace.report import timeline, trace, verdict
 from chainrace.report.document import EXPLORATION
 from chainrace.report.nearest import nearest_schedule
 from chainrace.report.timeline import Picture
-from chainrace.report.trials import Record
+from chainrace.report.trials import SEARCH, Record
 from chainrace.report.words import MEANINGS
 from chainrace.report.writing import file_name
 
@@ -98,14 +98,14 @@ class _Entry:
 def read(folder: Path, document: verdict.Document, records: Sequence[Record]) -> Failures:
     """All failures of a results folder. Evidence that is damaged or gone is left out."""
     reader = _Reader(folder, document)
-    entries = [*reader.findings(), *reader.trials(one for one in records if not _broke(one))]
-    trials: dict[bool, int] = {True: 0, False: 0}
-    for record in records:
-        trials[record.script == ORIGINAL] += not _broke(record)
+    sound = [one for one in records if not _broke(one)]
     broken = [reader.trial(record).build for record in records if _broke(record)]
+    entries = [*reader.findings(), *reader.trials(sound)]
+    expected = [one for one in entries if one.expected]
+    unexpected = [one for one in entries if not one.expected]
     return Failures(
-        unexpected=_modes([one for one in entries if not one.expected], trials[False]),
-        expected=_modes([one for one in entries if one.expected], trials[True]),
+        unexpected=_modes(unexpected, [one for one in sound if one.script != ORIGINAL]),
+        expected=_modes(expected, [one for one in sound if one.script == ORIGINAL]),
         broken=tuple(build() for build in broken[:MOST_SHOWN]),
         more_broken=max(0, len(broken) - MOST_SHOWN),
     )
@@ -115,23 +115,24 @@ def _broke(record: Record) -> bool:
     return record.outcome == ENVIRONMENT
 
 
-def _modes(entries: Sequence[_Entry], trials: int) -> tuple[Mode, ...]:
-    """The failure modes of one script, the gravest first."""
+def _modes(entries: Sequence[_Entry], trials: Sequence[Record]) -> tuple[Mode, ...]:
+    """The failure modes of one script, the gravest first; `trials` are all that it had."""
     ordered = sorted(entries, key=lambda one: one.rank)
-    first: dict[str, _Entry] = {}
+    first: dict[Name, _Entry] = {}
     for one in ordered:
         for name in one.modes:
             first.setdefault(name, one)
     heads = {one.rank for one in first.values()}
     built: dict[tuple[int, ...], Failure] = {}
-    mine: dict[str, list[_Entry]] = {name: [] for name in WORST_FIRST}
+    mine: dict[Name, list[_Entry]] = {name: [] for name in WORST_FIRST}
     for one in ordered:
         mine[one.modes[0]].append(one)
-    shown: dict[str, list[_Entry]] = {}
+    shown: dict[Name, list[_Entry]] = {}
     for name, members in mine.items():
         # The original's trials are shown by one of them.
-        many = [one.rank for one in members if not (one.expected and one.trial)][:MOST_SHOWN]
-        shown[name] = [one for one in members if one.rank in heads.union(many)]
+        many = [one for one in members if not (one.expected and one.trial)] or members[:1]
+        ranks = heads.union(one.rank for one in many[:MOST_SHOWN])
+        shown[name] = [one for one in members if one.rank in ranks]
         built |= {one.rank: one.build() for one in shown[name]}
     return tuple(
         Mode(
@@ -148,12 +149,16 @@ def _modes(entries: Sequence[_Entry], trials: int) -> tuple[Mode, ...]:
     )
 
 
-def _counted(entries: Sequence[_Entry], trials: int) -> tuple[str, ...]:
-    """`2 findings`, `12 of 25 trials ended so`."""
+def _counted(entries: Sequence[_Entry], trials: Sequence[Record]) -> tuple[str, ...]:
+    """`2 findings`, `seen in 12 of 25 trials`."""
     tried = sum(one.trial for one in entries)
     found = len(entries) - tried
     said = [f"{found} finding{'s' * (found > 1)}"] if found else []
-    return (*said, f"{tried} of {trials} trials ended so") if tried else tuple(said)
+    # The rates leave them out.
+    searched = any(one.phase == SEARCH for one in trials)
+    if tried:
+        said.append(f"seen in {tried} of {len(trials)} trials{', the search too' * searched}")
+    return tuple(said)
 
 
 class _Reader:
@@ -205,7 +210,9 @@ class _Reader:
             repairs = "repairs it" if monitor["healed"] else "does not repair it"
             about.append(f"kubelet's Monitor: {repairs}")
         chain = finding["azure_npm_finds"]
-        about.append(f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}")
+        about.append(
+            f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}"
+        )
         named = f"{file_name(script)}-{finding['family']}-"
         evidence = _evidence_of(
             self._folder,
@@ -267,7 +274,7 @@ class _Reader:
         )
 
 
-def _gravest_first(names: Iterable[str]) -> tuple[str, ...]:
+def _gravest_first(names: Iterable[Name]) -> tuple[Name, ...]:
     """The failure modes among some names of outcomes."""
     there = set(names) - {HEALTHY, ENVIRONMENT}
     return tuple(name for name in WORST_FIRST if name in there) or (HEALTHY,)

@@ -30,7 +30,7 @@ MOST_SECONDS = 10**6
 
 # In the picture's own units, which are a browser's pixels.
 GAP, TURN = 4, 18  # between two boxes of one lane; where another lane goes on
-BOX, LEAST_WIDTH, LETTER, PADDING = 40, 34, 7, 10
+BOX, LEAST_WIDTH, LETTER, PADDING = 40, 34, 7, 18
 TITLE, BELOW = 22, 12  # a lane's name above its boxes; what is free below them
 MARGIN = 8
 
@@ -59,8 +59,8 @@ class Step:
 
     @property
     def changes(self) -> str:
-        """How many rules it added and removed, `+1 −4`; empty where it changed none."""
-        counts = (("+", len(self.added)), ("\N{MINUS SIGN}", len(self.removed)))
+        """How many rules it added and removed, `+1 -4`; empty where it changed none."""
+        counts = (("+", len(self.added)), ("-", len(self.removed)))
         return " ".join(f"{sign}{count}" for sign, count in counts if count)
 
     @property

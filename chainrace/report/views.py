@@ -21,9 +21,7 @@ def draw(folder: Path) -> Path:
         picture.NAME: picture.render(page.grids_of(document), title),
         junit.NAME: junit.render(document),
         page.NAME: page.draw(folder),
-        **{
-            f"{place}/{trace.NAME}": trace.render(steps) for place, steps in timeline.kept(folder)
-        },
+        **{f"{place}/{trace.NAME}": trace.render(steps) for place, steps in timeline.kept(folder)},
     }
     for name, data in views.items():
         if data is not None:

@@ -52,9 +52,7 @@ MEANINGS: dict[Name, str] = {
 GLOSSARY: dict[str, str] = {
     "actor": "whose order is chosen: kubelet, or the script with all that follows from it",
     "backend": "what iptables means: nft (nf_tables) or legacy (x_tables)",
-    "canary": (
-        "the chain KUBE-KUBELET-CANARY; kubelet's Monitor looks for mangle's once a minute"
-    ),
+    "canary": ("the chain KUBE-KUBELET-CANARY; kubelet's Monitor looks for mangle's once a minute"),
     "end state": "a state in which nothing that is left can change the outcome",
     "exhaustive exploration": (
         "every interleaving is executed on the node, or shown to equal one that was"
@@ -76,9 +74,7 @@ GLOSSARY: dict[str, str] = {
     "schedule": "the name of an interleaving: s2 k8 s* k*",
     "start offset": "seconds from kubelet's first iptables process to the script's start",
     "state": "every actor's history and next step, and all firewall state",
-    "step": (
-        "one process, from its start to its end; the first step of an actor is its own start"
-    ),
+    "step": ("one process, from its start to its end; the first step of an actor is its own start"),
     "verdict": (
         "harmless, harmful, unfinished, not proved, not exercised; of a run: confirmed, refuted, "
         "not reproduced, inconclusive"
@@ -92,8 +88,8 @@ SAID_OF: dict[ScriptVerdict, str] = {
         "from the script."
     ),
     HARMFUL: (
-        "The schedules below do harm, each time that they are replayed; an order that is not "
-        "among them may do harm, too."
+        "The schedules that are shown do harm, each time that they are replayed; other orders "
+        "may do harm, too."
     ),
     UNFINISHED: "An order that was not executed yet may do harm.",
     NOT_PROVED: "Nothing is proved: something that the proof stands on does not hold.",

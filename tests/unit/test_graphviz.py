@@ -24,7 +24,9 @@ EDGES = (
 DRAWN = graph(end("k* s*", HEALTHY), end("s* k*", INIT_FAILED, HINT_LOST), edges=EDGES)
 # "a \"quoted\" word", as Graphviz reads it: a backslash stands before a quote or another.
 STRING = r'"(?:[^"\\]|\\.)*"'
-STATEMENT = re.compile(rf"  (?:\d+ -> \d+|\d+|node|edge)(?: \[(?:\w+=(?:{STRING}|\w+)(?:, )?)+\])?;")
+STATEMENT = re.compile(
+    rf"  (?:\d+ -> \d+|\d+|node|edge)(?: \[(?:\w+=(?:{STRING}|\w+)(?:, )?)+\])?;"
+)
 
 
 def body(text: str) -> list[str]:
@@ -103,4 +105,4 @@ def test_the_page_leads_to_the_file_and_says_where_there_is_none(tmp_path: Path)
     text = drawn(replace(DRAWN, edges=(), transitions=MOST_EDGES + 1), other)
     assert "mine.sh, ipv4: 5,001 steps between states" in text
     assert "mine.sh, ipv6" in text.split("no file of the state graph")[1].split("</p>")[0]
-    assert "href=\"graph-" not in text
+    assert 'href="graph-' not in text

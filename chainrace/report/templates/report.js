@@ -35,6 +35,11 @@ const sizes = new ResizeObserver((entries) => {
 });
 for (const one of all(".scroll")) sizes.observe(one);
 
+const toMiddle = (one, scroll) => {
+  const { left, width } = one.getBoundingClientRect();
+  scroll.scrollLeft += left + width / 2 - scroll.getBoundingClientRect().left - scroll.clientWidth / 2;
+};
+
 for (const timeline of all(".timeline")) {
   const boxes = all(".box", timeline);
   const show = (box) => {
@@ -44,11 +49,7 @@ for (const timeline of all(".timeline")) {
       document.getElementById(one.getAttribute("aria-controls")).hidden = one !== box;
     }
   };
-  const chosen = () => boxes.find((one) => one.tabIndex === 0);
-  const middle = () => {
-    const scroll = timeline.querySelector(".scroll");
-    scroll.scrollLeft = chosen().offsetLeft - scroll.clientWidth / 2;
-  };
+  const middle = () => toMiddle(boxes.find((one) => one.tabIndex === 0), timeline.querySelector(".scroll"));
   timeline.closest("details").addEventListener("toggle", middle);
   middle();
   // Another lane's box that is nearest, above or below.
@@ -81,15 +82,15 @@ if (which) {
   const told = document.getElementById("told");
   const row = told.querySelector(".command");
   row.hidden = true;
-  // Kubelet's step with its command: "step 3 (iptables -w 5 -S)".
-  const step = (grid, number) => {
+  // "after kubelet's step 3 (iptables -w 5 -S)"
+  const after = (grid, number) => {
     const command = all("ol code", grid)[number - 1]?.textContent;
-    return `step ${number}${command ? ` (${command})` : ""}`;
+    return number === "0" ? "before kubelet's first step" : `after kubelet's step ${number}${command ? ` (${command})` : ""}`;
   };
   const said = (button) => {
     const grid = button.closest(".grid");
     const { row, column, modes } = button.dataset;
-    return `${modes}: the script begins after kubelet's ${step(grid, row)}, is stopped ${grid.dataset.where}, and goes on after kubelet's ${step(grid, column)}.`;
+    return `${modes}: the script begins ${after(grid, row)}, is stopped ${grid.dataset.where}, and goes on ${after(grid, column)}.`;
   };
   const choose = (button) => {
     for (const one of all(".grid button")) one.setAttribute("aria-pressed", one === button);
@@ -101,7 +102,9 @@ if (which) {
     for (const grid of grids) {
       grid.hidden = grid.id !== which.value;
       const shortest = grid.querySelector("[data-shortest]");
-      if (!grid.hidden && shortest) choose(shortest);
+      if (grid.hidden || !shortest) continue;
+      choose(shortest);
+      toMiddle(shortest, grid.querySelector(".scroll"));
     }
   };
   which.addEventListener("change", show);
