@@ -69,8 +69,8 @@ def tested(document: verdict.Document) -> list[str]:
     """What was tested: the scripts, kubelet, the backend, the image, as far as that is known."""
     made_by = document.get("made_by") or {}
     node = document["node"]
-    labels = [arm.label for arm in verdict.arms(document)]
-    scripts = dict.fromkeys([*labels, *verdict.explored_in(document)])
+    raced = [arm.label for arm in reversed(verdict.arms(document))]
+    scripts = dict.fromkeys([*verdict.explored_in(document), *raced])
     kubelet = node.get("kubelet") or made_by.get("kubelet")
     backend = node.get("backend") or made_by.get("backend")
     found = [

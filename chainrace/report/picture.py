@@ -48,8 +48,8 @@ def draw(grid: Grid, title: str) -> Image.Image:
     pen.text((16, 12), line(title)[:MOST_LETTERS], TEXT, big)
     about = f"{grid.script}, {grid.family}: stopped {grid.where}"
     pen.text((16, 44), line(about)[:MOST_LETTERS], SOFT, small)
-    pen.text((LEFT, TOP - 44), f"{ACROSS} \N{RIGHTWARDS ARROW}", SOFT, small)
-    image.paste(_upright(f"\N{LEFTWARDS ARROW} {DOWN}", small), (16, TOP))
+    pen.text((LEFT, TOP - 44), ACROSS, SOFT, small)
+    image.paste(_upright(DOWN, small), (16, TOP))
     for at, column in enumerate(grid.columns):
         pen.text((LEFT + CELL * (at + 0.5), TOP - 12), str(column), SOFT, small, anchor="mm")
     for down, row in enumerate(grid.rows):

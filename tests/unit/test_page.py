@@ -107,7 +107,7 @@ def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_t
 def test_the_top_says_what_was_tested_and_how_it_fails(explored: Path) -> None:
     text = views.draw(explored).read_text().replace("&#39;", "'")
     top = text[text.index("<header") : text.index("<nav")]
-    tested = re.search("Tested: (.*)</p>", top)
+    tested = re.search("Tested: ([^<]*)</p>", top)
     assert tested
     assert tested[1].split(" \N{MULTIPLICATION SIGN} ") == [
         "fixed and original",

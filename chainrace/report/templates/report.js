@@ -20,7 +20,7 @@ for (const button of all(".copy")) {
 
 // A link to what is folded opens it.
 const unfold = (hash) => {
-  const one = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
+  const one = hash && document.getElementById(hash.slice(1));
   if (one instanceof HTMLDetailsElement) one.open = true;
 };
 for (const link of all("a[href^='#']")) link.addEventListener("click", () => unfold(link.hash));
