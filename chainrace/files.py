@@ -91,6 +91,15 @@ def read_if_there(path: Path, remedy: str, *, below: Path | None = None) -> byte
         raise
 
 
+def is_file(path: Path, *, below: Path) -> bool:
+    """Whether a folder of somebody else's has a regular file there, and no link leads to it."""
+    try:
+        _refuse_link(path, below, "")
+        return path.is_file()
+    except (UsageError, OSError, ValueError):
+        return False
+
+
 def read_text_input(path: Path, remedy: str, *, below: Path | None = None) -> str:
     """A file's text, read with the same care. Raises UsageError for what is no UTF-8."""
     try:

@@ -161,7 +161,7 @@ def list_command(
 
 @command(INSPECTING, "./lab report results/latest", "0")
 def report(folder: Annotated[Path, typer.Argument(help="A folder under results/.")]) -> None:
-    """Draw report.html, map.png and junit.xml again from a stored run; no VM is needed."""
+    """Draw report.html, map.png, junit.xml and trace.json again from a stored run, without a VM."""
     Terminal().say(f"drawn: {views.draw(folder)}")
 
 

@@ -12,7 +12,7 @@ from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
 from chainrace.race import outcomemap
 from chainrace.race import state as states
 from chainrace.race.coverage import unseen
-from chainrace.race.explored import EndState, Graph
+from chainrace.race.explored import MOST_EDGES, Edge, EndState, Graph
 from chainrace.race.explorer import Explorer
 from chainrace.race.knowledge import Knowledge
 from chainrace.race.outcome import HEALTHY, FamilyOutcome
@@ -103,6 +103,17 @@ class Drawing:
                 lambda left: self.reference.judge(left, family),
                 only=alike.pop() if complete and len(alike) == 1 else None,
             ),
+            edges=self._edges(),
+        )
+
+    def _edges(self) -> tuple[Edge, ...]:
+        """All steps between states, in the order in which these were found."""
+        if self.explorer.transitions > MOST_EDGES:
+            return ()
+        return tuple(
+            Edge(key, lane, str(self.known.states[key].waiting[lane]), target)
+            for key, steps in self.explorer.edges.items()
+            for lane, target in steps.items()
         )
 
     def _refuse_unseen(self, key: str, judged: FamilyOutcome, lane: str) -> None:

@@ -38,6 +38,8 @@ EXIT_OF = {
     NOT_PROVED: 3,
     NOT_EXERCISED: 3,
 }
+# Of a graph that is drawn: nobody can look at more.
+MOST_EDGES = 5_000
 # A number that is longer is told by its digits: it can be too large for a float.
 MOST_TOLD = 10**300
 
@@ -52,12 +54,23 @@ class EndState:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """A step from one state to another, both by their keys: the lane that makes it, its command."""
+
+    origin: str
+    lane: str
+    command: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Graph:
     """What of one family's interleavings was explored. `open` is 0 when all were.
 
     `interleavings` counts the ways through the graph; each stands for all orders of
     whole processes that differ only in steps that cannot influence each other.
-    `orders` counts those orders.
+    `orders` counts those orders. `edges` are its steps, the first from where all begins; there
+    are none where they are more than `MOST_EDGES`.
     """
 
     family: str
@@ -74,6 +87,7 @@ class Graph:
     seconds: Mapping[str, float]
     ends: tuple[EndState, ...]
     map: OutcomeMap
+    edges: tuple[Edge, ...] = ()
 
     @property
     def complete(self) -> bool:

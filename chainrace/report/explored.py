@@ -12,7 +12,7 @@ from chainrace.race.explored import EndState, Explored, Finding, Graph, conclusi
 from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.trial import Ending
 from chainrace.report import document as schema
-from chainrace.report import made_by
+from chainrace.report import graphviz, made_by
 from chainrace.report.folder import Folder
 from chainrace.report.made_by import Origin
 from chainrace.report.sidebyside import side_by_side
@@ -44,11 +44,12 @@ class ExplorationFolder(Folder):
         write_replay(new_folder(self.path / "findings", name), last)
 
     def end_states(self, explored: Explored) -> None:
-        """Every end state of a script: what a map of outcomes is drawn from."""
+        """Every end state of a script, and the graph of states that leads to them."""
         for graph in explored.graphs:
             ends = [_end_json(end) for end in graph.ends]
             name = f"ends-{file_name(explored.script)}-{graph.family}.json"
             write_json(self.path / name, ends)
+        graphviz.write(self.path, explored)
 
     def conclude(
         self,

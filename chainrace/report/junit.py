@@ -9,14 +9,12 @@ from chainrace.race.explored import HARMFUL, HARMLESS, UNFINISHED
 from chainrace.race.exposure import NOT_EXPOSED
 from chainrace.race.verdict import (
     CONFIRMED,
-    FIXED,
     INCONCLUSIVE,
     NOT_REPRODUCED,
-    ORIGINAL,
     REFUTED,
 )
 from chainrace.report.text import clean, told
-from chainrace.report.verdict import explored_in
+from chainrace.report.verdict import explored_in, reproduces
 
 NAME = "junit.xml"
 PASSED = frozenset({CONFIRMED, HARMLESS, NOT_EXPOSED})
@@ -55,10 +53,10 @@ def render(document: Mapping[str, Any]) -> bytes:
         element = ET.SubElement(
             suite, "testcase", classname=f"chainrace.{name}", name=clean(case.name)
         )
-        kinds = {"failure": case.failed, "skipped": case.skipped, "error": case.broken}
-        for kind, why in kinds.items():
+        results = {"failure": case.failed, "skipped": case.skipped, "error": case.broken}
+        for result, why in results.items():
             if why:
-                ET.SubElement(element, kind, message=clean(why))
+                ET.SubElement(element, result, message=clean(why))
         ET.SubElement(element, "system-out").text = clean(case.said)
     whole = ET.Element("testsuites")
     whole.append(suite)
@@ -83,13 +81,9 @@ def _cases(document: Mapping[str, Any]) -> Iterator[Case]:
 
 
 def _stands(document: Mapping[str, Any], script: str, explored: Mapping[str, Any]) -> str:
-    """A script's verdict, as far as it is a success or a failure of what was to be shown.
-
-    That the outage's original harms kubelet is what it is there to show.
-    """
+    """A script's verdict, as far as it is a success or a failure of what was to be shown."""
     verdict = str(explored["verdict"])
-    beside = document["kind"] == "exploration" and {ORIGINAL, FIXED} == document["scripts"].keys()
-    if not beside or script != ORIGINAL:
+    if not reproduces(document, script):
         return verdict
     return {HARMFUL: CONFIRMED, HARMLESS: NOT_REPRODUCED}.get(verdict, verdict)
 

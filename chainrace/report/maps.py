@@ -1,10 +1,11 @@
 """Outcome maps of a graph as grids that page and picture draw."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chainrace.race.outcome import HEALTHY, worst
+from chainrace.report.verdict import cost_of
 
 # What a cell says without its colour.
 LETTERS: dict[str, str] = {
@@ -29,15 +30,24 @@ class Square:
     before: int
     until: int
     schedule: str
-    classes: tuple[str, ...]
+    modes: tuple[str, ...]
 
     @property
     def worst(self) -> str:
-        return worst(self.classes)  # type: ignore[arg-type]
+        return worst(self.modes)  # type: ignore[arg-type]
+
+    @property
+    def harmed(self) -> bool:
+        return self.modes != (HEALTHY,)
+
+    @property
+    def cost(self) -> tuple[int, ...]:
+        """What makes its schedule longer, and then where it stands."""
+        return *cost_of(self.schedule), self.before, self.until
 
     @property
     def letters(self) -> str:
-        return "".join(LETTERS[name] for name in self.classes)
+        return "".join(LETTERS[name] for name in self.modes)
 
 
 @dataclass(frozen=True)
@@ -70,14 +80,20 @@ class Grid:
         return len(self.rows) * len(self.columns)
 
     @property
-    def kinds(self) -> int:
+    def differing(self) -> int:
         """How many different things come out."""
-        return len({square.classes for square in self.squares.values()})
+        return len({square.modes for square in self.squares.values()})
 
     @property
     def harmed(self) -> int:
         """How many cells are harmed."""
-        return sum(square.classes != (HEALTHY,) for square in self.squares.values())
+        return sum(square.harmed for square in self.squares.values())
+
+    @property
+    def shortest(self) -> Square | None:
+        """The harmed cell whose schedule is the shortest; None where there is no harm."""
+        harmed = (square for square in self.squares.values() if square.harmed)
+        return min(harmed, key=lambda square: square.cost, default=None)
 
 
 def grids(script: str, graph: Mapping[str, Any]) -> list[Grid]:
@@ -109,6 +125,21 @@ def grids(script: str, graph: Mapping[str, Any]) -> list[Grid]:
     return found
 
 
+def first_shown(grids: Sequence[Grid], expected: Callable[[str], bool]) -> int:
+    """The number of the grid that is shown first: that of the shortest harm, or the most varied.
+
+    Harm by a script that is `expected` to do some comes after harm by another.
+    """
+    harmed = [
+        (expected(grid.script), square.cost, number)
+        for number, grid in enumerate(grids)
+        if (square := grid.shortest)
+    ]
+    if harmed:
+        return min(harmed)[-1]
+    return max(range(len(grids)), key=lambda number: grids[number].differing, default=0)
+
+
 def drawable(grids: Iterable[Grid]) -> list[Grid]:
     """Those of some grids that a page has room for, the first ones."""
     found: list[Grid] = []
@@ -121,4 +152,4 @@ def drawable(grids: Iterable[Grid]) -> list[Grid]:
 
 
 def _ends(grid: Grid) -> dict[tuple[int, int], tuple[str, ...]]:
-    return {place: square.classes for place, square in grid.squares.items()}
+    return {place: square.modes for place, square in grid.squares.items()}

@@ -7,6 +7,7 @@ results/<UTC time>/verdict.json      the one truth
                    trials-end.json       how many trials there are: written when all are done
                    reference/        kubelet's clean start
                    exploration.json        the fixed script in all interleavings
+                   graph-<script>-<family>.dot   the graph of its states, for Graphviz
                    exposure.json     why there was nothing to race
                    image.json        what an image of the user's own says it is
                    made_by.json      the call, the tool, the scripts; these lie in scripts/
@@ -32,7 +33,7 @@ from chainrace.race.explored import conclude as conclude_scripts
 from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
 from chainrace.race.outcome import ENVIRONMENT, HEALTHY
 from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
-from chainrace.report import made_by
+from chainrace.report import graphviz, made_by
 from chainrace.report import verdict as stored
 from chainrace.report.document import Explored as StoredExploration
 from chainrace.report.document import Node as StoredNode
@@ -114,6 +115,7 @@ class ResultsFolder(Folder):
     def exploration(self, explored: Explored) -> None:
         """Keep what an exploration showed of the fixed script, for this verdict and a later one."""
         store(self.path / EXPLORATION_FILE, explored_json(explored))
+        graphviz.write(self.path, explored)
 
     def reboot(self, boot: Boot) -> None:
         """Keep what a reboot showed, and kubelet's log of that boot."""

@@ -12,6 +12,8 @@ from chainrace.errors import UsageError
 from chainrace.files import read_text_input
 from chainrace.gate.backends import NFT
 from chainrace.paths import REPOSITORY
+from chainrace.race import schedule as schedules
+from chainrace.race.shortest import cost
 from chainrace.race.verdict import FIXED, ORIGINAL
 from chainrace.report.document import EXPLORATION, KINDS, fault, parse
 
@@ -62,6 +64,15 @@ def explored_in(document: Document) -> dict[str, Any]:
     return {document["scenario"]["script"]: found} if found else {}
 
 
+def reproduces(document: Document, script: str) -> bool:
+    """Whether a script is the outage's original, explored beside its fix.
+
+    That it harms kubelet is what it is there to show.
+    """
+    beside = document["kind"] == EXPLORATION and {ORIGINAL, FIXED} == document["scripts"].keys()
+    return beside and script == ORIGINAL
+
+
 def arms(document: Document) -> list[Arm]:
     """The scripts that were tried in randomized trials."""
     if document["kind"] == EXPLORATION:
@@ -97,6 +108,14 @@ def findings_in(document: Document) -> list[Numbered]:
         for finding in explored["findings"]
     )
     return [Numbered(number, *pair) for number, pair in enumerate(pairs, start=1)]
+
+
+def cost_of(schedule: str) -> tuple[int, ...]:
+    """What makes a stored schedule longer (race/shortest.py); what is none is the longest."""
+    try:
+        return 0, *cost(schedules.parse(schedule))
+    except ValueError:
+        return 1, 0, 0, 0
 
 
 def shown(folder: Path) -> str:

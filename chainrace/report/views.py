@@ -5,14 +5,15 @@ from pathlib import Path
 
 from chainrace.errors import LabError
 from chainrace.files import write_whole
-from chainrace.report import junit, page, picture, verdict
+from chainrace.report import junit, page, picture, timeline, trace, verdict
 
 
 def draw(folder: Path) -> Path:
     """Draw report.html, map.png and junit.xml into a results folder; returns the page.
 
-    Nothing is written before all of them are drawn. Raises UsageError for a folder without a
-    verdict, LabError where a view cannot be written.
+    Beside each finding's steps their trace.json is drawn, too. Nothing is written before all of
+    them are drawn. Raises UsageError for a folder without a verdict, LabError where a view cannot
+    be written.
     """
     document = verdict.read(folder)
     title = f"{document['verdict']} · {folder.resolve().name}"
@@ -20,6 +21,7 @@ def draw(folder: Path) -> Path:
         picture.NAME: picture.render(page.grids_of(document), title),
         junit.NAME: junit.render(document),
         page.NAME: page.draw(folder),
+        **{f"{place}/{trace.NAME}": trace.render(steps) for place, steps in timeline.kept(folder)},
     }
     for name, data in views.items():
         if data is not None:

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
 
+from chainrace.race.outcome import HINT_LOST, INIT_FAILED
 from chainrace.report import views
 from chainrace.report.explored import ExplorationFolder
 from tests.unit.explorations import HARMED, ORIGIN
-from tests.unit.test_explored import SOUND
+from tests.unit.test_explored import SOUND, finding
 from tests.unit.test_explored_report import replayed
+from tests.unit.timelines import COMMANDS, FAILS, HARMS, JUMP, SSH, keep
 
 PHONE = (390, 844)
 DESK = (1200, 900)
@@ -32,7 +36,9 @@ const behind = (element) => {
   }
   return getComputedStyle(document.documentElement).backgroundColor;
 };
-const worst = [...document.querySelectorAll("h1, p, dt, dd, td, th, li, code, button, summary")]
+document.querySelectorAll("details").forEach((one) => { one.open = true; });
+const worst = [...document.querySelectorAll(
+  "h1, h2, h3, h4, p, a, b, dt, dd, td, th, li, code, button, span, summary, pre, option")]
   .filter((element) => element.innerText && element.offsetParent)
   .map((element) => {
     const own = getComputedStyle(element).color;
@@ -46,13 +52,16 @@ return worst[0];
 
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of an exploration of a script that harms."""
-    (found,) = HARMED.findings
+    """The page of an exploration of a script that harms: one finding has steps, one has none."""
+    found = (*HARMED.findings, finding("k4 s3 k* s*", HINT_LOST))
+    harmed = replace(HARMED, findings=found)
     doubted = replace(SOUND, doubts=("python3 (pid 812) changed ipv4/mangle by itself",))
     folder = ExplorationFolder(tmp_path_factory.mktemp("results"))
     folder.made_by(ORIGIN)
-    folder.keep("original", found, replace(replayed(), schedule=found.schedule))
-    folder.conclude({"fixed": doubted, "original": HARMED}, {"kernel": "6.12"}, interrupted=False)
+    for one in found:
+        folder.keep("original", one, replace(replayed(), schedule=one.schedule))
+    keep(folder.path / "findings" / f"original-ipv4-{INIT_FAILED}")
+    folder.conclude({"fixed": doubted, "original": harmed}, {"kernel": "6.12"}, interrupted=False)
     return views.draw(folder.path)
 
 
@@ -87,25 +96,54 @@ def test_nothing_is_fetched_and_nothing_complains(opened: webdriver.Chrome) -> N
     assert opened.get_log("browser") == []
 
 
-def test_a_click_on_a_cell_tells_its_schedule(opened: webdriver.Chrome) -> None:
+def told(opened: webdriver.Chrome) -> str:
+    return opened.find_element(By.ID, "told").text
+
+
+def test_the_shortest_cell_that_fails_is_chosen_at_first(opened: webdriver.Chrome) -> None:
+    (pressed,) = opened.find_elements(By.CSS_SELECTOR, ".grid button[aria-pressed='true']")
+    assert pressed.is_displayed()
+    assert pressed.get_attribute("data-schedule") == "s1 k1 s* k*"
+    assert "s1 k1 s* k*" in told(opened)
+    assert "init_failed, hint_lost: the script begins before kubelet's first step" in told(opened)
+
+
+def test_a_click_on_a_cell_tells_its_schedule_and_both_commands(opened: webdriver.Chrome) -> None:
     chosen = cell(opened, "s1 k2 s* k*")
     chosen.click()
-    told = opened.find_element(By.ID, "told").text
-    assert "init_failed" in told
-    assert "./lab replay --from " in told
-    assert told.endswith(" --of original 's1 k2 s* k*'")
+    said = told(opened)
+    assert said.startswith("init_failed: ")
+    assert "is stopped after its step 1 (iptables-save)" in said
+    assert "goes on after kubelet's step 2 (iptables -w 5 -N CHAIN-1 -t mangle)" in said
+    assert "./lab replay --from " in said
+    assert " --of original 's1 k2 s* k*'" in said
     assert chosen.get_attribute("aria-pressed") == "true"
 
 
+def test_a_cell_that_is_pointed_at_says_both_commands(opened: webdriver.Chrome) -> None:
+    pointed = cell(opened, "k1 s1 k2 s* k*")
+    assert not pointed.get_attribute("title")
+    ActionChains(opened).move_to_element(pointed).perform()
+    title = str(pointed.get_attribute("title"))
+    assert "begins after kubelet's step 1 (iptables -w 5 -N CHAIN-0 -t mangle)" in title
+    assert "(iptables-save)" in title
+
+
+def test_the_axes_of_the_map_have_titles(opened: webdriver.Chrome) -> None:
+    titles = [one.text for one in opened.find_elements(By.CSS_SELECTOR, ".across, .down")]
+    assert "kubelet's steps when the script goes on →" in titles
+    assert "← kubelet's steps when the script begins" in titles
+
+
 def test_the_keyboard_alone_reaches_every_cell(opened: webdriver.Chrome) -> None:
-    first = opened.find_element(By.CSS_SELECTOR, ".grid:not([hidden]) button[tabindex='0']")
+    first = opened.find_element(By.CSS_SELECTOR, ".grid:not([hidden]) td button[tabindex='0']")
     opened.execute_script("arguments[0].focus()", first)
     first.send_keys(Keys.ARROW_RIGHT, Keys.NULL)
     opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     reached = opened.switch_to.active_element
     reached.send_keys(Keys.ENTER)
-    assert str(reached.get_attribute("data-schedule")) in opened.find_element(By.ID, "told").text
-    inside = opened.find_elements(By.CSS_SELECTOR, ".grid:not([hidden]) button[tabindex='0']")
+    assert str(reached.get_attribute("data-schedule")) in told(opened)
+    inside = opened.find_elements(By.CSS_SELECTOR, ".grid:not([hidden]) td button[tabindex='0']")
     assert [one.id for one in inside] == [reached.id]
 
 
@@ -116,11 +154,14 @@ def test_every_cell_has_a_name_for_a_screen_reader(opened: webdriver.Chrome) -> 
     headings = [one.text for one in opened.find_elements(By.CSS_SELECTOR, "h1, h2")]
     assert headings == [
         "not proved",
+        "How the original fails, as expected",
+        "What the verdict covers, and what not",
         "Exhaustive exploration",
+        "Outcome map",
+        "How the original fails: the evidence",
         "The node",
         "Made by",
-        "Outcome map",
-        "Failures",
+        "Glossary",
     ]
 
 
@@ -134,21 +175,182 @@ def test_the_other_places_where_the_script_stops_can_be_chosen(opened: webdriver
 
 
 def test_a_failure_opens_to_its_timeline_and_its_rules(opened: webdriver.Chrome) -> None:
-    failure = opened.find_element(By.CSS_SELECTOR, ".failure summary")
-    failure.send_keys(Keys.ENTER)
-    text = opened.find_element(By.CSS_SELECTOR, ".failure").text
-    assert "[iptables.service] iptables -X" in text
-    assert "Rules lost" in text
+    failure = opened.find_element(By.ID, "finding-2")
+    failure.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
+    assert "[iptables.service] iptables -X" in failure.text
+    assert "Rules lost" in failure.text
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(opened: webdriver.Chrome) -> None:
-    opened.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True},
+def test_a_link_to_evidence_opens_it(opened: webdriver.Chrome) -> None:
+    failure = opened.find_element(By.ID, "finding-2")
+    assert failure.get_attribute("open") is None
+    opened.find_element(By.CSS_SELECTOR, "a[href='#finding-2']").send_keys(Keys.ENTER)
+    assert failure.get_attribute("open")
+    assert opened.execute_script("return arguments[0].getBoundingClientRect().top", failure) < 900
+
+
+def test_every_link_within_the_page_leads_somewhere(opened: webdriver.Chrome) -> None:
+    broken = opened.execute_script(
+        "return [...document.querySelectorAll('a[href^=\"#\"]')].map((one) => one.hash.slice(1))"
+        ".filter((name) => !document.getElementById(name))"
     )
-    wide = opened.execute_script("return document.documentElement.scrollWidth")
+    assert broken == []
+
+
+# What the page hands to the clipboard, or none that it is refused.
+CLIPBOARD = """
+window.copied = [];
+const writeText = async (text) => {{
+  if ({refuses}) throw new Error("refused");
+  copied.push(text);
+}};
+Object.defineProperty(navigator, "clipboard", {{value: {given}, configurable: true}});
+"""
+
+
+def copy_button(opened: webdriver.Chrome) -> tuple[WebElement, str]:
+    """The first command's button, and the command."""
+    row = opened.find_element(By.CSS_SELECTOR, ".mode .command")
+    return row.find_element(By.TAG_NAME, "button"), row.find_element(By.TAG_NAME, "code").text
+
+
+def test_a_command_is_copied_by_keyboard_and_the_button_says_so(opened: webdriver.Chrome) -> None:
+    opened.execute_script(CLIPBOARD.format(refuses="false", given="{writeText}"))
+    button, command = copy_button(opened)
+    button.send_keys(Keys.ENTER)
+    WebDriverWait(opened, 5).until(lambda _: button.text == "copied")
+    assert opened.execute_script("return copied") == [command]
+    assert command.startswith("./lab replay ")
+
+
+def test_a_command_is_copied_by_the_browsers_own_clipboard(opened: webdriver.Chrome) -> None:
+    granted = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    opened.execute_cdp_cmd("Browser.grantPermissions", granted)
+    button, command = copy_button(opened)
+    button.click()
+    WebDriverWait(opened, 5).until(lambda _: button.text == "copied")
+    pasted = opened.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+    opened.execute_cdp_cmd("Browser.resetPermissions", {})
+    assert pasted == command
+
+
+@pytest.mark.parametrize("given", ["{writeText}", "undefined"])
+def test_where_the_clipboard_is_refused_the_command_is_selected(
+    opened: webdriver.Chrome, given: str
+) -> None:
+    opened.execute_script(CLIPBOARD.format(refuses="true", given=given))
+    button, command = copy_button(opened)
+    button.send_keys(Keys.SPACE)
+    WebDriverWait(opened, 5).until(lambda _: button.text == "selected")
+    assert opened.execute_script("return getSelection().toString()") == command
+    assert opened.get_log("browser") == []
+
+
+def boxes(opened: webdriver.Chrome) -> list[WebElement]:
+    return opened.find_elements(By.CSS_SELECTOR, ".timeline .box")
+
+
+def shown(opened: webdriver.Chrome) -> str:
+    """The one step that is shown."""
+    (step,) = opened.find_elements(By.CSS_SELECTOR, ".timeline .step:not([hidden])")
+    return step.text
+
+
+def test_a_timeline_shows_the_step_that_does_the_harm_at_first(opened: webdriver.Chrome) -> None:
+    harm = boxes(opened)[HARMS]
+    assert harm.is_displayed()
+    assert harm.get_attribute("aria-pressed") == "true"
+    assert harm.text.split("\n") == ["s5 ✕ harms", "-2"]
+    assert "iptables -t filter -F" in shown(opened)
+    assert "exit code 0" in shown(opened)
+    assert f"- {JUMP}" in shown(opened)
+    left, right = opened.execute_script(
+        "const box = arguments[0].getBoundingClientRect();"
+        "const place = arguments[0].closest('.scroll').getBoundingClientRect();"
+        "return [box.left - place.left, place.right - box.right];",
+        harm,
+    )
+    assert min(left, right) >= 0
+
+
+def test_a_click_on_a_box_shows_its_step(opened: webdriver.Chrome) -> None:
+    boxes(opened)[FAILS].click()
+    assert COMMANDS[FAILS][1] in shown(opened)
+    assert "exit code 2" in shown(opened)
+    assert "! fails" in shown(opened)
+    assert "It changed no rule." in shown(opened)
+
+
+def test_arrow_keys_move_along_the_timeline_and_show_each_step(opened: webdriver.Chrome) -> None:
+    harm = boxes(opened)[HARMS]
+    opened.execute_script("arguments[0].focus()", harm)
+    opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert COMMANDS[HARMS + 1][1] in shown(opened)
+    opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert f"+ {SSH}" in shown(opened)
+    opened.switch_to.active_element.send_keys(Keys.ARROW_UP)
+    assert opened.switch_to.active_element.accessible_name.startswith("x1, kubelet IPv6")
+    opened.switch_to.active_element.send_keys(Keys.ARROW_UP)
+    assert "kubelet" in shown(opened)
+    opened.switch_to.active_element.send_keys(Keys.HOME)
+    assert "script begins" in shown(opened)
+    opened.switch_to.active_element.send_keys(Keys.ARROW_LEFT)
+    assert "script begins" in shown(opened)
+    opened.switch_to.active_element.send_keys(Keys.END)
+    assert COMMANDS[-1][1] in shown(opened)
+    inside = opened.find_elements(By.CSS_SELECTOR, ".box[tabindex='0']")
+    assert [one.id for one in inside] == [opened.switch_to.active_element.id]
+
+
+def test_enter_on_a_box_shows_its_step(opened: webdriver.Chrome) -> None:
+    box = boxes(opened)[1]
+    box.send_keys(Keys.ENTER)
+    assert "iptables-save" in shown(opened)
+    assert box.get_attribute("aria-pressed") == "true"
+
+
+def test_a_step_is_marked_by_more_than_its_colour(opened: webdriver.Chrome) -> None:
+    for number, mark in ((HARMS, "harms"), (FAILS, "fails")):
+        box = boxes(opened)[number]
+        assert mark in box.text
+        assert box.accessible_name.endswith(mark)
+        assert box.aria_role == "button"
+    signs = [one.text[:2] for one in opened.find_elements(By.CSS_SELECTOR, ".step .rules li")]
+    assert set(signs) - {""} == {"- "}
+
+
+@pytest.fixture
+def phone(opened: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """The page on a phone, with all that can be unfolded."""
+    size = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened.refresh()
+    opened.execute_script(
+        "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+    )
+    yield opened
     opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert wide <= PHONE[0]
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(phone: webdriver.Chrome) -> None:
+    assert phone.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_on_a_phone_the_timeline_scrolls_within_itself_and_says_so(phone: webdriver.Chrome) -> None:
+    wide, place = phone.execute_script(
+        "const one = document.querySelector('.timeline .scroll');"
+        "return [one.scrollWidth, one.clientWidth]"
+    )
+    assert place < PHONE[0] < wide
+    hint = phone.find_element(By.CSS_SELECTOR, ".timeline .hint")
+    WebDriverWait(phone, 5).until(lambda _: hint.is_displayed())
+    boxes(phone)[FAILS].click()
+    assert COMMANDS[FAILS][1] in shown(phone)
+
+
+def test_what_is_not_too_wide_has_no_hint(opened: webdriver.Chrome) -> None:
+    opened.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 50))")
+    assert not opened.find_element(By.CSS_SELECTOR, ".grid:not([hidden]) .hint").is_displayed()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -20,9 +20,10 @@ from chainrace.race.trial import Seen
 from chainrace.race.verdict import decide
 from chainrace.report import page, picture, verdict, views
 from chainrace.report.explored import ExplorationFolder
-from chainrace.report.maps import grids
+from chainrace.report.maps import Grid, first_shown, grids
 from chainrace.report.results import Asked, ResultsFolder, write_verdict
 from chainrace.report.trials import SAMPLE, record_of
+from chainrace.report.words import GLOSSARY, MEANINGS, covered
 from tests.unit.conftest import reference_of
 from tests.unit.explorations import HARMED, ORIGIN
 from tests.unit.test_explored import BROKEN, DOUBTS, SOUND
@@ -76,7 +77,8 @@ class Checked(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         assert not {"src", "srcset", "data", "action"} & given.keys()
-        assert (given.get("href") or "#").startswith("#")
+        # Of this page, or a file of the same folder.
+        assert not re.match(r"/|[^/#]*:", given.get("href") or "#")
         if "id" in given:
             self.ids.append(str(given["id"]))
         if tag not in self.VOID:
@@ -96,10 +98,87 @@ def test_the_page_of_an_exploration_has_its_map_its_failures_and_how_to_replay_t
     assert "begins after kubelet's step 0, goes on after 2: init_failed" in text
     command = f"./lab replay --from {explored.resolve()}"
     said = text.replace("&#39;", "'")
-    assert f"Replay it: <code>{command} 1</code>" in said
+    assert f"<code>{command} 1</code>" in said
     assert f"data-replay=\"{command} --of original 's1 k2 s* k*'\"" in said
     assert "mangle :KUBE-IPTABLES-HINT" not in text  # this finding lost nothing
     assert "[iptables.service] iptables -X" in text
+
+
+def test_the_top_says_what_was_tested_and_how_it_fails(explored: Path) -> None:
+    text = views.draw(explored).read_text().replace("&#39;", "'")
+    top = text[text.index("<header") : text.index("<nav")]
+    tested = re.search("Tested: ([^<]*)</p>", top)
+    assert tested
+    assert tested[1].split(" \N{MULTIPLICATION SIGN} ") == [
+        "fixed and original",
+        "kubelet 1.34.4",
+        "nft backend",
+    ]
+    assert MEANINGS[INIT_FAILED] in top
+    assert "<code>s1 k2 s* k*</code>" in top
+    assert f"<code>./lab replay --from {explored.resolve()} 1</code>" in top
+    assert '<a href="#finding-1">' in top
+    assert 'id="finding-1"' in text
+    assert "What the verdict covers, and what not" in top
+    for said in covered(verdict.read(explored)):
+        assert f"<li>{said}</li>" in top
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({}, ["mine.sh"]),
+        ({"kubelet": "Kubernetes v1.36.3"}, ["mine.sh", "kubelet v1.36.3"]),
+        ({"backend": "legacy"}, ["mine.sh", "legacy backend"]),
+        ({"image": {"recipe": "image-1", "root_sha256": "0"}}, ["mine.sh", "the lab's own image"]),
+        ({"image": {"file": "azl.vhdx", "sha256": "0"}}, ["mine.sh", "image azl.vhdx"]),
+        ({"image": "banana"}, ["mine.sh"]),
+    ],
+)
+def test_what_was_tested_is_said_as_far_as_it_is_known(
+    tmp_path: Path, node: dict[str, object], said: list[str]
+) -> None:
+    folder = ExplorationFolder(tmp_path)
+    folder.conclude({"mine.sh": replace(SOUND, script="mine.sh")}, node, interrupted=False)
+    assert page.tested(verdict.read(folder.path)) == said
+
+
+def test_where_a_verdict_is_confirmed_nothing_is_called_a_failure_of_it(explored: Path) -> None:
+    text = page.draw(explored)
+    assert "<h1>confirmed</h1>" in text
+    headings = re.findall(r"<h2[^>]*>(.*)</h2>", text)
+    assert "How the original fails, as expected" in headings
+    assert "How the original fails: the evidence" in headings
+    assert not {"Failures", "Failure modes"} & set(headings)
+
+
+def test_the_page_explains_its_terms(explored: Path) -> None:
+    text = page.draw(explored).replace("&#39;", "'")
+    for term, meaning in GLOSSARY.items():
+        assert f'<dt id="term-{term.replace(" ", "-")}">{term}</dt><dd>{meaning}</dd>' in text
+    assert '<a href="#glossary">' in text
+    assert '<a href="#term-schedule">' in text
+
+
+def test_the_shortest_cell_that_fails_is_marked_in_each_grid_with_harm(explored: Path) -> None:
+    text = page.draw(explored)
+    drawn = page.grids_of(verdict.read(explored))
+    assert text.count("data-shortest ") == sum(one.harmed > 0 for one in drawn) < len(drawn)
+    assert text.count(" selected>") == 1
+    assert re.search(r'data-shortest [^>]*data-schedule="s1 k1 s\* k\*"', text)
+
+
+def test_harm_by_what_is_tested_is_shown_before_the_originals() -> None:
+    def grid(script: str, schedule: str) -> Grid:
+        cell = {"before": 0, "script": 1, "until": 1, "schedule": schedule}
+        cells = [{**cell, "classes": [INIT_FAILED]}]
+        drawn = {"kubelet": ["a"], "script": ["b"], "cells": cells}
+        return grids(script, {"family": "ipv4", "map": drawn})[0]
+
+    both = [grid("original", "s1 k1 s* k*"), grid("fixed", "s1 k1 s2 k* s*")]
+    assert first_shown(both, lambda script: script == "original") == 1
+    assert first_shown(both, lambda _: False) == 0
+    assert first_shown([], lambda _: False) == 0
 
 
 def test_nothing_of_a_node_or_of_a_scripts_name_can_act_in_the_page(

@@ -1,0 +1,115 @@
+"""What the page says in its own words: failure modes, terms, and what a verdict covers.
+
+docs/outcomes.md and docs/glossary.md say the same (tests/unit/test_words.py compares them).
+"""
+
+from chainrace.race.explored import (
+    HARMFUL,
+    HARMLESS,
+    NOT_EXERCISED,
+    NOT_PROVED,
+    UNFINISHED,
+    ScriptVerdict,
+)
+from chainrace.race.outcome import (
+    CANARY_LOST,
+    FAMILY_DROPPED,
+    GUARD_OPEN,
+    HINT_LOST,
+    INIT_FAILED,
+    RULES_LOST,
+    Name,
+)
+from chainrace.report.verdict import Document, arms, explored_in
+
+# What each failure mode means for the node's user, in one sentence.
+MEANINGS: dict[Name, str] = {
+    INIT_FAILED: (
+        "kubelet gave up setting its rules: the node has no working KUBE-FIREWALL, and nothing "
+        "repairs it until kubelet starts again."
+    ),
+    FAMILY_DROPPED: (
+        "kubelet left out one family (IPv4 or IPv6) and logged nothing: as init_failed, without "
+        "a trace."
+    ),
+    GUARD_OPEN: (
+        "A packet from a neighbour reaches what listens on 127.0.0.1 of the node (CVE-2020-8558)."
+    ),
+    RULES_LOST: (
+        "kubelet believes that all is well, but some of its chains, jumps or rules are missing."
+    ),
+    HINT_LOST: (
+        "The chain KUBE-IPTABLES-HINT is missing: programs that ask it for the backend in use, "
+        "such as azure-npm, look for the canary instead, or find nothing."
+    ),
+    CANARY_LOST: (
+        "A chain KUBE-KUBELET-CANARY is missing: where it is mangle's, kubelet makes its rules "
+        "again within a minute; where it is nat's or filter's alone, it never notices."
+    ),
+}
+
+# The terms that the page itself uses.
+GLOSSARY: dict[str, str] = {
+    "actor": "whose order is chosen: kubelet, or the script with all that follows from it",
+    "backend": "what iptables means: nft (nf_tables) or legacy (x_tables)",
+    "canary": ("the chain KUBE-KUBELET-CANARY; kubelet's Monitor looks for mangle's once a minute"),
+    "end state": "a state in which nothing that is left can change the outcome",
+    "exhaustive exploration": (
+        "every interleaving is executed on the node, or shown to equal one that was"
+    ),
+    "failure mode": (
+        "what kubelet lost: init_failed, rules_lost, hint_lost, canary_lost, guard_open, "
+        "family_dropped"
+    ),
+    "family": "IPv4 or IPv6",
+    "finding": "a failure mode with its shortest schedule, replayed three times",
+    "hint": "the chain KUBE-IPTABLES-HINT in mangle, by which programs tell the backend",
+    "interleaving": "one order of all steps of all actors",
+    "lane": (
+        "one process line that can step: k kubelet IPv4, x kubelet IPv6, s, t, ... the script's"
+    ),
+    "Monitor": "kubelet's loop that makes its rules again where mangle's canary is gone",
+    "preemption": "an actor is stopped though it could go on",
+    "randomized trial": "one race of a script against kubelet's start, at one start offset",
+    "schedule": "the name of an interleaving: s2 k8 s* k*",
+    "start offset": "seconds from kubelet's first iptables process to the script's start",
+    "state": "every actor's history and next step, and all firewall state",
+    "step": ("one process, from its start to its end; the first step of an actor is its own start"),
+    "verdict": (
+        "harmless, harmful, unfinished, not proved, not exercised; of a run: confirmed, refuted, "
+        "not reproduced, inconclusive"
+    ),
+}
+
+# What an exploration's verdict on a script covers.
+SAID_OF: dict[ScriptVerdict, str] = {
+    HARMLESS: (
+        "Every order of whole processes is covered, of kubelet's start and of all that follows "
+        "from the script."
+    ),
+    HARMFUL: (
+        "The schedules that are shown do harm, each time that they are replayed; other orders "
+        "may do harm, too."
+    ),
+    UNFINISHED: "An order that was not executed yet may do harm.",
+    NOT_PROVED: "Nothing is proved: something that the proof stands on does not hold.",
+    NOT_EXERCISED: "Nothing is proved: the script was not exercised.",
+}
+
+
+def covered(document: Document) -> list[str]:
+    """What a verdict covers, and what not: a sentence each (docs/explanation.md)."""
+    explored = explored_in(document)
+    said = [
+        f"{name}: {SAID_OF[one['verdict']]}" if len(explored) > 1 else SAID_OF[one["verdict"]]
+        for name, one in explored.items()
+    ]
+    if explored:
+        said.append(
+            "Not covered are what happens inside one process, and timers of kubelet and systemd."
+        )
+    if arms(document):
+        said.append(
+            "Randomized trials show that a script harms; that none did is no proof by itself."
+        )
+    return said

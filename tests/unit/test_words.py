@@ -1,0 +1,52 @@
+"""What the page says of itself is what the documents say."""
+
+import re
+from typing import Any
+
+import pytest
+
+from chainrace.paths import REPOSITORY
+from chainrace.race.explored import EXIT_OF
+from chainrace.race.outcome import HEALTHY, WORST_FIRST
+from chainrace.report.words import GLOSSARY, MEANINGS, SAID_OF, covered
+from tests.unit.test_damaged_results import ARM, EXPLORED, RUN, changed
+
+DOCS = REPOSITORY / "docs"
+
+
+def rows(name: str) -> list[list[str]]:
+    """The cells of all tables of a document, as a reader sees them."""
+    lines = (DOCS / name).read_text().replace("`", "").splitlines()
+    return [[cell.strip() for cell in one.split("|")[1:-1]] for one in lines if one[:1] == "|"]
+
+
+def test_every_failure_mode_has_a_sentence_and_its_document_begins_with_it() -> None:
+    assert [*MEANINGS, HEALTHY] == list(WORST_FIRST)
+    table = rows("outcomes.md")
+    said = {cells[0]: cells[-1] for cells in table[: 2 + len(WORST_FIRST)]}
+    for name, sentence in MEANINGS.items():
+        assert said[name].startswith(sentence)
+
+
+def test_every_term_means_the_same_in_the_glossary() -> None:
+    terms = {cells[0]: cells[1] for cells in rows("glossary.md")}
+    for term, meaning in GLOSSARY.items():
+        assert terms[term] == meaning
+
+
+def test_a_page_says_what_its_verdict_covers() -> None:
+    assert SAID_OF.keys() <= EXIT_OF.keys()
+    both = covered(RUN)
+    assert len(both) == 3
+    assert re.search("inside one process", both[1])
+    without = covered(changed("exploration", None))
+    assert [one.split(" ")[0] for one in without] == ["Randomized"]
+    untried: dict[str, Any] = {**ARM, "trials": 0}
+    nothing = changed("scripts", {"original": untried, "fixed": untried})
+    assert covered({**nothing, "exploration": None}) == []
+
+
+@pytest.mark.parametrize("verdict", SAID_OF)
+def test_only_what_is_harmless_is_said_to_be_covered_whole(verdict: str) -> None:
+    (said, *_) = covered(changed("exploration", {**EXPLORED, "verdict": verdict}))
+    assert said.startswith("Every order of whole processes") is (verdict == "harmless")
