@@ -77,7 +77,8 @@ def compare(
 def generation(node: Node, config: LabConfig, step: Step) -> Generation:
     """What a node's kubelet does at its start, and each cut. Raises LabError."""
     replayer = Replayer(node.agent, SCRIPTS_ON_NODE[ORIGINAL], config.limits.trial)
-    version = node.host.kubelet.version
+    # Kubernetes v1.34.4
+    version = node.identity["kubelet"].removeprefix("Kubernetes v")
     backend, containerd = node.identity["backend"], node.identity["containerd"]
     with step(f"kubelet {version}: its clean start"):
         try:

@@ -1,12 +1,13 @@
 """A node from an empty host, and everything as it was found afterwards."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
-from chainrace.config import LabConfig
-from chainrace.errors import LabError
+from chainrace.config import KubeletConfig, LabConfig
+from chainrace.errors import LabError, UsageError
 from chainrace.host import libvirt, setup
 from chainrace.host.holding import held
 from chainrace.host.setup import Step
@@ -23,6 +24,8 @@ from chainrace.paths import Paths
 from chainrace.report.text import clean
 
 CLEAN_SECONDS = 300
+# Kubernetes v1.34.4, Kubernetes v1.35.0-alpha.1+a63d6
+KUBELET = re.compile(r"Kubernetes v[0-9]+\.[0-9]+\.[0-9]+\S*")
 
 
 @contextmanager
@@ -88,14 +91,8 @@ def provisioned(paths: Paths, config: LabConfig, step: Step, up: Booted) -> Iter
             if wanted:
                 backend.use(connection, wanted)
             said = versions(connection)
+            check_kubelet(name, config.kubelet, up.found.kubelet if up.found else "", said.kubelet)
             agent.ask("clean", timeout=CLEAN_SECONDS)
-        kubelet = f"Kubernetes v{up.host.kubelet.version}"
-        if up.found and up.found.kubelet and not config.kubelet.asked:
-            kubelet = up.found.kubelet
-        if said.kubelet != kubelet:
-            raise LabError(
-                f"{name} runs {said.kubelet}, not {kubelet}", "vagrant destroy -f, then run again"
-            )
         identity = {
             **asdict(said),
             "backend": backend.in_use(connection),
@@ -103,6 +100,27 @@ def provisioned(paths: Paths, config: LabConfig, step: Step, up: Booted) -> Iter
             "acceleration": up.host.acceleration.name,
         }
         yield Node(**vars(up), agent=agent, identity=identity)
+
+
+def check_kubelet(node: str, config: KubeletConfig, images: str, said: str) -> None:
+    """Refuse a node that runs another kubelet than it was brought up for.
+
+    `images` is what an image's own kubelet says, empty without one; `said` is what the node's
+    says. Raises UsageError for a file of the user's that is no kubelet there, else LabError.
+    """
+    if config.path is not None:
+        # Its version is its own; that it is this file, the node's disk says.
+        if not KUBELET.fullmatch(said):
+            raise UsageError(
+                f"kubelet: {config.path} is no kubelet: asked for its version on {node}, it says "
+                f"{said!r}",
+                "name a kubelet's binary for x86-64 (amd64), or a version",
+            )
+        return
+    wanted = images if images and not config.asked else f"Kubernetes v{config.pinned}"
+    if said != wanted:
+        runs = said or "no kubelet"
+        raise LabError(f"{node} runs {runs}, not {wanted}", "vagrant destroy -f, then run again")
 
 
 @contextmanager

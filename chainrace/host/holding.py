@@ -84,9 +84,25 @@ def taken_over(paths: Paths) -> Iterator[Holder | None]:
 
 @contextmanager
 def _opened(paths: Paths) -> Iterator[TextIO]:
-    paths.state.mkdir(parents=True, exist_ok=True)
-    with (paths.state / "lock").open("a+") as file:
+    with _make_private(paths.state).open("a+") as file:
         yield file
+
+
+def _make_private(state: Path) -> Path:
+    """The lock in the folder of the lab's state, which is made its owner's alone: it has keys.
+
+    QEMU's user comes to its files by the mounts of the lab's own libvirtd (libvirtd.sh). Raises
+    LabError where the folder is another user's.
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state.chmod(0o700)
+    except PermissionError as error:
+        raise LabError(
+            f"{state} is another user's: {error.strerror}",
+            "run as that user (with sudo, if it was run so before), or remove it with sudo",
+        ) from error
+    return state / "lock"
 
 
 @contextmanager

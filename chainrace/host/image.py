@@ -9,13 +9,15 @@ from typing import Any
 
 from chainrace.errors import LabError
 from chainrace.files import write_json
-from chainrace.host import debian, recipe
+from chainrace.host import debian, recipe, sums
 from chainrace.host.shell import as_root, run
 from chainrace.paths import STORE_INSIDE, Paths
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BUILD_SECONDS = 1800
 NEEDED_BYTES = 6 * 2**30
+# What a node is made from.
+FILES = ("root.raw", "vmlinuz", "initrd.img")
 
 # Measured together with the image's masked units: 25-31 s to the first ssh command
 # became 17 s without KVM (docs/dev/performance.md).
@@ -38,7 +40,7 @@ def command_line(*, kvm: bool) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """A built image; `folder` holds root.raw, vmlinuz, initrd.img, manifest.txt."""
+    """A built image; `folder` holds root.raw, vmlinuz, initrd.img, manifest.txt, SHA256SUMS."""
 
     folder: Path
 
@@ -59,7 +61,8 @@ class Image:
 
 def current(paths: Paths) -> Path:
     """The folder in which the image of today's recipe stands, or would stand."""
-    name = recipe.digest(paths.provision / "image")
+    # One that was built before there were hashes counts as none.
+    name = recipe.digest(paths.provision / "image", sums.NAME)
     return paths.store / f"image-{name}"
 
 
@@ -67,18 +70,8 @@ def ensure(paths: Paths) -> Image:
     """Build the image unless today's recipe already has. Raises LabError."""
     folder = current(paths)
     recipe.build_once(folder, lambda partial: _build(paths, partial))
-    root = folder / "root.raw"
-    if (folder / "root.stat").read_text() != _stat(root):
-        raise LabError(
-            f"{root} is not what was built: its size or time has changed",
-            f"remove {folder} and run again: it is built anew",
-        )
+    sums.verify(folder)
     return Image(folder)
-
-
-def _stat(file: Path) -> str:
-    about = file.stat()
-    return f"{about.st_size} {about.st_mtime_ns}"
 
 
 def _build(paths: Paths, folder: Path) -> None:
@@ -104,14 +97,11 @@ def _build(paths: Paths, folder: Path) -> None:
         timeout=BUILD_SECONDS,
         log=log,
     )
+    if os.geteuid() != 0:
+        run(as_root(["chown", str(os.getuid()), str(folder)]), remedy=f"see {folder}", timeout=10)
     identity = {
         "recipe": current(paths).name,
         "manifest_sha256": hashlib.sha256((folder / "manifest.txt").read_bytes()).hexdigest(),
-        "root_sha256": run(
-            ["sha256sum", str(folder / "root.raw")], remedy="check the disk", timeout=600
-        ).split()[0],
+        "root_sha256": sums.write(folder, FILES)["root.raw"],
     }
-    if os.geteuid() != 0:
-        run(as_root(["chown", str(os.getuid()), str(folder)]), remedy=f"see {folder}", timeout=10)
-    (folder / "root.stat").write_text(_stat(folder / "root.raw"))
     write_json(folder / "identity.json", identity)

@@ -4,7 +4,6 @@ It runs in the clone's network namespace and in a mount namespace in which its
 folders are the lab's (see libvirtd.sh). PID 1 need not be systemd.
 """
 
-import grp
 import os
 import re
 import socket
@@ -108,7 +107,7 @@ def _launch(paths: Paths, *, kvm: bool) -> None:
                 *("unshare", "--mount"),
                 str(Path(__file__).with_name("libvirtd.sh")),
                 str(paths.state),
-                grp.getgrgid(os.getgid()).gr_name,
+                str(os.getuid()),
                 "keep-kvm" if kvm else "hide-kvm",
             ]
         ),

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal
 from chainrace.config import ImageConfig
 from chainrace.errors import LabError, UsageError
 from chainrace.files import read_input, write_json
-from chainrace.host import box, keys, libvirt, recipe
+from chainrace.host import box, keys, libvirt, recipe, sums
 from chainrace.host.image import Image
 from chainrace.host.shell import as_root, run
 from chainrace.paths import Paths
@@ -104,9 +104,12 @@ def ensure(paths: Paths, config: ImageConfig) -> Image:
     """
     file = paths.root / config.path
     about = file.stat()
-    name = recipe.digest(None, str(file.resolve()), str(about.st_size), str(about.st_mtime_ns))
+    # A copy that was made before there were hashes counts as none.
+    known_by = (str(file.resolve()), str(about.st_size), str(about.st_mtime_ns), sums.NAME)
+    name = recipe.digest(None, *known_by)
     target = paths.store / f"own-{name}"
     recipe.build_once(target, lambda folder: _copy(file, folder))
+    sums.verify(target)
     # No disk of a node's may lie over one.
     if not libvirt.is_running(paths) or not libvirt.domains(paths):
         _forget_older(paths, target)
@@ -259,6 +262,7 @@ def _copy(file: Path, folder: Path) -> None:
     keys.make(folder / "ssh_host_ed25519_key", "node")
     with file.open("rb") as data:
         sha256 = file_digest(data, "sha256").hexdigest()
+    sums.write(folder, [root.name])
     (folder / SOURCE).write_text(str(file.resolve()))
     write_json(folder / "identity.json", {"file": file.name, "sha256": sha256, **asdict(disk)})
 

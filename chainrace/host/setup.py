@@ -25,7 +25,6 @@ from chainrace.host import (
 from chainrace.host.acceleration import Acceleration
 from chainrace.host.image import Image
 from chainrace.host.keys import Login
-from chainrace.host.kubelet import Kubelet
 from chainrace.paths import LOGS_INSIDE, Paths
 
 # The first is what `vagrant up` brings; the others help to explore.
@@ -40,7 +39,6 @@ class Host:
 
     image: Image
     own: bool
-    kubelet: Kubelet
     disk: str  # kubelet's and azure-npm's, as QEMU sees it
     acceleration: Acceleration
 
@@ -83,7 +81,7 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
     with step(f"kubelet {config.kubelet.name}"):
         binary = kubelet.ensure(paths, config.kubelet)
     with step(f"azure-npm {npm.VERSION}"):
-        disk = binaries.ensure_disk(paths, {"kubelet": binary.path, **npm.ensure(paths).programs})
+        disk = binaries.ensure_disk(paths, {"kubelet": binary, **npm.ensure(paths).programs})
     with step("acceleration: does a probe guest boot with KVM?"):
         answer = acceleration.probe(paths, built)
     with step("the lab's own libvirt, in a network namespace of its own"):
@@ -125,7 +123,7 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
         ],
     }
     write_json(paths.vagrant_settings, settings)
-    return Host(chosen, config.image is not None, binary, disk, answer)
+    return Host(chosen, config.image is not None, disk, answer)
 
 
 def _boot(config: LabConfig, chosen: Image, public_key: str, *, kvm: bool) -> dict[str, str]:

@@ -140,8 +140,11 @@ def port_of(paths: Paths, domain: str) -> Path | None:
 
 
 def _open_to_this_user(paths: Paths, path: Path) -> None:
-    """QEMU's user owns the socket and libvirt the folders above it."""
-    above = [str(one) for one in path.parents if one.is_relative_to(paths.state)]
+    """The socket is libvirt's, and QEMU's user has the folders above it.
+
+    Not the first of them: it is this user's, and nobody else comes past it.
+    """
+    above = [str(one) for one in path.parents if paths.state in one.parents]
     remedy = f"see {path}"
     run(as_root(["chmod", "a+x", *above]), remedy=remedy, timeout=10)
     run(as_root(["chown", str(os.geteuid()), str(path)]), remedy=remedy, timeout=10)

@@ -67,7 +67,10 @@ for family in ip4save ip6save; do
 done
 
 # What older kubelets take on the command line alone. 1.20 works on IPv6 only by a gate.
-minor=$("$kubelet" --version | cut -d . -f 2) # Kubernetes v1.34.4
+# What is no kubelet has no version: the lab asks it for that itself, and refuses it then.
+minor=$({ timeout 60 "$kubelet" --version || true; } 2>/dev/null | head -c 1000 |
+	sed -n '1s/^Kubernetes v1\.\([0-9]\{1,3\}\)\..*/\1/p') # Kubernetes v1.34.4
+minor=${minor:-99}
 flags=
 [ "$minor" -ge 27 ] ||
 	flags="--container-runtime=remote --container-runtime-endpoint=unix:///run/containerd/containerd.sock"

@@ -1,11 +1,13 @@
 """The host stays as it was: the lab's network is in a namespace of its own."""
 
+import os
+import pwd
 import subprocess
 
 import pytest
 from testinfra.host import Host
 
-from chainrace.host import libvirt
+from chainrace.host import libvirt, sums
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from tests.node.fixtures import host_state
@@ -57,6 +59,31 @@ def test_no_screen_is_offered(lab_node: Node, paths: Paths) -> None:
     described = libvirt.virsh(paths, "dumpxml", lab_node.machine.domain)
     assert "<graphics" not in described
     assert "<video" not in described
+
+
+def test_qemus_user_owns_disks_and_consoles_of_nodes_and_nothing_that_a_node_begins_with(
+    lab_node: Node, paths: Paths
+) -> None:
+    assert lab_node.machine.is_up()
+    qemu = pwd.getpwnam(libvirt.QEMU_USER).pw_uid
+    places = (paths.store, paths.logs, paths.state / "libvirt" / "etc")
+    owned = {one.name for place in places for one in place.rglob("*") if one.lstat().st_uid == qemu}
+    assert f"{lab_node.machine.domain}.img" in owned
+    assert not [one for one in owned if not one.startswith(f"{paths.prefix}-node")]
+    folder = lab_node.host.image.folder
+    begun_with = [folder / name for name in sums.read(folder)]
+    begun_with += (paths.store / "volumes").glob("*_vagrant_box_image_*")
+    assert len(begun_with) > 1
+    for file in begun_with:
+        assert (file.stat().st_uid, file.stat().st_mode & 0o777) == (0, 0o444), file
+
+
+def test_the_labs_socket_and_folder_are_their_owners_alone(lab_node: Node, paths: Paths) -> None:
+    assert lab_node.machine.is_up()
+    for one, mode in ((paths.libvirt_socket, 0o600), (paths.state, 0o700)):
+        assert (one.stat().st_uid, one.stat().st_mode & 0o777) == (os.getuid(), mode), one
+    read_only = paths.run / "libvirt-sock-ro"
+    assert not read_only.exists() or read_only.stat().st_mode & 0o077 == 0
 
 
 def test_no_secret_stands_in_a_log(lab_node: Node, paths: Paths) -> None:

@@ -1,9 +1,10 @@
-"""A node whose words are made to act on whoever reads them."""
+"""A node whose words are made to act on whoever reads them, or never end."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from chainrace.errors import LabError
 from chainrace.node.node import Node
 from chainrace.paths import Paths
 from tests.node.fixtures import Racer
@@ -49,3 +50,16 @@ def test_nothing_that_a_node_says_acts_on_whoever_reads_the_results(
     assert "<script>alert" not in page
     assert "<img" not in page
     assert set(paths.results.iterdir()) - before <= {folder, paths.results / "latest"}
+
+
+@pytest.mark.parametrize("command", ["yes", "yes >&2"])
+def test_a_command_that_never_stops_talking_is_cut_off(lab_node: Node, command: str) -> None:
+    with pytest.raises(LabError, match=f"{command} said more than 64 MiB"):
+        lab_node.connection.run(command, timeout=600)
+    assert lab_node.connection.succeed("echo still here") == "still here\n"
+
+
+def test_a_command_that_drips_is_not_waited_for(lab_node: Node) -> None:
+    with pytest.raises(LabError, match="did not end within 3 s"):
+        lab_node.connection.run("while :; do printf x; sleep 0.2; done", timeout=3)
+    assert lab_node.connection.succeed("echo still here") == "still here\n"

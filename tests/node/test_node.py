@@ -46,9 +46,12 @@ def test_nothing_else_flushes_rules_at_boot(host: Host) -> None:
     assert host.run("systemctl is-enabled nftables").stdout.strip() == "masked"
 
 
-def test_kubelet_is_the_real_one_of_the_wanted_version(host: Host, lab_node: Node) -> None:
-    wanted = lab_node.host.kubelet.version
-    assert host.check_output("kubelet --version") == f"Kubernetes v{wanted}"
+def test_kubelet_is_the_real_one_of_the_wanted_version(
+    host: Host, lab_node: Node, config: LabConfig
+) -> None:
+    said = host.check_output("kubelet --version")
+    assert said == lab_node.identity["kubelet"]
+    assert config.kubelet.path or said == f"Kubernetes v{config.kubelet.pinned}"
 
 
 def test_kubelet_is_not_started_by_the_boot(host: Host) -> None:

@@ -27,7 +27,7 @@ def images(tmp_path_factory: pytest.TempPathFactory, paths: Paths, terminal: Ter
     """The folder of both images: exposed.qcow2, masked.vhd, and a user's key."""
     if absent := packages.missing(packages.TESTS):
         packages.install(absent, paths.logs / "apt.log")
-    own = kubelet.ensure(paths, KubeletConfig(version=OWN_KUBELET)).path
+    own = kubelet.ensure(paths, KubeletConfig(version=OWN_KUBELET))
     folder = tmp_path_factory.mktemp("images") / "debian"
     with terminal.step("example images from provision/own-image/debian"):
         subprocess.run([RECIPE, folder, debian.mirror(), own], check=True, capture_output=True)

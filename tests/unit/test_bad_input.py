@@ -10,6 +10,7 @@ import pytest
 from chainrace import config as configuration
 from chainrace.cli import main
 from chainrace.paths import Paths
+from tests.unit.test_kubelet_file import elf
 
 Run = Callable[..., str]
 
@@ -333,6 +334,7 @@ def test_which_kubelets_there_are_is_said(refused: Run, kubelet: str) -> None:
 
 PROGRAMS = {
     "nothing in it": b"",
+    "the begin of a program": b"\x7fELF\2\1\1",
     "text": b"1.34.4\n",
     "a picture": b"\x89PNG\r\n",
     "a script": b"#!/bin/sh\necho Kubernetes v1.34.4\n",
@@ -348,9 +350,16 @@ def test_what_no_machine_runs_as_a_kubelet(
     assert "is no program" in refused(*words, str(tmp_path / "kubelet"))
 
 
-def test_a_kubelet_that_may_not_be_run(refused: Run, tmp_path: Path) -> None:
-    (tmp_path / "kubelet").write_bytes(b"\x7fELF")
-    assert "is not executable" in refused("run", "--kubelet", "kubelet")
+def test_a_kubelet_for_another_processor(refused: Run, tmp_path: Path) -> None:
+    (tmp_path / "kubelet").write_bytes(elf(machine=183))
+    assert "another processor" in refused("run", "--kubelet", "kubelet")
+
+
+def test_a_kubelet_that_is_larger_than_any(refused: Run, tmp_path: Path) -> None:
+    with (tmp_path / "kubelet").open("wb") as file:
+        file.write(elf())
+        file.truncate(2**30 + 1)
+    assert "is larger than 1 GiB" in refused("run", "--kubelet", "kubelet")
 
 
 @pytest.mark.parametrize("version", ["9.9.9", "", "nowhere", "../..", "1.34", "\udcff"])

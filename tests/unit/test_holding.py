@@ -82,6 +82,26 @@ def test_the_second_command_is_told_who_holds_the_clone(
     assert caught.value.exit_code == 4
 
 
+def test_the_labs_folder_is_its_owners_alone(paths: Paths) -> None:
+    paths.state.mkdir(mode=0o755)
+    with held(paths):
+        assert paths.state.stat().st_mode & 0o777 == 0o700
+    with taken_over(paths):
+        assert paths.state.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_labs_folder_of_another_user_is_told(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(LabError, match="is another user's: Operation not permitted") as caught:
+        held(paths).__enter__()
+    assert "with sudo" in caught.value.remedy
+
+
 def test_another_clone_is_free(tmp_path: Path, other: subprocess.Popen[str]) -> None:
     called_by(other)
     with held(Paths(tmp_path / "other")):
