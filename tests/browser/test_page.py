@@ -59,7 +59,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = ExplorationFolder(tmp_path_factory.mktemp("results"))
     folder.made_by(ORIGIN)
     for one in found:
-        folder.keep("original", one, replace(replayed(), schedule=one.schedule))
+        folder.keep("original", one, replace(replayed(), schedule=one.schedule, steps=()))
     keep(folder.path / "findings" / f"original-ipv4-{INIT_FAILED}")
     folder.conclude({"fixed": doubted, "original": harmed}, {"kernel": "6.12"}, interrupted=False)
     return views.draw(folder.path)

@@ -35,7 +35,7 @@ def found(tmp_path: Path) -> Path:
     (one,) = HARMED.findings
     folder = ExplorationFolder(tmp_path)
     folder.made_by(ORIGIN)
-    folder.keep("original", one, replace(replayed(), schedule=one.schedule))
+    folder.keep("original", one, replace(replayed(), schedule=one.schedule, steps=()))
     folder.conclude({"fixed": SOUND, "original": HARMED}, {"kernel": "6.12"}, interrupted=False)
     return folder.path
 
@@ -43,6 +43,14 @@ def found(tmp_path: Path) -> Path:
 def evidence_in(folder: Path) -> Path:
     (place,) = (folder / "findings").iterdir()
     return place
+
+
+def test_what_a_replay_leaves_is_read(tmp_path: Path) -> None:
+    (one,) = HARMED.findings
+    folder = ExplorationFolder(tmp_path)
+    folder.keep("original", one, replayed())
+    (read,) = timeline.read(folder.path, evidence_in(folder.path))
+    assert (read.command, read.harms, read.begins, read.ends) == ("iptables -X", True, 0.25, 0.5)
 
 
 def test_steps_are_read_as_they_were_written(found: Path) -> None:
