@@ -1,13 +1,15 @@
 """What joins the families, by runs of a script that are written out: each rule by itself."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from chainrace.gate.process import SCRIPT_ACTOR
 from chainrace.race.families import joined
 from chainrace.race.knowledge import Knowledge
-from chainrace.race.state import Answer, Made
+from chainrace.race.state import Answer, Made, State
 from chainrace.race.trial import Call
 
 TOLD = "the script is told something of both"
@@ -154,3 +156,24 @@ def test_other_steps_in_other_orders_join_them() -> None:
     runs = [(*both, made("iptables -F")), (*both, made("ip6tables -F"))]
     found = joined([knows("ipv4", *runs), knows("ipv6", *runs)])
     assert found == "the script does other things depending on ipv4"
+
+
+def test_a_step_that_was_looked_at_before_does_not_end_the_look() -> None:
+    both = tuple(made(line) for line in BOTH)
+    flows = tuple(made(line) for line in ("iptables-save >/4", "ip6tables-restore </4"))
+    known = [knows(family, both, (*both, *flows)) for family in ("ipv4", "ipv6")]
+    assert "may load into ipv6" in joined(known)
+
+
+def test_a_pipe_is_heard_also_where_a_shell_reads_files() -> None:
+    line = "iptables -S >$"
+    assert told(listed(line, out="a", read=True), listed(line, out="b"))
+
+
+def test_what_is_left_in_the_other_family_may_not_differ() -> None:
+    both = tuple(made(line) for line in BOTH)
+    known = [knows(family, both) for family in ("ipv4", "ipv6")]
+    for key, left in (("one", "-N A"), ("two", "")):
+        rules = {"ipv4/filter": "", "ipv6/filter": left}
+        known[0].states[key] = cast("State", SimpleNamespace(histories={"s": both}, rules=rules))
+    assert joined(known) == "what it leaves in ipv6 depends on ipv4"
