@@ -165,6 +165,7 @@ class Connection:
         comes = select.poll()
         comes.register(channel.fileno(), select.POLLIN)
         while True:
+            left = deadline.left()
             # In this order: nothing comes after the end.
             ended = channel.eof_received or channel.closed
             if channel.recv_ready():
@@ -174,8 +175,7 @@ class Connection:
             elif ended:
                 return bytes(out), bytes(err)
             else:
-                comes.poll(1000 * deadline.left())
-            deadline.left()
+                comes.poll(1000 * left)
             if len(out) + len(err) > MOST_BYTES:
                 raise LabError(f"{self.name}: {command} {SAYS_TOO_MUCH}", self._look)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chainrace.errors import USAGE_EXIT
-from tests.scenarios.conftest import left_behind, run_as_it_stands
+from tests.scenarios.conftest import run_as_it_stands
 
 pytestmark = pytest.mark.nightly
 
@@ -15,4 +15,3 @@ def test_a_program_that_is_no_kubelet_is_wrong_usage(clone: Path, file: str) -> 
     code, said = run_as_it_stands(f"./lab run --kubelet {file} --evidence exploration", clone)
     assert code == USAGE_EXIT, said
     assert f"kubelet: {file} is no kubelet: asked for its version on node1, it says" in said
-    assert left_behind(clone) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chainrace.config import ImageConfig, LabConfig
-from chainrace.errors import UsageError
+from chainrace.errors import LabError, UsageError
 from chainrace.host import own_image, seed, setup
 from chainrace.host.image import Image
 from chainrace.paths import Paths
@@ -106,6 +106,20 @@ def test_an_image_of_each_form_is_copied_once_as_it_is(
     assert copied.host_key.startswith("ssh-ed25519 ")
     assert own_image.ensure(paths, image) == copied
     assert Path(image.path).read_bytes() == before
+
+
+@needs_qemu_img
+def test_a_copy_is_roots_and_read_only_and_is_not_used_once_it_is_another(
+    paths: Paths, disk: Path
+) -> None:
+    image = ImageConfig(path=str(disk))
+    copy = own_image.ensure(paths, image).folder / "root.raw"
+    assert (copy.stat().st_uid, copy.stat().st_mode & 0o777) == (0, 0o444)
+    changed = copy.with_name("changed")
+    changed.write_bytes(copy.read_bytes()[:-1] + b"x")
+    changed.replace(copy)
+    with pytest.raises(LabError, match=r"the sha256 of root\.raw is"):
+        own_image.ensure(paths, image)
 
 
 @needs_qemu_img

@@ -90,7 +90,7 @@ def test_output_that_is_no_text_is_no_traceback() -> None:
 def test_what_has_left_the_group_is_not_waited_for(tmp_path: Path) -> None:
     """apt, a daemon: they hold what they were given, and go on."""
     file = tmp_path / "pid"
-    apart = f"setsid sh -c 'echo $$ >{file}; exec sleep 300' & sleep 300"
+    apart = f"exec setsid --fork --wait sh -c 'echo $$ >{file}; exec sleep 300'"
     begun = time.monotonic()
     with pytest.raises(LabError, match="did not end"):
         run(["sh", "-c", apart], remedy="wait", timeout=1)

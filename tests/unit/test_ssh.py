@@ -152,6 +152,16 @@ def test_the_limit_in_time_is_for_the_whole_of_a_command(node: Connection, comma
     assert 0.4 <= time.monotonic() - begun < 5
 
 
+def test_a_node_that_talks_without_a_pause_is_cut_off_in_time_too(
+    node: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "MOST_BYTES", 2**40)
+    begun = time.monotonic()
+    with pytest.raises(LabError, match="flood did not end within 0 s"):
+        node.run("flood", timeout=0.4)
+    assert time.monotonic() - begun < 5
+
+
 def test_a_node_that_does_not_even_begin_a_command_is_not_waited_for(
     node: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
