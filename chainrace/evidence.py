@@ -34,6 +34,7 @@ from chainrace.report.explored import new_folder, write_replay
 from chainrace.report.killed import conclude_killed
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.terminal import Terminal
+from chainrace.report.timeline import FINDINGS
 from chainrace.scenario import Chosen
 from chainrace.scripts import look
 from chainrace.trials import SCRIPTS_ON_NODE, Amount, Limits, TrialRun
@@ -262,7 +263,7 @@ class Evidence:
         self._terminal.explored(with_remark(run.explored, remark))
 
     def _keep(self, finding: Finding, last: Replayed) -> None:
-        write_replay(new_folder(self._folder.path / "findings", str(finding.schedule)), last)
+        write_replay(new_folder(self._folder.path / FINDINGS, str(finding.schedule)), last)
 
     def reboot(self, script: Script) -> None:
         """What the script saves, and what a boot makes of it. Raises LabError."""

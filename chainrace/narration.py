@@ -19,10 +19,10 @@ def listen() -> None:
 
 
 @contextmanager
-def running(where: str, command: str) -> Iterator[None]:
-    """A command of the host or of a node, told when it has ended."""
+def running(where: str, command: str, about: object = "") -> Iterator[None]:
+    """A command of the host or of a node, told when it has ended; `about` are its arguments."""
     started = time.monotonic()
     try:
         yield
     finally:
-        _LOG.debug("%s: %s (%.2f s)", where, command, time.monotonic() - started)
+        _LOG.debug("%s: %s %s (%.2f s)", where, command, about, time.monotonic() - started)

@@ -65,7 +65,7 @@ def explore(
         ]
         found = up[0].found
         if found and script.script is None and (reason := why_not_exposed(found)):
-            terminal.say(f"{NOT_EXPOSED}: {reason}; the image is {found}")
+            terminal.answer(f"{NOT_EXPOSED}: {reason}; the image is {found}")
             raise typer.Exit(EXIT_OF[NOT_EXPOSED])
         chosen = stack.enter_context(
             exploring.scripts(up, script.script, node.prepare, boot=boot, expect=expect)

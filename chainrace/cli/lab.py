@@ -21,7 +21,7 @@ from chainrace.cli.app import (
     command,
     refuse_install,
 )
-from chainrace.cli.options import NodeOptions, OutputOptions, ScriptOptions, expected
+from chainrace.cli.options import NodeOptions, OutputOptions, ScriptOptions, changes, expected
 from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import held, taken_over
@@ -29,7 +29,7 @@ from chainrace.node.machine import NODE, Machine
 from chainrace.paths import Paths
 from chainrace.report.killed import conclude_killed
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import Changes, choose
+from chainrace.scenario import choose
 
 
 @command(ENVIRONMENT, "./lab doctor", "0 ready; 4 something is missing", name="doctor")
@@ -38,9 +38,9 @@ def doctor_command(*, output: OutputOptions) -> None:
     terminal = output.terminal()
     findings = doctor.examine(Paths())
     for finding in findings:
-        terminal.say(f"{'ok     ' if finding.ok else 'missing'} {finding.what}")
+        terminal.answer(f"{'ok     ' if finding.ok else 'missing'} {finding.what}")
         if finding.remedy:
-            terminal.say(f"        to do: {finding.remedy}")
+            terminal.answer(f"        to do: {finding.remedy}")
     terminal.data([asdict(finding) for finding in findings])
     if not all(finding.ok for finding in findings):
         raise typer.Exit(LabError.exit_code)
@@ -124,15 +124,7 @@ def check_command(
 ) -> None:
     """Check lab.toml and all that it names, or a script, image or kubelet; no VM is needed."""
     terminal = output.terminal()
-    changes = Changes(
-        image=node.own_image,
-        backend=node.backend,
-        kubelet=node.own_kubelet,
-        script=script.script,
-        expect=script.exit_code,
-        prepare=node.prepare,
-    )
-    chosen = choose(configuration.load(), [], changes=changes)
+    chosen = choose(configuration.load(), [], changes=changes(node, script))
     for one in chosen:
         expected(script.exit_code, one.script)
         for remark in check(one.config, one.script, one.prepare):

@@ -21,7 +21,9 @@ from chainrace.host import setup
 from chainrace.host.kubelet import pinned
 from chainrace.keeping import Keep, Keeping
 from chainrace.paths import Paths
+from chainrace.race.conclusion import Evidence
 from chainrace.report.terminal import Terminal
+from chainrace.scenario import Changes
 
 NODE, SCRIPT, EXPLORATION, OUTPUT = "The node", "The script", "The exploration", "Output"
 
@@ -166,6 +168,21 @@ class ScriptOptions:
     def expect(self) -> int:
         """The exit code that is right. Raises UsageError where no script is named."""
         return expected(self.exit_code, self.script)
+
+
+def changes(
+    node: NodeOptions, script: ScriptOptions, evidence: tuple[Evidence, ...] = ()
+) -> Changes:
+    """What the call says instead of lab.toml. Raises UsageError."""
+    return Changes(
+        image=node.own_image,
+        backend=node.backend,
+        kubelet=node.own_kubelet,
+        script=script.script,
+        evidence=evidence,
+        expect=script.exit_code,
+        prepare=node.prepare,
+    )
 
 
 def expected(code: int | None, script: Path | None) -> int:

@@ -23,6 +23,7 @@ from chainrace.cli.options import (
     NodeOptions,
     OutputOptions,
     ScriptOptions,
+    changes,
     expected,
 )
 from chainrace.errors import LabError, UsageError
@@ -34,7 +35,7 @@ from chainrace.report import verdict as stored
 from chainrace.report import views
 from chainrace.report.results import doubts_in, judge_again
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import Changes, Chosen, choose
+from chainrace.scenario import Chosen, choose
 from chainrace.trials import Amount
 
 # Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
@@ -81,16 +82,8 @@ def run(
     --budget is for exploration and trials together, 5m without it.
     """
     limit = exploration.seconds
-    changes = Changes(
-        node.own_image,
-        node.backend,
-        node.own_kubelet,
-        script.script,
-        _kinds(evidence),
-        script.exit_code,
-        node.prepare,
-    )
-    chosen = choose(configuration.load(), names or [], expression, changes)
+    asked = changes(node, script, _kinds(evidence))
+    chosen = choose(configuration.load(), names or [], expression, asked)
     terminal = output.terminal()
     for one in chosen:
         expected(script.exit_code, one.script)

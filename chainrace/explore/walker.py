@@ -134,7 +134,7 @@ class Walker:
         """Go to a state, let actors make turns there, and return what `read` makes of the view.
 
         `later` are paths that will be gone, as far as is known. `read` raises ValueError for
-        a view that does not continue what is known of the path; then the way is gone
+        a view that does not continue what is known of the path; then all is executed
         again, and counted in `differing`. With `places` the view has each step's, with `each`
         the rules after each (`left`). After `seconds` no further step is made. Raises LabError
         when the node is broken, UnrepeatableError when the walk failed `tries` times.

@@ -63,7 +63,10 @@ def reached(ports: list[int]) -> list[int]:
 
 
 def _answered(seen: socket.socket, ports: list[int]) -> list[int]:
-    """The ports that were answered before the question that the neighbour asked last was."""
+    """The ports that were answered before the question that the neighbour asked last was.
+
+    Where rules drop that question, too, those that were answered within `ARRIVES_SECONDS`.
+    """
     came: set[int] = set()
     answered: set[int] = set()
     deadline = time.monotonic() + ARRIVES_SECONDS

@@ -76,7 +76,7 @@ class Agent:
             self._owed += 1
             self._asking = True
         try:
-            with running(self._name, f"{request} {arguments or ''}"):
+            with running(self._name, request, arguments or ""):
                 # Answers to what was given up, or broken off, come before this one's.
                 for _ in range(self._owed):
                     reply = self._receive(request, deadline, timeout)

@@ -12,7 +12,7 @@ from chainrace.race.explored import EndState, Explored, Finding, Graph, conclusi
 from chainrace.race.outcomemap import OutcomeMap
 from chainrace.race.trial import Ending
 from chainrace.report import document as schema
-from chainrace.report import graphviz, made_by
+from chainrace.report import graphviz, made_by, timeline
 from chainrace.report.folder import Folder
 from chainrace.report.made_by import Origin
 from chainrace.report.sidebyside import side_by_side
@@ -21,7 +21,6 @@ from chainrace.report.verdict import NAME
 from chainrace.report.writing import MOST_DRAWN, file_name, short, store
 
 SCHEMA = 2
-STEPS_SCHEMA = 1  # of steps.json
 
 
 class ExplorationFolder(Folder):
@@ -41,7 +40,7 @@ class ExplorationFolder(Folder):
     def keep(self, script: str, finding: Finding, last: Replayed) -> None:
         """Put a finding's last replay into a folder of its own."""
         name = f"{script}-{finding.family}-{'+'.join(finding.outcome.classes)}"
-        write_replay(new_folder(self.path / "findings", name), last)
+        write_replay(new_folder(self.path / timeline.FINDINGS, name), last)
 
     def end_states(self, explored: Explored) -> None:
         """Every end state of a script, and the graph of states that leads to them."""
@@ -198,7 +197,7 @@ def write_replay(folder: Path, replayed: Replayed) -> None:
     write(folder / "timeline.txt", "\n".join(side_by_side(replayed.view)) + "\n")
     if replayed.steps:
         steps = [asdict(one) for one in replayed.steps]
-        write_json(folder / "steps.json", {"schema": STEPS_SCHEMA, "steps": steps})
+        write_json(folder / timeline.NAME, {"schema": timeline.SCHEMA, "steps": steps})
     write_ending(folder, replayed.ending)
     write_json(
         folder / "outcome.json",

@@ -19,6 +19,7 @@ from chainrace.report.trials import Finite
 from chainrace.report.verdict import REMEDY
 
 NAME = "steps.json"
+SCHEMA: Literal[1] = 1
 FINDINGS = "findings"
 # 58 commands and thousands of rules are far below it; a page must stay one that a phone opens.
 MOST_BYTES = 4 * 2**20
