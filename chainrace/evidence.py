@@ -62,10 +62,10 @@ def run(
     exploration. Raises LabError.
     """
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
-        conclude_killed(paths.results, terminal.say)
+        conclude_killed(paths.results, terminal.note)
         reason = None
         if up.found:
-            terminal.say(f"the image is {up.found}")
+            terminal.note(f"the image is {up.found}")
             reason = why_not_exposed(up.found)
         if up.found and reason and not chosen.script:
             about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
@@ -76,7 +76,7 @@ def run(
                 _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
         else:
             if reason and TRIALS in chosen.evidence:
-                terminal.say("no randomized trials: the original cannot restart what is not there")
+                terminal.note("no randomized trials: the original cannot restart what is not there")
                 left = tuple(kind for kind in chosen.evidence if kind != TRIALS)
                 chosen = replace(chosen, evidence=left or (EXPLORATION,))
             with ExitStack() as stack:
@@ -114,7 +114,7 @@ def _folder(paths: Paths, chosen: Chosen, terminal: Terminal) -> ResultsFolder:
     options = chosen.config.image.options if chosen.config.image else ()
     asked = Asked(chosen.name, chosen.label, chosen.evidence, options)
     folder = ResultsFolder(paths.results, asked)
-    terminal.say(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
+    terminal.note(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
     return folder
 
 
@@ -132,7 +132,7 @@ def _conclude(
     write_verdict(
         folder.path, verdict, about, known_bad_lines=known_bad_lines, interrupted=interrupted
     )
-    views.draw_after(folder.path, terminal.say)
+    views.draw_after(folder.path, terminal.note)
 
 
 def take(
@@ -221,7 +221,7 @@ class Evidence:
                 self._folder, self._about, listening, self._terminal, interrupted=not finished
             )
 
-        with afterwards(conclude, self._terminal.say):
+        with afterwards(conclude, self._terminal.note):
             yield
             finished.append(True)
 
@@ -258,7 +258,7 @@ class Evidence:
         def take_in() -> None:
             self._folder.exploration(with_remark(run.explored, remark))
 
-        with afterwards(take_in, self._terminal.say):
+        with afterwards(take_in, self._terminal.note):
             run.run()
         self._terminal.explored(with_remark(run.explored, remark))
 

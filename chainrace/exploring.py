@@ -60,14 +60,14 @@ def explore(
             known_bad_lines=[said for one in listening for said in one.take(folder.path)],
             interrupted=len(finished) < len(scripts),
         )
-        views.draw_after(folder.path, teller.say)
+        views.draw_after(folder.path, teller.note)
 
     def take_in(run: ExplorationRun, name: str) -> None:
         remark, _ = look(origin.scripts[name].text)
         explored[name] = with_remark(run.explored, remark)
         folder.end_states(explored[name])
 
-    with afterwards(conclude, teller.say):
+    with afterwards(conclude, teller.note):
         for script in scripts:
             run = ExplorationRun(
                 paths,
@@ -78,7 +78,7 @@ def explore(
                 teller=teller,
                 keep=partial(folder.keep, script.name),
             )
-            with afterwards(partial(take_in, run, script.name), teller.say):
+            with afterwards(partial(take_in, run, script.name), teller.note):
                 run.run()
             finished.append(script.name)
     return explored

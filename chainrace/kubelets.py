@@ -25,10 +25,10 @@ from chainrace.trials import SCRIPTS_ON_NODE
 
 @dataclass(frozen=True)
 class Cut:
-    """One schedule's end in IPv4: its classes, kubelet's own words, what is missing."""
+    """One schedule's end in IPv4: its failure modes, kubelet's own words, what is missing."""
 
     schedule: str
-    classes: tuple[str, ...]
+    modes: tuple[str, ...]
     cause: str
     signature: bool
     missing: tuple[str, ...]
@@ -95,7 +95,7 @@ def generation(node: Node, config: LabConfig, step: Step) -> Generation:
         with step(f"kubelet {version}: {schedule}"):
             outcome = replayer.run(schedule, reference).outcome
         mine = outcome.families["ipv4"]
-        cuts.append(Cut(str(schedule), mine.classes, mine.cause, outcome.signature, mine.missing))
+        cuts.append(Cut(str(schedule), mine.modes, mine.cause, outcome.signature, mine.missing))
     replayer.release()
     return Generation(
         version=version,

@@ -128,7 +128,7 @@ def _compared(mitigation: Mitigation, backend: str, explored: Explored) -> Compa
         costs=mitigation.costs,
         verdict=explored.verdict,
         reason=explored.reason,
-        harm={name: str(one.schedule) for name, one in explored.simplest().items()},
+        harm={name: str(one.schedule) for name, one in explored.shortest().items()},
         states=sum(graph.states for graph in explored.graphs),
         orders=sum(graph.orders for graph in explored.graphs),
         preemptions=next(

@@ -71,7 +71,7 @@ def explore(
             exploring.scripts(up, script.script, node.prepare, boot=boot, expect=expect)
         )
         folder = ExplorationFolder(paths.results, config.image.options if config.image else ())
-        terminal.say(f"exploring; results go to {folder.path.relative_to(paths.root)}")
+        terminal.note(f"exploring; results go to {folder.path.relative_to(paths.root)}")
         with folder:
             explored = exploring.explore(
                 paths, config, up, scripts=chosen, options=options, folder=folder, teller=terminal

@@ -76,7 +76,7 @@ class Drawing:
             judged = self.reference.judge(self.known.ending(key), family)
             self._refuse_unseen(key, judged, states.ACTOR_OF[family])
             ends.append(EndState(key, schedule, judged))
-        alike = {end.outcome.classes for end in ends}
+        alike = {end.outcome.modes for end in ends}
         complete = not explorer.open and explorer.preemptions is None
         costs = [walker.costs for walker in self.walkers]
         lengths = [

@@ -233,7 +233,7 @@ class Exploration:
         self.known.remember(target)
         explorer.tell(task, seen)
         if not seen.enabled:
-            self._harm |= self._classes(self.known.endings[self.known.left_by(target)])
+            self._harm |= self._modes(self.known.endings[self.known.left_by(target)])
 
     def _work(self, walker: Walker) -> None:
         try:
@@ -297,10 +297,10 @@ class Exploration:
             self._store.add(End(self.known.left_by(target), ending))
         return target
 
-    def _classes(self, ending: Ending) -> set[str]:
+    def _modes(self, ending: Ending) -> set[str]:
         """The failure modes of an end, of all families that are explored."""
         judged = [self._reference.judge(ending, family) for family in self.known.families]
-        return {str(name) for one in judged for name in one.classes if name != HEALTHY}
+        return {str(name) for one in judged for name in one.modes if name != HEALTHY}
 
     def _execute(self, walker: Walker, task: Task, later: Sequence[Path]) -> State:
         """Make a task's step, and then more of the lane's, as long as they teach something."""

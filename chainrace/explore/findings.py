@@ -23,14 +23,14 @@ def confirm(
 
     `keep` is called with each finding and its last replay. Raises LabError.
     """
-    kinds = graph.kinds()
+    modes = graph.by_mode()
     found = []
-    for number, ends in enumerate(kinds, start=1):
-        say(f"replaying finding {number} of {len(kinds)}, {REPLAYS} times: {ends[0].schedule}")
+    for number, ends in enumerate(modes, start=1):
+        say(f"replaying finding {number} of {len(modes)}, {REPLAYS} times: {ends[0].schedule}")
         finding, last = _confirm(graph.family, ends, replayer, reference)
         keep(finding, last)
         found.append(finding)
-    if kinds:
+    if modes:
         replayer.release()
     return found
 
@@ -44,7 +44,7 @@ def _confirm(
     for number in range(1, REPLAYS + 1):
         last = replayer.run(end.schedule, reference, each=number == REPLAYS)
         mine = last.outcome.families[family]
-        same += (mine.classes, mine.missing) == (wanted.classes, wanted.missing)
+        same += (mine.modes, mine.missing) == (wanted.modes, wanted.missing)
     looked, after = replayer.heal()
     missing = reference.rules[family].missing_from(rules.parse(after[family]))
     return (

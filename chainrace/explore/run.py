@@ -33,7 +33,7 @@ TOGETHER: tuple[tuple[str, ...], ...] = (FAMILIES,)
 class Teller(Protocol):
     """Who is told what goes on (report/terminal.py)."""
 
-    def say(self, text: str) -> None: ...
+    def note(self, text: str) -> None: ...
 
     def exploring(self, progress: Progress) -> None: ...
 
@@ -87,10 +87,10 @@ class ExplorationRun:
             known = self._explore(SEPARATE, reference, snapshots)
             why = joined([one for one in known if one is not None])
             if why and not self._is_enough:
-                self._teller.say(f"{self._script.name}: both families together: {why}")
+                self._teller.note(f"{self._script.name}: both families together: {why}")
                 self._together(reference, snapshots)
             for graph in self._graphs:
-                self._findings += confirm(graph, replayer, reference, self._teller.say, self._keep)
+                self._findings += confirm(graph, replayer, reference, self._teller.note, self._keep)
         if all(graph.open == 0 for graph in self._graphs):
             for store in self._stores:
                 store.remove()
@@ -113,7 +113,7 @@ class ExplorationRun:
 
     @property
     def _is_enough(self) -> bool:
-        return self._options.first and any(graph.harms() for graph in self._graphs)
+        return self._options.first and any(graph.failure_modes() for graph in self._graphs)
 
     def _together(self, reference: Reference, snapshots: list[Snapshots | None]) -> None:
         """Explore both families together; harm that was seen with each apart is kept."""
@@ -126,7 +126,7 @@ class ExplorationRun:
             self._graphs[:] = [
                 _with_harm(apart.get(family), both.get(family))
                 for family in FAMILIES
-                if family in both or (family in apart and apart[family].harms())
+                if family in both or (family in apart and apart[family].failure_modes())
             ]
 
     def _explore(
@@ -143,7 +143,7 @@ class ExplorationRun:
             if len(families) == 1 and self._alone is not None and self._alone.joins:
                 break
             name = " and ".join(families)
-            self._teller.say(f"{self._script.name}: {name}, every order of its steps")
+            self._teller.note(f"{self._script.name}: {name}, every order of its steps")
             found.append(self._explore_scope(families, reference, snapshots))
         if scopes == SEPARATE and self._alone is not None and self._alone.joins:
             if not self._unexercised:
@@ -230,7 +230,7 @@ class ExplorationRun:
 
 def _with_harm(apart: Graph | None, both: Graph | None) -> Graph:
     """A family's graph: explored together with the other, unless harm was seen apart alone."""
-    if both is None or (apart is not None and apart.harms() and not both.harms()):
+    if both is None or (apart is not None and apart.failure_modes() and not both.failure_modes()):
         assert apart is not None  # noqa: S101 - one of them is there
         return replace(apart, open=max(1, both.open if both else 1))
     return both

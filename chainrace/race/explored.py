@@ -94,31 +94,31 @@ class Graph:
         """Whether every interleaving is covered."""
         return self.open == 0 and self.preemptions is None
 
-    def classes(self) -> dict[Name, int]:
-        """How many end states each class holds in."""
+    def modes(self) -> dict[Name, int]:
+        """How many end states each failure mode holds in."""
         found: dict[Name, int] = {}
         for end in self.ends:
-            for name in end.outcome.classes:
+            for name in end.outcome.modes:
                 found[name] = found.get(name, 0) + 1
         return found
 
-    def harms(self) -> set[Name]:
+    def failure_modes(self) -> set[Name]:
         """The failure modes that were seen so far: in its ends, and in the map."""
-        ends = {name for end in self.ends for name in end.outcome.classes}
-        return (ends | {name for cell in self.map.cells for name in cell.classes}) - {HEALTHY}
+        ends = {name for end in self.ends for name in end.outcome.modes}
+        return (ends | {name for cell in self.map.cells for name in cell.modes}) - {HEALTHY}
 
-    def kinds(self) -> list[list[EndState]]:
-        """The harmed end states by kind, the shortest first.
+    def by_mode(self) -> list[list[EndState]]:
+        """The harmed end states by failure mode, the shortest first.
 
-        A kind is the classes, and whether the canary that kubelet's Monitor looks for (the
-        one in mangle; iptables.go) is there: which other entries are lost makes no difference
-        to what it does then.
+        Two ends belong together where their modes are the same, and where the canary that
+        kubelet's Monitor looks for (the one in mangle; iptables.go) is in both or in neither:
+        which other entries are lost makes no difference to what it does then.
         """
         found: dict[object, list[EndState]] = {}
         for end in sorted(self.ends, key=lambda end: (cost(end.schedule), str(end.schedule))):
             mine = end.outcome
             if mine.outcome != HEALTHY:
-                found.setdefault((mine.classes, LOOKED_FOR in mine.missing), []).append(end)
+                found.setdefault((mine.modes, LOOKED_FOR in mine.missing), []).append(end)
         return list(found.values())
 
 
@@ -192,11 +192,11 @@ class Explored:
     unexercised: str = ""
     alone: tuple[str, ...] = ()
 
-    def simplest(self) -> dict[Name, Finding]:
+    def shortest(self) -> dict[Name, Finding]:
         """For each failure mode the shortest finding that was reproduced."""
         found: dict[Name, Finding] = {}
         for one in sorted(self.findings, key=lambda one: cost(one.schedule)):
-            for name in one.outcome.classes:
+            for name in one.outcome.modes:
                 if one.reproduced:
                     found.setdefault(name, one)
         return {name: found[name] for name in WORST_FIRST if name in found}
@@ -217,7 +217,7 @@ class Explored:
         """The sentence behind the verdict."""
         verdict = self.verdict
         if verdict == HARMFUL:
-            parts = [f"interleavings harm kubelet: {', '.join(self.simplest())}", *self._open()]
+            parts = [f"interleavings harm kubelet: {', '.join(self.shortest())}", *self._open()]
             if self.doubts:
                 parts.append(f"besides, something is in doubt: {self._doubt}")
             return "; ".join(parts)
@@ -252,18 +252,20 @@ class Explored:
     def _open(self) -> tuple[str, ...]:
         """What is still to be done of what was begun."""
         left = sum(graph.open for graph in self.graphs)
-        kinds = sum(len(graph.kinds()) for graph in self.graphs) - len(self.findings)
+        left_to_replay = sum(len(graph.by_mode()) for graph in self.graphs) - len(self.findings)
         found = []
-        if kinds > 0:
-            found.append(f"{kinds} failure mode{'s' * (kinds > 1)} still to be replayed")
+        if left_to_replay > 0:
+            found.append(
+                f"{left_to_replay} failure mode{'s' * (left_to_replay > 1)} still to be replayed"
+            )
         if left:
             found.append(f"{left} step{'s' * (left > 1)} still to be tried")
         return tuple(found)
 
     def _harms(self) -> list[Name]:
         """The failure modes that were seen, reproduced or not, the gravest first."""
-        seen = {name for one in self.findings for name in one.outcome.classes}
-        seen.update(*(graph.harms() for graph in self.graphs))
+        seen = {name for one in self.findings for name in one.outcome.modes}
+        seen.update(*(graph.failure_modes() for graph in self.graphs))
         return [name for name in WORST_FIRST if name in seen - {HEALTHY}]
 
     @property

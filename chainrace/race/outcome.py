@@ -66,20 +66,20 @@ HEADER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+:\d+\]")
 
 @dataclass(frozen=True)
 class FamilyOutcome:
-    """One family: its classes, kubelet's own cause for a failure, what is missing."""
+    """One family: its failure modes or `healthy`, kubelet's cause of a failure, what is missing."""
 
-    classes: tuple[Name, ...]
+    modes: tuple[Name, ...]
     cause: str = ""
     missing: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Name:
-        return worst(self.classes)
+        return worst(self.modes)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Both families; the trial's one name is the worst of their classes."""
+    """Both families; the trial's one name is the worst of their failure modes."""
 
     families: Mapping[str, FamilyOutcome]
     signature: bool  # kubelet failed, with the outage's own message
@@ -87,12 +87,12 @@ class Outcome:
 
     @property
     def name(self) -> Name:
-        return worst(name for family in self.families.values() for name in family.classes)
+        return worst(name for family in self.families.values() for name in family.modes)
 
 
-def worst(classes: Iterable[Name]) -> Name:
-    """The gravest of some classes."""
-    return min(classes, key=WORST_FIRST.index)
+def worst(modes: Iterable[Name]) -> Name:
+    """The gravest of some failure modes."""
+    return min(modes, key=WORST_FIRST.index)
 
 
 def reference_rules(
@@ -144,18 +144,18 @@ def judge_family(
         cause = failure_causes(ending.journal).get(family, "")
     elif word is None:
         cause = "kubelet went on without a word about this family"
-    classes = _classes(missing, word)
+    modes = _modes(missing, word)
     # kubelet's guard is IPv4's alone, and is there where its initialisation came to its end.
     reached = set(ending.guard) - set(allowed) if family == "ipv4" and word == "initialised" else ()
     if reached:
         cause = f"a neighbour reaches 127.0.0.1, port {', '.join(map(str, sorted(reached)))}"
-        found = {GUARD_OPEN, *classes} - {HEALTHY}
-        classes = tuple(name for name in WORST_FIRST if name in found)
-    return FamilyOutcome(classes, cause, missing)
+        found = {GUARD_OPEN, *modes} - {HEALTHY}
+        modes = tuple(name for name in WORST_FIRST if name in found)
+    return FamilyOutcome(modes, cause, missing)
 
 
-def _classes(missing: tuple[str, ...], word: str | None) -> tuple[Name, ...]:
-    """Every class that holds. A kubelet that failed has made no canaries to lose."""
+def _modes(missing: tuple[str, ...], word: str | None) -> tuple[Name, ...]:
+    """Every failure mode that holds. A kubelet that failed has made no canaries to lose."""
     found: list[Name] = []
     if word == "failed":
         found.append(INIT_FAILED)

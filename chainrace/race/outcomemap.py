@@ -32,7 +32,7 @@ class Cell:
     script: int
     until: int
     schedule: str
-    classes: tuple[Name, ...]
+    modes: tuple[Name, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def draw(
 ) -> OutcomeMap:
     """The map of one family, whose lane of kubelet's is `kubelet`.
 
-    `only` are the classes of every end there is, where all ends are known and alike: then each
+    `only` are the modes of every end there is, where all ends are known and alike: then each
     schedule leads to them, also one that the exploration left out as equal to another. Other
     cells that it cannot tell are left out.
     """
@@ -128,7 +128,7 @@ class _Walk:
         if ending is None:
             return None
         schedule = str(from_steps(path))
-        return Cell(before, script, until, schedule, judge(ending).classes)
+        return Cell(before, script, until, schedule, judge(ending).modes)
 
     def _go(self, state: State, actor: str, steps: int | None) -> tuple[int, State] | None:
         """So many steps of an actor, or all that can still matter; the state then."""

@@ -109,7 +109,7 @@ def _harmful(steps: Sequence[Happened], outcome: Outcome, kubelets: Collection[s
         for at in others
         if any(line.removesuffix(" -") in kubelets for line in steps[at].removed)
     }
-    opened = any(GUARD_OPEN in one.classes for one in outcome.families.values())
+    opened = any(GUARD_OPEN in one.modes for one in outcome.families.values())
     if took or not opened:
         return took
     return {at for at in others if any(line.startswith(INPUT) for line in steps[at].added)}
@@ -118,7 +118,7 @@ def _harmful(steps: Sequence[Happened], outcome: Outcome, kubelets: Collection[s
 def _failed(steps: Sequence[Happened], calls: Sequence[Call], outcome: Outcome) -> Iterator[int]:
     """The last command of kubelet's on a family that it gave up, where that failed."""
     for family, found in outcome.families.items():
-        if not {INIT_FAILED, FAMILY_DROPPED}.intersection(found.classes):
+        if not {INIT_FAILED, FAMILY_DROPPED}.intersection(found.modes):
             continue
         own = [
             at

@@ -92,14 +92,14 @@ def _differing(what: str, before: str, after: str) -> Iterator[Change]:
 
 
 def _explorations(before: Document, after: Document) -> Iterator[Change]:
-    """The words, the classes of end states, the doubts: an exploration has no noise."""
+    """The words, the modes of end states, the doubts: an exploration has no noise."""
     old, new = explored_in(before), explored_in(after)
     for script in sorted({*old, *new}):
         pair = (old.get(script), new.get(script))
         verdicts = [one["verdict"] if one else NOT_LOOKED_AT for one in pair]
         yield from _differing(f"{script}, explored", verdicts[0], verdicts[1])
         for family in FAMILIES:
-            ends = [_classes(one, family) if one else NOT_LOOKED_AT for one in pair]
+            ends = [_modes(one, family) if one else NOT_LOOKED_AT for one in pair]
             yield from _differing(f"{script}, end states of {family}", ends[0], ends[1])
         if old.get(script) and new.get(script):
             for key, what in SAID.items():
@@ -107,9 +107,9 @@ def _explorations(before: Document, after: Document) -> Iterator[Change]:
                 yield from _differing(f"{script}, {what}", said[0], said[1])
 
 
-def _classes(explored: Mapping[str, Any], family: str) -> str:
+def _modes(explored: Mapping[str, Any], family: str) -> str:
     mine = (graph for graph in explored["graphs"] if graph["family"] == family)
-    found = {name for graph in mine for name in graph["classes"]}
+    found = {name for graph in mine for name in graph["modes"]}
     return ", ".join(sorted(found)) or "none"
 
 
@@ -156,7 +156,7 @@ def _by_reboot(before: Document, after: Document) -> Iterator[Change]:
 
 def _said(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{name} {', '.join(classes)}" for name, classes in value.items())
+        return "; ".join(f"{name} {', '.join(modes)}" for name, modes in value.items())
     return str(value)
 
 

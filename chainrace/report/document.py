@@ -34,12 +34,12 @@ Family = Literal["ipv4", "ipv6"]
 
 def _judged(name: Name) -> Name:
     if name not in WORST_FIRST:
-        raise ValueError(f"{name} is no class of an end")
+        raise ValueError(f"{name} is no failure mode of an end")
     return name
 
 
-Class = Annotated[Name, AfterValidator(_judged)]
-Classes = Annotated[list[Class], Field(min_length=1, max_length=64)]
+Mode = Annotated[Name, AfterValidator(_judged)]
+Modes = Annotated[list[Mode], Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 # Ways through a graph: their number grows with the power of its states.
 Many = Annotated[int, Field(ge=0, lt=10**4000)]
@@ -65,7 +65,7 @@ class Cell(TypedDict):
     script: Count
     until: Count
     schedule: str
-    classes: Classes
+    modes: Modes
 
 
 class Map(TypedDict):
@@ -91,7 +91,7 @@ class Graph(TypedDict):
     """
 
     family: Family
-    classes: dict[Class, Count]
+    modes: dict[Mode, Count]
     map: NotRequired[Annotated[Map, AfterValidator(_within)] | None]
     complete: NotRequired[bool]
     states: NotRequired[Count]
@@ -120,13 +120,13 @@ class Finding(TypedDict):
     """A failure mode with the schedule that shows it."""
 
     family: Family
-    classes: Classes
+    modes: Modes
     schedule: str
     missing: list[str]
     azure_npm_finds: str | None
     end_states: Count
     replays: Count
-    replays_that_ended_so: Count
+    replays_with_the_same_end: Count
     monitor: Monitor | None
     preemptions: NotRequired[Count]
     cause: NotRequired[str]
@@ -142,7 +142,7 @@ class Explored(TypedDict):
     findings: list[Finding]
     remark: NotRequired[str]
     commands: NotRequired[Count]
-    simplest: NotRequired[dict[Class, str]]
+    shortest: NotRequired[dict[Mode, str]]
     doubts: NotRequired[list[str]]
     unexercised: NotRequired[str]
     alone: NotRequired[list[str]]
@@ -183,7 +183,7 @@ class Arm(TypedDict):
     """One script's randomized trials."""
 
     trials: Annotated[int, Field(ge=0, le=10**6)]
-    outcomes: dict[Class, Count]
+    outcomes: dict[Mode, Count]
     rate: Share
     rate_low: Share
     rate_high: Share
@@ -211,7 +211,7 @@ class Reboot(TypedDict):
     verdict: Literal["harmless", "harmful", "unfinished"]
     reason: str
     service: str
-    kubelet: dict[Family, Classes]
+    kubelet: dict[Family, Modes]
 
 
 def _once(evidence: list[Evidence]) -> list[Evidence]:
@@ -252,7 +252,7 @@ class Common(TypedDict):
 class Run(Common):
     """The verdict on a run. `options`, `lines` and `made_by` may be missing."""
 
-    schema: Literal[3]
+    schema: Literal[4]
     kind: Literal["run"]
     scenario: Scenario
     scripts: Arms
@@ -263,7 +263,7 @@ class Run(Common):
 class Exploration(Common):
     """The verdict on an exploration alone."""
 
-    schema: Literal[2]
+    schema: Literal[3]
     kind: Literal["exploration"]
     scripts: Annotated[dict[Short, Explored], Field(max_length=2)]
 

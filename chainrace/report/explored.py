@@ -20,7 +20,7 @@ from chainrace.report.text import write
 from chainrace.report.verdict import NAME
 from chainrace.report.writing import MOST_DRAWN, file_name, short, store
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class ExplorationFolder(Folder):
@@ -39,7 +39,7 @@ class ExplorationFolder(Folder):
 
     def keep(self, script: str, finding: Finding, last: Replayed) -> None:
         """Put a finding's last replay into a folder of its own."""
-        name = f"{script}-{finding.family}-{'+'.join(finding.outcome.classes)}"
+        name = f"{script}-{finding.family}-{'+'.join(finding.outcome.modes)}"
         write_replay(new_folder(self.path / timeline.FINDINGS, name), last)
 
     def end_states(self, explored: Explored) -> None:
@@ -93,7 +93,7 @@ def explored_json(explored: Explored) -> schema.Explored:
         "alone": list(explored.alone),
         "graphs": [graph_json(graph) for graph in explored.graphs],
         "findings": [finding_json(finding) for finding in explored.findings],
-        "simplest": {name: str(one.schedule) for name, one in explored.simplest().items()},
+        "shortest": {name: str(one.schedule) for name, one in explored.shortest().items()},
     }
 
 
@@ -111,7 +111,7 @@ def graph_json(graph: Graph) -> schema.Graph:
         "interleavings": graph.interleavings,
         "orders": graph.orders,
         "end_states": len(graph.ends),
-        "classes": graph.classes(),
+        "modes": graph.modes(),
         "executed_again": graph.differing,
         "counts": dict(graph.counts),
         "seconds": {name: round(value, 1) for name, value in graph.seconds.items()},
@@ -133,7 +133,7 @@ def map_json(drawn: OutcomeMap) -> schema.Map | None:
                 "script": one.script,
                 "until": one.until,
                 "schedule": one.schedule,
-                "classes": list(one.classes),
+                "modes": list(one.modes),
             }
             for one in drawn.cells
         ],
@@ -145,7 +145,7 @@ def finding_json(finding: Finding) -> schema.Finding:
     healing = finding.healing
     return {
         "family": schema.family(finding.family),
-        "classes": list(finding.outcome.classes),
+        "modes": list(finding.outcome.modes),
         "schedule": str(finding.schedule),
         "preemptions": finding.schedule.preemptions,
         "missing": list(finding.outcome.missing),
@@ -154,7 +154,7 @@ def finding_json(finding: Finding) -> schema.Finding:
         "azure_npm_finds": finding.detected_by,
         "end_states": finding.end_states,
         "replays": finding.replays,
-        "replays_that_ended_so": finding.same,
+        "replays_with_the_same_end": finding.same,
         "monitor": None
         if healing is None
         else {
@@ -178,7 +178,7 @@ def new_folder(parent: Path, name: str) -> Path:
 def _end_json(end: EndState) -> dict[str, Any]:
     return {
         "schedule": str(end.schedule),
-        "classes": list(end.outcome.classes),
+        "modes": list(end.outcome.modes),
         "missing": list(end.outcome.missing),
     }
 

@@ -173,10 +173,10 @@ class _Reader:
     def findings(self) -> Iterator[_Entry]:
         for one in verdict.findings_in(self._document):
             found = one.finding
-            same = found["replays_that_ended_so"] == found["replays"] > 0
+            same = found["replays_with_the_same_end"] == found["replays"] > 0
             yield _Entry(
                 script=one.script,
-                modes=_gravest_first(found["classes"]),
+                modes=_gravest_first(found["modes"]),
                 expected=verdict.reproduces(self._document, one.script),
                 trial=False,
                 rank=(not same, 0, *verdict.cost_of(found["schedule"]), one.number),
@@ -190,7 +190,7 @@ class _Reader:
         """A randomized trial that did not end healthy."""
         evidence = self._folder / "trials" / f"{record.number:04d}-{record.script}"
         schedule = nearest_schedule(self._folder, evidence / "watch.json")
-        seen = (name for family in record.families.values() for name in family.classes)
+        seen = (name for family in record.families.values() for name in family.modes)
         return _Entry(
             script=self._labels.get(record.script, record.script),
             modes=_gravest_first([record.outcome, *seen]),
@@ -202,8 +202,9 @@ class _Reader:
 
     def _found(self, numbered: verdict.Numbered) -> Failure:
         script, finding = numbered.script, numbered.finding
+        same, replays = finding["replays_with_the_same_end"], finding["replays"]
         about = [
-            f"replayed: ended so in {finding['replays_that_ended_so']} of {finding['replays']}",
+            f"replayed: the same end in {same} of {replays}",
             f"end states of this failure mode: {finding['end_states']}",
         ]
         if monitor := finding["monitor"]:
@@ -222,7 +223,7 @@ class _Reader:
         picture = self._picture(evidence)
         # Where there is none, it stands for the folder of all.
         where = "" if evidence == self._folder else str(evidence.relative_to(self._folder))
-        modes = ", ".join(finding["classes"])
+        modes = ", ".join(finding["modes"])
         return Failure(
             anchor=f"finding-{numbered.number}",
             title=f"{numbered.number} · {script}, {finding['family']}: {modes}",

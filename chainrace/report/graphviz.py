@@ -62,7 +62,7 @@ def _body(graph: Graph) -> Iterator[str]:
     ends = {end.key: end for end in graph.ends}
     for key, number in numbers.items():
         if end := ends.get(key):
-            label = quoted(str(number), ", ".join(end.outcome.classes))
+            label = quoted(str(number), ", ".join(end.outcome.modes))
             colour = COLOURS[end.outcome.outcome]
             schedule = quoted(str(end.schedule))
             yield (

@@ -40,8 +40,8 @@ def draw(found: list[Generation]) -> str:
 
 
 def _ranges(one: Generation, name: str) -> str:
-    """The numbers of steps whose cut is of a class: `2-7, 9`."""
-    numbers = [at for at, cut in enumerate(one.cuts) if name in cut.classes]
+    """The numbers of steps whose cut has a failure mode: `2-7, 9`."""
+    numbers = [at for at, cut in enumerate(one.cuts) if name in cut.modes]
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

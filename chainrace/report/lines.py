@@ -63,10 +63,10 @@ def _reboot(document: Document) -> str:
     reboot = document["reboot"]
     if not reboot:
         return ""
-    classes = sorted({name for family in reboot["kubelet"].values() for name in family})
+    modes = sorted({name for family in reboot["kubelet"].values() for name in family})
     return (
         f"{reboot['reason']}; iptables.service is {reboot['service']}; "
-        f"kubelet, started by the same boot: {', '.join(classes)}"
+        f"kubelet, started by the same boot: {', '.join(modes)}"
     )
 
 

@@ -106,7 +106,7 @@ def grids(script: str, graph: Mapping[str, Any]) -> list[Grid]:
     by_stop: dict[int, dict[tuple[int, int], Square]] = {}
     for cell in drawn["cells"]:
         before, until = place = cell["before"], cell["until"]
-        square = Square(before, until, cell["schedule"], tuple(cell["classes"]))
+        square = Square(before, until, cell["schedule"], tuple(cell["modes"]))
         by_stop.setdefault(cell["script"], {})[place] = square
     found: list[Grid] = []
     for stop, squares in sorted(by_stop.items()):

@@ -47,7 +47,7 @@ from chainrace.report.trials import TRIALS_FILE, Record, read_trials
 from chainrace.report.verdict import NAME
 from chainrace.report.writing import short, store
 
-SCHEMA = 3
+SCHEMA = 4
 SCENARIO = "scenario.json"
 EXPLORATION_FILE = "exploration.json"
 REBOOT = "reboot.json"
@@ -194,7 +194,7 @@ def boot_json(boot: Boot) -> dict[str, Any]:
         "reason": boot.reason,
         "lost": {family: list(lost) for family, lost in boot.lost.items()},
         "service": boot.service,
-        "kubelet": {name: list(one.classes) for name, one in boot.outcome.families.items()},
+        "kubelet": {name: list(one.modes) for name, one in boot.outcome.families.items()},
     }
 
 
@@ -267,7 +267,7 @@ def _signed(findings: Sequence[Mapping[str, Any]]) -> str:
     found = (
         one["schedule"]
         for one in findings
-        if one.get("signature") and 0 < one["replays"] == one["replays_that_ended_so"]
+        if one.get("signature") and 0 < one["replays"] == one["replays_with_the_same_end"]
     )
     return next(found, "")
 

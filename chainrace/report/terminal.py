@@ -41,13 +41,14 @@ COLOURS = {
     "not proved": "yellow",
     "not exercised": "yellow",
 }
-SECONDS_BETWEEN_LINES = 10.0
 HEADINGS = ("scenario", "image", "kubelet", "backend", "script", "evidence")
 
 
 class Terminal:
     """Plain lines, coloured where the terminal can (NO_COLOR is honoured by rich).
 
+    Standard output has the report and the answer. What is under way (steps, trials, bars) goes
+    to standard error where standard output is a file or a pipe.
     `quiet` leaves the answer alone; `verbose` adds what is run on the host and on nodes.
     """
 
@@ -63,12 +64,23 @@ class Terminal:
         # A log has no width of its own: wide enough for the closing table.
         width = None if file.isatty() else LOG_WIDTH
         self._console = Console(file=file, width=width)
-        self._told = 0.0
+        # On a terminal one console for both: two would write through each other's bars.
+        self._aside = (
+            self._console
+            if self._console.is_terminal
+            else Console(stderr=True, width=None if sys.stderr.isatty() else LOG_WIDTH)
+        )
         self._bar: Bar | None = None
         self._bar_task = TaskID(0)
 
+    def note(self, text: str) -> None:
+        """Print a line of what is under way; a bar that stands there is ended first."""
+        if not self._quiet:
+            self._end_bar()
+            self._print(self._aside, text)
+
     def say(self, text: str) -> None:
-        """Print a line of the story; a bar that stands there is ended first."""
+        """Print a line of the report."""
         if not self._quiet:
             self.answer(text)
 
@@ -80,22 +92,26 @@ class Terminal:
     def answer(self, text: str) -> None:
         """Print a line of what was asked for."""
         self._end_bar()
-        self._console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
+        self._print(self._console, text)
+
+    @staticmethod
+    def _print(console: Console, text: str) -> None:
+        console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
         """A long step: what it does while it lasts, and how long it took."""
         started = time.monotonic()
-        if self._console.is_terminal and not self._quiet:
+        if self._aside.is_terminal and not self._quiet:
             self._end_bar()
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            with Bar(*columns, console=self._console, transient=True) as bar:
+            with Bar(*columns, console=self._aside, transient=True) as bar:
                 bar.add_task(escape(clean(text)), total=None)
                 yield
         else:
-            self.say(f"… {text}")
+            self.note(f"… {text}")
             yield
-        self.say(f"✓ {text} ({time.monotonic() - started:.0f} s)")
+        self.note(f"✓ {text} ({time.monotonic() - started:.0f} s)")
 
     def trial(self, progress: Progress) -> None:
         """One line a trial, and how far the run is."""
@@ -104,35 +120,30 @@ class Terminal:
         if progress.left_seconds is not None:
             left = f", {progress.left_seconds:.0f} s left"
         detail = f": {record.error}" if record.error else ""
-        self.say(
+        self.note(
             f"  {record.number:4d} {record.phase} {record.script:<8} "
             f"start offset {record.offset:6.3f} s  {record.outcome}{detail}  "
             f"[{progress.done:.0%}{left}]"
         )
-        if self._console.is_terminal and not self._quiet:
+        if self._aside.is_terminal and not self._quiet:
             self._show_bar(f"trials{left}", progress.done, 1.0)
 
     def exploring(self, progress: ExplorationProgress) -> None:
-        """How far an exploration is: a bar, or on no terminal a line now and then."""
+        """How far an exploration is, as a bar; nothing where nobody watches."""
+        if self._quiet or not self._aside.is_terminal:
+            return
         about = (
             f"{progress.family}: {progress.states} states found, {progress.open} steps open, "
             f"{progress.elapsed:.0f} s{_time_left(progress)}"
             f"{', harm seen: ' + ', '.join(progress.harm) if progress.harm else ''}"
         )
-        if self._quiet:
-            return
-        if not self._console.is_terminal:
-            if progress.open == 0 or time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
-                self._told = time.monotonic()
-                self.say(f"  {about}")
-            return
         self._show_bar(about, progress.transitions, progress.transitions + progress.open)
         if progress.open == 0:
             self._end_bar()
 
     def _show_bar(self, about: str, completed: float, total: float) -> None:
         if self._bar is None:
-            self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=self._console)
+            self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=self._aside)
             self._bar.start()
             self._bar_task = self._bar.add_task(about)
         self._bar.update(self._bar_task, description=about, completed=completed, total=total)
@@ -159,20 +170,20 @@ class Terminal:
             state = "all of them" if graph.complete else f"{graph.open} steps still open"
             if graph.preemptions is not None:
                 state += f", at most {graph.preemptions} preemptions"
-            ends = ", ".join(f"{count} {name}" for name, count in sorted(graph.classes().items()))
+            ends = ", ".join(f"{count} {name}" for name, count in sorted(graph.modes().items()))
             self.say(
                 f"  {graph.family}: {graph.states} states, {graph.interleavings} ways "
                 f"through them ({state}); end states: {ends or '-'}"
             )
-        for name, finding in explored.simplest().items():
+        for name, finding in explored.shortest().items():
             self.say(f"  {name}: {finding.schedule}   ({finding.family})")
             for line in finding_lines(finding):
                 self.say(f"      {line}")
         for finding in explored.findings:
             if not finding.reproduced:
                 self.say(
-                    f"  not the same each time: {finding.schedule} ended so in {finding.same} of "
-                    f"{finding.replays} replays"
+                    f"  not reproduced each time: {finding.schedule}, the same end in "
+                    f"{finding.same} of {finding.replays} replays"
                 )
 
     def doubts(self, doubts: Sequence[str]) -> None:
@@ -193,7 +204,7 @@ class Terminal:
                 self.say(line)
         for family, one in replayed.outcome.families.items():
             lost = f"; missing: {', '.join(one.missing)}" if one.missing else ""
-            self.answer(f"{number:3d} of {times} {family}: {', '.join(one.classes)}{lost}")
+            self.answer(f"{number:3d} of {times} {family}: {', '.join(one.modes)}{lost}")
 
     def known_bad_lines(self, known_bad_lines: Sequence[Mapping[str, Any]]) -> None:
         """What is known to be bad of what the node said, whatever the verdict is."""
@@ -251,8 +262,8 @@ class Terminal:
             "trials",
             "outcomes",
             "failed",
-            "95 % bounds",
-            "so below",
+            "95 % confidence interval",
+            "with 95 % confidence below",
             "azure-npm down",
         ):
             table.add_column(
@@ -310,7 +321,7 @@ def finding_lines(finding: Finding) -> Iterator[str]:
             yield "Monitor: does not run for this family; nothing was repaired"
     found = finding.detected_by
     yield f"azure-npm: {'finds ' + found if found else 'finds no chain, and crashloops'}"
-    yield f"replayed: ended so in {finding.same} of {finding.replays}"
+    yield f"replayed: the same end in {finding.same} of {finding.replays}"
 
 
 def _row(name: str, arm: Arm) -> tuple[str, ...]:

@@ -96,8 +96,8 @@ class Numbered:
     def __str__(self) -> str:
         """`3: original, ipv4: init_failed (s2 k8 s* k*)`."""
         found = self.finding
-        classes = ", ".join(found["classes"])
-        return f"{self.number}: {self.script}, {found['family']}: {classes} ({found['schedule']})"
+        modes = ", ".join(found["modes"])
+        return f"{self.number}: {self.script}, {found['family']}: {modes} ({found['schedule']})"
 
 
 def findings_in(document: Document) -> list[Numbered]:

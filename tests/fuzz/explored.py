@@ -44,9 +44,9 @@ class Result:
     alone: ScriptAlone | None = None
 
     @property
-    def classes(self) -> set[str]:
+    def modes(self) -> set[str]:
         """Those that some end has."""
-        return {name for graph in self.graphs for name in graph.classes()}
+        return {name for graph in self.graphs for name in graph.modes()}
 
     @property
     def transitions(self) -> int:
@@ -230,7 +230,7 @@ class Explored:
 
 def _said(found: Result) -> Result:
     """The word, as race/explored.py says it; a harm counts without a replay here."""
-    harms = found.classes - {HEALTHY}
+    harms = found.modes - {HEALTHY}
     if harms:
         return replace(found, verdict="harmful", reason=", ".join(sorted(harms)))
     if found.doubts:

@@ -284,7 +284,7 @@ def test_own_script(name: str, node: LightNode) -> None:
     own = OWN[name]
     found = node.explore(own.text, budget=BUDGET)
     assert found.verdict == own.verdict, found.reason
-    assert set(own.ends) <= found.classes
+    assert set(own.ends) <= found.modes
 
 
 # 8. With nothing left out, in one family: the same ends, and no state that is none.
@@ -303,5 +303,5 @@ def test_nothing_left_out_has_the_same_ends(node: LightNode) -> None:
         assert not reduced.lacks(end, families)
     for families, end in reduced.endings():
         assert not whole.lacks(end, families)
-    assert whole.classes == reduced.classes
+    assert whole.modes == reduced.modes
     assert whole.transitions > reduced.transitions

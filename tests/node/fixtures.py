@@ -75,7 +75,7 @@ class Shown(Terminal):
         super().__init__()
         self._capture = capture
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Print a line, whatever pytest captures."""
         with self._capture.global_and_fixture_disabled() if self._capture else nullcontext():
             Terminal().say(text)

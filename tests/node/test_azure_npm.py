@@ -66,7 +66,7 @@ def restarts(host: Host, unit: str, wanted: int, seconds: float) -> int:
 @pytest.mark.usefixtures("keep_log")
 def test_it_crashloops_beside_the_original(host: Host, replay: Replay) -> None:
     outcome = replay(OUTAGE).outcome
-    assert INIT_FAILED in outcome.families["ipv4"].classes
+    assert INIT_FAILED in outcome.families["ipv4"].modes
     assert outcome.detected_by is None
     host.check_output("systemctl start azure-npm-probe")
     assert restarts(host, "azure-npm-probe", 3, LIMIT) >= 3
@@ -96,7 +96,7 @@ def test_it_boots_beside_a_kubelet_that_failed_where_the_hint_was_saved(
 ) -> None:
     """The outage's symptom is not the same thing as the bug."""
     outcome = replay(HINT_SAVED).outcome
-    assert outcome.families["ipv4"].classes == (INIT_FAILED,)
+    assert outcome.families["ipv4"].modes == (INIT_FAILED,)
     assert boots(host)
 
 

@@ -54,7 +54,7 @@ def test_kubelet_follows_the_backend_in_use(
 @pytest.mark.usefixtures("backend")
 def test_the_outage_is_there_in_both_and_the_fix_holds(replay: Replay) -> None:
     broken = replay(OUTAGE).outcome
-    assert broken.families["ipv4"].classes == (INIT_FAILED, HINT_LOST)
+    assert broken.families["ipv4"].modes == (INIT_FAILED, HINT_LOST)
     assert broken.signature
     assert replay(OUTAGE, FIXED).outcome.name == HEALTHY
 

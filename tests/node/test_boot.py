@@ -48,7 +48,7 @@ def test_an_unordered_boot_can_break_kubelets_start(lab_node: Node, reference: R
         replayer = Replayer(lab_node.agent, script.path, LIMIT, boot=True)
         outcome = replayer.run(schedule.parse(BREAKS), reference).outcome
         replayer.release()
-    assert INIT_FAILED in outcome.families["ipv4"].classes
+    assert INIT_FAILED in outcome.families["ipv4"].modes
     assert outcome.signature
 
 

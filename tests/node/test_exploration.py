@@ -47,7 +47,7 @@ def test_no_interleaving_of_the_fixed_script_harms_kubelet(
     assert explored.verdict == HARMLESS
     for graph in explored.graphs:
         assert graph.complete
-        assert graph.classes().keys() == {HEALTHY}
+        assert graph.modes().keys() == {HEALTHY}
     assert {graph.family for graph in explored.graphs} == {"ipv4", "ipv6"}
 
 
@@ -58,7 +58,7 @@ def test_an_original_in_the_fixs_place_would_be_found_harmful(
     """The check above can fail: the part of the original that harms, alone."""
     explored, replays = explore(own_script("iptables -t filter -X\n"))
     assert explored.verdict == HARMFUL
-    assert INIT_FAILED in explored.simplest()
+    assert INIT_FAILED in explored.shortest()
     assert replays
     assert all(finding.reproduced for finding in explored.findings)
 
@@ -130,7 +130,7 @@ def test_the_outages_own_interleaving_breaks_kubelets_start(
     replay: Replay,
 ) -> None:
     outcome = replay(OUTAGE).outcome
-    assert outcome.families["ipv4"].classes == (INIT_FAILED, HINT_LOST)
+    assert outcome.families["ipv4"].modes == (INIT_FAILED, HINT_LOST)
     assert outcome.signature
     assert outcome.detected_by is None  # azure-npm finds no chain: the outage
 
@@ -138,13 +138,13 @@ def test_the_outages_own_interleaving_breaks_kubelets_start(
 def test_the_bug_without_the_outages_symptom(replay: Replay) -> None:
     """The hint was saved and came back: azure-npm starts beside a kubelet that failed."""
     outcome = replay("k4 s2 k2 s* k*").outcome
-    assert outcome.families["ipv4"].classes == (INIT_FAILED,)
+    assert outcome.families["ipv4"].modes == (INIT_FAILED,)
     assert outcome.detected_by == "mangle :KUBE-IPTABLES-HINT"
 
 
 def test_a_kubelet_that_succeeded_and_lost_its_hint(replay: Replay) -> None:
     outcome = replay("s2 k* s*").outcome
-    assert outcome.families["ipv4"].classes == (GUARD_OPEN, RULES_LOST, HINT_LOST, CANARY_LOST)
+    assert outcome.families["ipv4"].modes == (GUARD_OPEN, RULES_LOST, HINT_LOST, CANARY_LOST)
 
 
 def test_the_silent_loss_lets_a_packet_through_that_a_healthy_node_drops(
@@ -157,7 +157,7 @@ def test_the_silent_loss_lets_a_packet_through_that_a_healthy_node_drops(
     assert dropped_by_the_guard(host) > 0
 
     lossy = replay(SILENT)
-    assert lossy.outcome.families["ipv4"].classes == (GUARD_OPEN, RULES_LOST)
+    assert lossy.outcome.families["ipv4"].modes == (GUARD_OPEN, RULES_LOST)
     assert lossy.ending.words["ipv4"] == "initialised"
     assert lossy.outcome.detected_by == "mangle :KUBE-IPTABLES-HINT"
     assert martian_connection(host) == "SSH-2.0"
@@ -270,4 +270,4 @@ def test_a_node_without_a_port_is_walked_over_ssh(lab_node: Node) -> None:
         replayer = Replayer(agent, SCRIPTS_ON_NODE[ORIGINAL], LIMIT)
         outcome = replayer.run(schedule.parse(OUTAGE), replayer.reference()).outcome
         replayer.release()
-    assert INIT_FAILED in outcome.families["ipv4"].classes
+    assert INIT_FAILED in outcome.families["ipv4"].modes

@@ -39,9 +39,9 @@ def test_its_canaries_come_last_of_all(found: Generation) -> None:
 
 def test_it_has_the_bug_with_the_outages_own_message(found: Generation) -> None:
     assert found.broken
-    assert all(INIT_FAILED in cut.classes for cut in found.broken)
+    assert all(INIT_FAILED in cut.modes for cut in found.broken)
 
 
 def test_the_script_before_all_of_its_steps_harms_it_not(found: Generation) -> None:
     assert found.cuts[0].schedule == "s* k*"
-    assert found.cuts[0].classes == (HEALTHY,)
+    assert found.cuts[0].modes == (HEALTHY,)

@@ -57,7 +57,7 @@ def test_a_family_whose_initialisation_failed_has_no_monitor_and_stays_broken(
     """initNetworkUtil (pkg/kubelet/kubelet_network_linux.go) starts it on success alone."""
     broken = replay(OUTAGE)
     ipv4 = broken.outcome.families["ipv4"]
-    assert INIT_FAILED in ipv4.classes
+    assert INIT_FAILED in ipv4.modes
     assert "filter :KUBE-FIREWALL" in ipv4.missing
     seen = watched(lab_node)
     assert host.service("kubelet").is_running

@@ -83,8 +83,8 @@ def maps(draw: st.DrawFn) -> OutcomeMap:
     cells = draw(
         st.lists(
             st.builds(
-                lambda one, other, stop, schedule, classes: Cell(
-                    min(one, other), stop, max(one, other), schedule, classes
+                lambda one, other, stop, schedule, modes: Cell(
+                    min(one, other), stop, max(one, other), schedule, modes
                 ),
                 until,
                 until,

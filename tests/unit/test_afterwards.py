@@ -119,7 +119,7 @@ def test_what_ends_an_exploration_is_told_where_its_graph_cannot_be_made_then(
     folder = ExplorationFolder(tmp_path)
     with pytest.raises(LabError, match="the node is gone"):
         explore(made_up, folder)
-    assert "and then: LabError: nothing steps any more" in capsys.readouterr().out
+    assert "and then: LabError: nothing steps any more" in capsys.readouterr().err
     document = json.loads((folder.path / "verdict.json").read_text())
     assert document["interrupted"]
     assert document["verdict"] == "unfinished"

@@ -182,7 +182,7 @@ def test_what_no_option_takes(refused: Run, words: tuple[str, ...]) -> None:
 
 
 def verdict(**changes: object) -> str:
-    return json.dumps({"schema": 3, "kind": "run", **changes})
+    return json.dumps({"schema": 4, "kind": "run", **changes})
 
 
 VERDICTS = {

@@ -18,9 +18,9 @@ def run(
     rates = {"rate": 0.5, "rate_low": 0.1, "rate_high": 0.9}
     arm = {"trials": trials, "outcomes": outcomes, "azure_npm": npm, **rates}
     clean = {"trials": trials, "outcomes": {"healthy": trials}, "azure_npm": npm, **rates}
-    graphs = [{"family": "ipv4", "classes": {"healthy": 9}}]
+    graphs = [{"family": "ipv4", "modes": {"healthy": 9}}]
     return {
-        "schema": 3,
+        "schema": 4,
         "kind": "run",
         "verdict": verdict,
         "reason": "for the test",
@@ -64,7 +64,7 @@ def test_of_an_exploration_every_new_class_counts() -> None:
     worse = run()
     worse["exploration"] = {
         "verdict": "harmful",
-        "graphs": [{"family": "ipv4", "classes": {"healthy": 8, "hint_lost": 1}}],
+        "graphs": [{"family": "ipv4", "modes": {"healthy": 8, "hint_lost": 1}}],
     }
     assert [(change.what, change.after) for change in changes(run(), worse)] == [
         ("fixed, explored", "harmful"),

@@ -20,18 +20,18 @@ from chainrace.report.killed import conclude_killed
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import read_trials
 
-CELL = {"before": 0, "script": 1, "until": 1, "schedule": "s1 k1 s* k*", "classes": ["healthy"]}
+CELL = {"before": 0, "script": 1, "until": 1, "schedule": "s1 k1 s* k*", "modes": ["healthy"]}
 MAP = {"kubelet": ["iptables -N A"], "script": ["iptables-save"], "cells": [CELL]}
-GRAPH = {"family": "ipv4", "classes": {"healthy": 1}, "map": MAP}
+GRAPH = {"family": "ipv4", "modes": {"healthy": 1}, "map": MAP}
 FINDING = {
     "family": "ipv4",
-    "classes": ["init_failed"],
+    "modes": ["init_failed"],
     "schedule": "s1 k7 s* k*",
     "missing": [],
     "azure_npm_finds": None,
     "end_states": 1,
     "replays": 3,
-    "replays_that_ended_so": 3,
+    "replays_with_the_same_end": 3,
     "monitor": None,
 }
 EXPLORED = {"verdict": "harmful", "reason": "so", "graphs": [GRAPH], "findings": [FINDING]}
@@ -44,7 +44,7 @@ ARM = {
     "azure_npm": {"tried": 1, "failed": 0},
 }
 RUN: dict[str, Any] = {
-    "schema": 3,
+    "schema": 4,
     "kind": "run",
     "verdict": "inconclusive",
     "reason": "for the test",
@@ -69,7 +69,7 @@ TRIAL = {
     "outcome": "init_failed",
     "signature": True,
     "hit": True,
-    "families": {"ipv4": {"classes": ["init_failed"], "cause": "it said so", "missing": ["x"]}},
+    "families": {"ipv4": {"modes": ["init_failed"], "cause": "it said so", "missing": ["x"]}},
     "script_code": 0,
     "seconds": {"first_step": 1.0},
     "error": None,
@@ -278,7 +278,7 @@ def test_a_part_of_a_run_that_is_a_link_is_not_judged(tmp_path: Path, part: str)
 
 @pytest.mark.parametrize("link", ["", "findings", "findings/x", "findings/x/kubelet.log"])
 def test_a_link_in_results_leads_nothing_into_the_page(tmp_path: Path, link: str) -> None:
-    explored = {"scripts": {"x": EXPLORED}, "schema": 2, "kind": "exploration"}
+    explored = {"scripts": {"x": EXPLORED}, "schema": 3, "kind": "exploration"}
     folder = stored(tmp_path / "run", {**RUN, **explored, "verdict": "harmful"})
     there = folder if not link else tmp_path / "secret"
     secret = there / "findings" / "x-ipv4-init_failed"
@@ -302,7 +302,7 @@ def test_findings_outside_a_folder_are_never_looked_at(tmp_path: Path) -> None:
         scripts = {name: EXPLORED}
         document = {
             **RUN,
-            "schema": 2,
+            "schema": 3,
             "kind": "exploration",
             "verdict": "harmful",
             "scripts": scripts,
@@ -320,9 +320,9 @@ def test_findings_outside_a_folder_are_never_looked_at(tmp_path: Path) -> None:
         ("number", 10**400),
         ("seconds", {"first_step": float("inf")}),
         ("families", {"ipv4": 3}),
-        ("families", {"ipv4": {"classes": ["banana"], "cause": "", "missing": []}}),
-        ("families", {"ipv4": {"classes": ["healthy"], "cause": 3, "missing": []}}),
-        ("families", {"ipv4": {"classes": ["healthy"], "cause": "", "missing": [3]}}),
+        ("families", {"ipv4": {"modes": ["banana"], "cause": "", "missing": []}}),
+        ("families", {"ipv4": {"modes": ["healthy"], "cause": 3, "missing": []}}),
+        ("families", {"ipv4": {"modes": ["healthy"], "cause": "", "missing": [3]}}),
     ],
 )
 def test_a_trial_with_a_value_that_cannot_be_is_no_trial(
@@ -354,8 +354,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 CELLS = "exploration.graphs.0.map.cells"
 NO_VERDICTS = [
-    ("schema", 2),
-    ("schema", "3"),
+    ("schema", 3),
+    ("schema", "4"),
     ("kind", ["run"]),
     ("verdict", "banana"),
     ("verdict", None),
@@ -378,7 +378,7 @@ NO_VERDICTS = [
     ("reboot.verdict", "confirmed"),
     ("exploration.verdict", "banana"),
     ("exploration.graphs.0.family", "ipv5"),
-    ("exploration.graphs.0.classes", {"healthy": -1}),
+    ("exploration.graphs.0.modes", {"healthy": -1}),
     ("exploration.graphs.0.map.kubelet", ["x"] * 10_001),
     ("exploration.graphs.0.map.script", []),
     ("exploration.graphs.0.map.script", ["x"] * 10_001),
@@ -387,8 +387,8 @@ NO_VERDICTS = [
     (CELLS, [{**CELL, "script": 2}]),
     (CELLS, [{**CELL, "before": -1}]),
     (CELLS, [{**CELL, "until": 10**9}]),
-    (CELLS, [{**CELL, "classes": []}]),
-    (CELLS, [{**CELL, "classes": ["environment"]}]),
+    (CELLS, [{**CELL, "modes": []}]),
+    (CELLS, [{**CELL, "modes": ["environment"]}]),
     ("exploration.findings", [{**FINDING, "monitor": {}}]),
     ("exploration.findings", [{**FINDING, "missing": None}]),
     ("exploration.findings", [{"family": "ipv4"}]),

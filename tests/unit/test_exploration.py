@@ -170,7 +170,7 @@ class Teller:
 
     said: list[str] = field(default_factory=list)
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self.said.append(text)
 
     def exploring(self, progress: object) -> None:
@@ -225,7 +225,7 @@ def truth(body: Body, **more: Any) -> set[str]:
     for node in fakenode.every_last_node(body, **more):
         ending = Ending(node.words, (), node.texts(), tuple(node.guard))
         judged = judge(REFERENCE.rules, ending, REFERENCE.open)
-        found |= {name for one in judged.families.values() for name in one.classes}
+        found |= {name for one in judged.families.values() for name in one.modes}
     return found - {HEALTHY}
 
 
@@ -359,7 +359,7 @@ def test_no_script_is_called_harmless_that_some_order_makes_harmful(
     assert not harm or said.verdict != NOT_EXERCISED
     if said.verdict == SAYS_HARMFUL:
         # The other family waits in each graph, and what comes of both at once may be worse.
-        assert {name for one in said.findings for name in one.outcome.classes} - {HEALTHY} <= harm
+        assert {name for one in said.findings for name in one.outcome.modes} - {HEALTHY} <= harm
 
 
 @pytest.mark.parametrize("body", [OUTAGE, FIXED, script("nft flush ruleset"), script("perl x")])
@@ -443,7 +443,7 @@ def test_these_are_called_harmful_for_what_they_do(body: Body) -> None:
     said = explored(body, expect=3 if body is by_a_shell_of_its_own else 0)
     assert said.verdict == SAYS_HARMFUL
     assert all(one.reproduced for one in said.findings)
-    seen = {name for one in said.findings for name in one.outcome.classes}
+    seen = {name for one in said.findings for name in one.outcome.modes}
     assert seen - {HEALTHY} <= truth(body)
     if body is not by_a_pipe:
         assert truth(body) & HARMFUL_ONES[body]
@@ -472,7 +472,7 @@ def test_most_steps_are_inferred() -> None:
 
 
 def test_harm_is_found_and_named() -> None:
-    assert explore(OUTAGE, IPV4).graph.classes().keys() == {
+    assert explore(OUTAGE, IPV4).graph.modes().keys() == {
         *(HEALTHY, INIT_FAILED, HINT_LOST, RULES_LOST, CANARY_LOST, GUARD_OPEN)
     }
 
@@ -482,8 +482,8 @@ def test_both_families_together_are_a_graph_each_and_what_they_share_counts_once
     assert (one.family, other.family) == BOTH
     assert one.states > 0
     assert other.states == 0
-    assert INIT_FAILED in one.classes()
-    assert other.classes().keys() == {HEALTHY}
+    assert INIT_FAILED in one.modes()
+    assert other.modes().keys() == {HEALTHY}
 
 
 # What is not as it was learned.
@@ -537,7 +537,7 @@ def test_a_command_that_touches_more_than_is_known_is_learned_from(
     assert found.complete
     wanted = {one.of("ipv4") for one in every_end(body, **more)}
     assert {one.of("ipv4") for one in found.ends} == wanted
-    assert HINT_LOST in found.graph.classes()
+    assert HINT_LOST in found.graph.modes()
 
 
 def test_a_command_of_kubelets_that_touches_more_is_learned_from_too() -> None:
@@ -560,7 +560,7 @@ def test_what_was_learned_to_touch_more_is_known_also_when_it_goes_on_later(
     first = explore(body, IPV4, folder=tmp_path, **more)
     again = explore(body, IPV4, folder=tmp_path, **more)
     assert again.ends == first.ends
-    assert again.graph.classes() == first.graph.classes()
+    assert again.graph.modes() == first.graph.modes()
 
 
 def changes_iptables(node: fakenode.Node) -> None:
@@ -602,7 +602,7 @@ def lies(node: fakenode.Node) -> None:
 def test_an_end_that_was_inferred_is_gone_to_where_nothing_that_leaves_the_same_was_seen() -> None:
     line = "iptables -A INPUT -j ACCEPT"
     found = explore(script(line), IPV4, quirks={line: lies})
-    assert found.exploration.doubts or HINT_LOST in found.graph.classes()
+    assert found.exploration.doubts or HINT_LOST in found.graph.modes()
 
 
 def test_and_it_is_compared_with_what_is_there() -> None:
@@ -826,7 +826,7 @@ def test_without_snapshots_every_way_is_walked_from_a_fresh_start() -> None:
     agent = FakeAgent(OUTAGE)
     walked, restored = explore(OUTAGE, agents=(agent,), snapshots=False), explore(OUTAGE)
     assert walked.ends == restored.ends
-    assert walked.graph.classes() == restored.graph.classes()
+    assert walked.graph.modes() == restored.graph.modes()
     assert agent.asked.count("arm") > 10
 
 
@@ -869,9 +869,9 @@ def test_ipv6_is_explored_from_where_ipv4_is_done() -> None:
     )
     graph = explore(body, IPV6).graph
     assert graph.complete
-    lost = [end for end in graph.ends if HINT_LOST in end.outcome.classes]
+    lost = [end for end in graph.ends if HINT_LOST in end.outcome.modes]
     assert lost
-    assert not any(end.outcome.classes == (HEALTHY,) for end in lost)
+    assert not any(end.outcome.modes == (HEALTHY,) for end in lost)
 
 
 def test_what_the_script_did_last_is_not_in_the_way_of_the_end() -> None:
@@ -956,7 +956,7 @@ def test_a_script_that_kubelets_start_waits_for_has_one_order() -> None:
     found = explore(OUTAGE, agents=(agent,), ordered=True)
     assert found.complete
     assert (found.graph.orders, found.graph.interleavings) == (1, 1)
-    assert found.graph.classes() == {HEALTHY: 1}
+    assert found.graph.modes() == {HEALTHY: 1}
 
 
 RESTARTS = "systemctl restart kubelet"
@@ -974,7 +974,7 @@ def test_a_kubelet_that_is_restarted_in_the_middle_meets_the_rest_of_the_script(
     found = explore(body)
     assert found.complete
     assert found.ends == every_end(body)
-    assert RULES_LOST in found.graph.classes()
+    assert RULES_LOST in found.graph.modes()
 
 
 def test_a_kubelet_that_is_stopped_and_started_is_judged_by_the_last_one() -> None:
@@ -1025,7 +1025,7 @@ def test_findings_are_replayed_and_watched() -> None:
     for _, last in kept:
         assert len(last.steps) == len(last.view["commands"])
         assert any(one.harms for one in last.steps)
-    failed = next(one for one in found if INIT_FAILED in one.outcome.classes)
+    failed = next(one for one in found if INIT_FAILED in one.outcome.modes)
     assert failed.healing is not None
     assert not failed.healing.looked
 
@@ -1074,13 +1074,13 @@ def test_every_cell_of_the_map_is_what_its_schedule_leads_to(body: Body) -> None
     assert graph.map.cells
     for cell in graph.map.cells:
         replayed = replayer.run(parse(cell.schedule), reference)
-        assert replayed.outcome.families["ipv4"].classes == cell.classes, cell
+        assert replayed.outcome.families["ipv4"].modes == cell.modes, cell
 
 
 def test_the_map_of_a_script_that_no_order_makes_harmful_is_whole() -> None:
     graph = explore(script("iptables -S", "ip6tables -S"), IPV4).graph
     assert graph.map.cells
-    assert {cell.classes for cell in graph.map.cells} == {(HEALTHY,)}
+    assert {cell.modes for cell in graph.map.cells} == {(HEALTHY,)}
     assert len(graph.map.kubelet) == 6
     stops = {cell.script for cell in graph.map.cells}
     assert len(graph.map.cells) == 28 * len(stops)

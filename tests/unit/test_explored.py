@@ -24,8 +24,8 @@ from chainrace.race.outcomemap import Cell, OutcomeMap
 from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
 
 
-def end(name: str, *classes: Name, missing: tuple[str, ...] = ()) -> EndState:
-    return EndState(name, schedule.parse(name), FamilyOutcome(classes, missing=missing))
+def end(name: str, *modes: Name, missing: tuple[str, ...] = ()) -> EndState:
+    return EndState(name, schedule.parse(name), FamilyOutcome(modes, missing=missing))
 
 
 def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
@@ -48,11 +48,11 @@ def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
-def finding(name: str, *classes: Name, same: int = 3, signature: bool = False) -> Finding:
+def finding(name: str, *modes: Name, same: int = 3, signature: bool = False) -> Finding:
     return Finding(
         family="ipv4",
         schedule=schedule.parse(name),
-        outcome=FamilyOutcome(classes),
+        outcome=FamilyOutcome(modes),
         signature=signature,
         detected_by=None,
         end_states=1,
@@ -108,14 +108,14 @@ def test_nothing_is_said_to_be_harmless_or_harmful_before_it_is_proved(
     assert unfinished.reason
 
 
-def test_for_each_class_the_plainest_schedule_is_shown() -> None:
+def test_for_each_class_the_shortest_schedule_is_shown() -> None:
     both = explored(
         findings=(
             finding("s1 k3 s2 k* s*", INIT_FAILED, HINT_LOST),
             finding("s1 k7 s* k*", INIT_FAILED),
         )
     )
-    names = {name: str(one.schedule) for name, one in both.simplest().items()}
+    names = {name: str(one.schedule) for name, one in both.shortest().items()}
     assert names == {INIT_FAILED: "s1 k7 s* k*", HINT_LOST: "s1 k3 s2 k* s*"}
 
 
@@ -126,7 +126,7 @@ def test_end_states_to_which_the_monitor_does_the_same_are_one_kind() -> None:
         end("s1 k7 s* k*", CANARY_LOST, missing=("filter :KUBE-KUBELET-CANARY",)),
         end("s1 k9 s* k*", CANARY_LOST, missing=(looked_for,)),
         end("k* s*", HEALTHY),
-    ).kinds()
+    ).by_mode()
     assert [[str(one.schedule) for one in kind] for kind in kinds] == [
         ["s1 k5 s* k*", "s1 k7 s* k*"],
         ["s1 k9 s* k*"],

@@ -83,7 +83,7 @@ def test_the_verdict_on_both_scripts_is_written_as_data(tmp_path: Path) -> None:
     folder.conclude({"fixed": SOUND, "original": BROKEN}, {"kernel": "6.12"}, interrupted=False)
     written = json.loads((folder.path / "verdict.json").read_text())
     assert written["verdict"] == CONFIRMED
-    assert written["scripts"]["original"]["simplest"] == {INIT_FAILED: "s1 k7 s* k*"}
+    assert written["scripts"]["original"]["shortest"] == {INIT_FAILED: "s1 k7 s* k*"}
     assert written["scripts"]["fixed"]["graphs"][0]["complete"]
     ends = json.loads((folder.path / "ends-original-ipv4.json").read_text())
     assert [end["schedule"] for end in ends] == ["s1 k7 s* k*", "k* s*"]
@@ -100,7 +100,7 @@ def test_the_terminal_says_what_was_found_and_what_it_means(
     assert "it ends with code 3" in said
     assert "does not run for this family" in said
     assert "finds no chain, and crashloops" in said
-    assert "ended so in 3 of 3" in said
+    assert "the same end in 3 of 3" in said
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(

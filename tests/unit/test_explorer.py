@@ -156,7 +156,7 @@ def test_within_a_bound_every_end_that_so_few_preemptions_reach_is_found(
 
 
 @given(systems)
-def test_the_plainest_schedule_leads_to_the_same_end_with_no_more_preemptions(
+def test_the_shortest_schedule_leads_to_the_same_end_with_no_more_preemptions(
     system: System,
 ) -> None:
     explorer = explore(system, reduced=True)
@@ -199,7 +199,7 @@ def test_a_path_through_several_lanes_of_the_scripts_keeps_its_order() -> None:
     assert str(shortest(("s", "k", "t", "s"), Trace())) == "s1 k* t1 s*"
 
 
-def test_the_plainest_way_does_not_depend_on_what_was_found_first() -> None:
+def test_the_shortest_way_does_not_depend_on_what_was_found_first() -> None:
     one, other = Add("a", "a", 1), Add("b", "b", 1)
     system = System({"k": (one, other), "s": (other, one)})
     first, second = (explore(system, reduced=False) for _ in range(2))

@@ -25,14 +25,19 @@ SOUND = {**EXPLORED, "verdict": "harmless", "findings": []}
 
 
 def found(schedule: str, *modes: str, same: int = 3) -> dict[str, Any]:
-    return {**FINDING, "classes": list(modes), "schedule": schedule, "replays_that_ended_so": same}
+    return {
+        **FINDING,
+        "modes": list(modes),
+        "schedule": schedule,
+        "replays_with_the_same_end": same,
+    }
 
 
 def tried(folder: Path, *outcomes: tuple[str, str], flushes: int = 0) -> None:
     """Trials, each of a script with an outcome; kubelet made so many steps before the flush."""
     lines = []
     for number, (script, outcome) in enumerate(outcomes, start=1):
-        families = {"ipv4": {"classes": [outcome], "cause": "", "missing": []}}
+        families = {"ipv4": {"modes": [outcome], "cause": "", "missing": []}}
         known = {} if outcome == ENVIRONMENT else families
         one = {**TRIAL, "number": number, "script": script, "outcome": outcome, "families": known}
         lines.append(json.dumps(one))
@@ -117,7 +122,7 @@ def test_a_failure_of_the_fix_stays_a_failure_beside_the_originals(tmp_path: Pat
 
 
 def test_a_users_script_that_is_called_original_is_a_failure(tmp_path: Path) -> None:
-    explored = {"schema": 2, "kind": "exploration", "scripts": {"original": EXPLORED}}
+    explored = {"schema": 3, "kind": "exploration", "scripts": {"original": EXPLORED}}
     all_of_it = read(stored(tmp_path, {**RUN, **explored, "verdict": "harmful"}))
     assert [one.name for one in all_of_it.unexpected] == [INIT_FAILED]
     assert all_of_it.expected == ()

@@ -36,7 +36,7 @@ def test_kubelets_failure_is_init_failed_with_its_own_cause(
     assert judged.signature
     assert "Chain 'KUBE-FIREWALL' does not exist" in judged.families["ipv4"].cause
     # The sample's IPv6 rules are those of before kubelet's start.
-    assert judged.families["ipv6"].classes == (HINT_LOST, CANARY_LOST)
+    assert judged.families["ipv6"].modes == (HINT_LOST, CANARY_LOST)
     assert judged.detected_by is None
 
 
@@ -83,16 +83,16 @@ def test_a_family_that_kubelet_drops_without_a_word_is_not_healthy(seen: Build) 
         reference_of(seen()),
         seen(words={"ipv6": "initialised"}).ending,
     )
-    assert judged.families["ipv4"].classes == (FAMILY_DROPPED,)
+    assert judged.families["ipv4"].modes == (FAMILY_DROPPED,)
     assert "without a word" in judged.families["ipv4"].cause
 
 
 def test_a_neighbour_that_reaches_127_0_0_1_has_passed_the_guard(seen: Build) -> None:
     ending = replace(seen().ending, guard=(61321,))
     judged = judge(reference_of(seen()), ending)
-    assert judged.families["ipv4"].classes == (GUARD_OPEN,)
+    assert judged.families["ipv4"].modes == (GUARD_OPEN,)
     assert "port 61321" in judged.families["ipv4"].cause
-    assert judged.families["ipv6"].classes == (HEALTHY,)
+    assert judged.families["ipv6"].modes == (HEALTHY,)
     assert judged.name == GUARD_OPEN
 
 
@@ -106,10 +106,10 @@ def test_an_open_guard_is_told_beside_what_else_is_lost_and_is_none_of_a_start_t
     seen: Build, clean_rules: dict[str, str]
 ) -> None:
     lost = replace(seen(after=clean_rules).ending, guard=(61321,))
-    classes = judge(reference_of(seen()), lost).families["ipv4"].classes
-    assert classes == (GUARD_OPEN, RULES_LOST, HINT_LOST, CANARY_LOST)
+    modes = judge(reference_of(seen()), lost).families["ipv4"].modes
+    assert modes == (GUARD_OPEN, RULES_LOST, HINT_LOST, CANARY_LOST)
     failed = replace(lost, words={"ipv4": "failed", "ipv6": "initialised"})
-    assert GUARD_OPEN not in judge(reference_of(seen()), failed).families["ipv4"].classes
+    assert GUARD_OPEN not in judge(reference_of(seen()), failed).families["ipv4"].modes
 
 
 def test_the_gravest_of_several_gives_the_name() -> None:

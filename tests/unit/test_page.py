@@ -171,7 +171,7 @@ def test_the_shortest_cell_that_fails_is_marked_in_each_grid_with_harm(explored:
 def test_harm_by_what_is_tested_is_shown_before_the_originals() -> None:
     def grid(script: str, schedule: str) -> Grid:
         cell = {"before": 0, "script": 1, "until": 1, "schedule": schedule}
-        cells = [{**cell, "classes": [INIT_FAILED]}]
+        cells = [{**cell, "modes": [INIT_FAILED]}]
         drawn = {"kubelet": ["a"], "script": ["b"], "cells": cells}
         return grids(script, {"family": "ipv4", "map": drawn})[0]
 

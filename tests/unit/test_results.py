@@ -107,7 +107,7 @@ def test_a_verdict_says_what_the_issue_asks_for(folder: ResultsFolder) -> None:
     verdict = decide(record.judged() for record in read_trials(folder.path))
     write_verdict(folder.path, verdict, {"kernel": "6.12"}, interrupted=False)
     document = json.loads((folder.path / "verdict.json").read_text())
-    assert document["schema"] == 3
+    assert document["schema"] == 4
     assert document["verdict"] == "inconclusive"
     for script in ("original", "fixed"):
         arm = document["scripts"][script]
