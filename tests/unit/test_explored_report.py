@@ -103,18 +103,21 @@ def test_the_terminal_says_what_was_found_and_what_it_means(
     assert "the same end in 3 of 3" in said
 
 
-def test_without_a_terminal_progress_is_a_line_now_and_then(
+def test_without_a_terminal_the_report_alone_is_on_standard_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     terminal = Terminal()
-    for number in range(50):
-        terminal.exploring(Progress("ipv4", number, 1, number, 1.0, 60.0))
-    terminal.exploring(Progress("ipv4", 50, 0, 50, 1.0, 60.0))
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert "50 states found, 0 steps open" in lines[-1]
-    terminal.exploring(Progress("ipv4", 50, 0, 50, 1.0, 60.0, ("hint_lost",)))
-    assert "harm seen: hint_lost" in capsys.readouterr().out
+    terminal.exploring(Progress("ipv4", 49, 1, 49, 1.0, 60.0, ("hint_lost",)))
+    with terminal.step("exploring"):
+        terminal.note("ipv4, every order of its steps")
+    terminal.say("hint_lost: s1 k*")
+    said = capsys.readouterr()
+    assert said.out == "hint_lost: s1 k*\n"
+    assert said.err.splitlines() == [
+        "… exploring",
+        "ipv4, every order of its steps",
+        "✓ exploring (0 s)",
+    ]
 
 
 def test_a_stored_run_is_judged_again_with_what_force_said(tmp_path: Path) -> None:
