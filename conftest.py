@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if IN_VENV:
         # Of the lab itself only now: another Python's pytest has none of what it needs.
-        from chainrace.interruption import end_as_by_ctrl_c  # noqa: PLC0415
+        from chainrace.base.interruption import end_as_by_ctrl_c  # noqa: PLC0415
 
         # It ends the node, too: a CI that is cancelled sends SIGTERM.
         end_as_by_ctrl_c()

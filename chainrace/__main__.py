@@ -2,7 +2,7 @@
 
 import sys
 
-from chainrace.interruption import INTERRUPTED_EXIT, end_as_by_ctrl_c
+from chainrace.base.interruption import INTERRUPTED_EXIT, end_as_by_ctrl_c
 
 
 def main() -> None:

@@ -8,11 +8,11 @@ from typing import TextIO
 
 import typer
 
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.interruption import INTERRUPTED_EXIT
+from chainrace.base.paths import Paths
 from chainrace.cli import compare, explore, lab, run
 from chainrace.cli.app import GROUPS, app
-from chainrace.errors import LabError, UsageError
-from chainrace.interruption import INTERRUPTED_EXIT
-from chainrace.paths import Paths
 
 __all__ = ["compare", "explore", "lab", "main", "run"]
 

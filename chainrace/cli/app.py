@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from chainrace import origin
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.cli.options import grouped
-from chainrace.config import LabConfig
-from chainrace.errors import LabError
 from chainrace.host import setup
 from chainrace.host.packages import missing
-from chainrace.paths import Paths
 from chainrace.report import folder as results
 from chainrace.report import page, verdict
 from chainrace.report.terminal import Terminal
-from chainrace.scripts import look_at
+from chainrace.run import origin
+from chainrace.settings.config import LabConfig
+from chainrace.settings.scripts import look_at
 
 # Of every command, whatever its verdict.
 ALWAYS = "Exit codes of all: 2 wrong usage, 4 unusable environment, 130 interrupted."

@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 
-from chainrace import config as configuration
-from chainrace import mitigations as comparing
-from chainrace import session
+from chainrace.base.errors import LabError
+from chainrace.base.files import write_whole
+from chainrace.base.paths import Paths
 from chainrace.cli.app import DEVELOPING, INSPECTING, check, command
 from chainrace.cli.options import BackendName, KeepOptions, OutputOptions, seconds
-from chainrace.errors import LabError
 from chainrace.explore.options import Options
-from chainrace.files import write_whole
 from chainrace.host.kubelet import pinned
-from chainrace.keeping import Keeping
-from chainrace.kubelets import Generation
-from chainrace.kubelets import compare as compare_kubelets
-from chainrace.paths import Paths
+from chainrace.judge.compared import Compared, Generation
 from chainrace.report import comparison, rows, verdict
 from chainrace.report import kubelets as kubelets_report
 from chainrace.report import mitigations as mitigations_report
 from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
+from chainrace.run import mitigations as comparing
+from chainrace.run import session
+from chainrace.run.kubelets import compare as compare_kubelets
+from chainrace.settings import config as configuration
+from chainrace.settings.keeping import Keeping
 
 
 @command(DEVELOPING, "./lab kubelets 1.34.4", "0")
@@ -98,7 +98,7 @@ def mitigations(
         options = Options(seconds(budget))
         draw = [_explore_mitigations(config, folders, options, terminal, keep.keeping)]
     read = rows.merged(
-        draw, mitigations_report.NAME, comparing.Compared, key=lambda one: (one.name, one.backend)
+        draw, mitigations_report.NAME, Compared, key=lambda one: (one.name, one.backend)
     )
     _write(paths.root / "docs" / "mitigations.md", mitigations_report.draw(read))
     terminal.answer(f"drawn: docs/mitigations.md, from {', '.join(map(str, draw))}")

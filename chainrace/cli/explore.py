@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from chainrace import config as configuration
-from chainrace import exploring, session
-from chainrace.again import Again, again, schedule_of
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import Paths
 from chainrace.cli.app import TESTING, check, command, show_rest
 from chainrace.cli.options import (
     Boot,
@@ -18,16 +17,17 @@ from chainrace.cli.options import (
     OutputOptions,
     ScriptOptions,
 )
-from chainrace.errors import UsageError
 from chainrace.host import setup
-from chainrace.keeping import Keeping
-from chainrace.paths import Paths
-from chainrace.race.explored import EXIT_OF, HARMFUL, conclusion
-from chainrace.race.exposure import NOT_EXPOSED, why_not_exposed
-from chainrace.race.outcome import HEALTHY
+from chainrace.judge.explored import EXIT_OF, HARMFUL, conclusion
+from chainrace.judge.exposure import NOT_EXPOSED, why_not_exposed
+from chainrace.judge.outcome import HEALTHY
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
+from chainrace.run import exploring, session
+from chainrace.run.again import Again, again, schedule_of
+from chainrace.settings import config as configuration
+from chainrace.settings.keeping import Keeping
 
 
 @command(

@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from chainrace import config as configuration
-from chainrace import measure as measuring
-from chainrace import session
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.paths import Paths
 from chainrace.cli.app import (
     DEVELOPING,
     ENVIRONMENT,
@@ -22,14 +21,15 @@ from chainrace.cli.app import (
     refuse_install,
 )
 from chainrace.cli.options import NodeOptions, OutputOptions, ScriptOptions, changes, expected
-from chainrace.errors import LabError, UsageError
 from chainrace.host import box, doctor, libvirt, packages, setup
 from chainrace.host.holding import held, taken_over
 from chainrace.node.machine import NODE, Machine
-from chainrace.paths import Paths
 from chainrace.report.killed import conclude_killed
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import choose
+from chainrace.run import measure as measuring
+from chainrace.run import session
+from chainrace.settings import config as configuration
+from chainrace.settings.scenario import choose, columns
 
 
 @command(ENVIRONMENT, "./lab doctor", "0 ready; 4 something is missing", name="doctor")
@@ -130,7 +130,7 @@ def check_command(
         for remark in check(one.config, one.script, one.prepare):
             terminal.answer(f"note: {one.name}: {remark}")
     terminal.say("lab.toml is right, and all that it names is there")
-    terminal.scenarios(chosen)
+    terminal.table([columns(one) for one in chosen])
 
 
 @command(ENVIRONMENT, "./lab ssh node1 -- journalctl -u kubelet", "ssh's")

@@ -12,18 +12,18 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from pydantic import ValidationError
 
-from chainrace import config
-from chainrace.config import Bus, ImageConfig, LabConfig
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import Paths
 from chainrace.explore.options import Options
-from chainrace.gate.backends import Backend
 from chainrace.host import setup
 from chainrace.host.kubelet import pinned
-from chainrace.keeping import Keep, Keeping
-from chainrace.paths import Paths
-from chainrace.race.conclusion import Evidence
+from chainrace.judge.conclusion import Evidence
+from chainrace.model.backends import Backend
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import Changes
+from chainrace.settings import config
+from chainrace.settings.config import Bus, ImageConfig, LabConfig
+from chainrace.settings.keeping import Keep, Keeping
+from chainrace.settings.scenario import Changes
 
 NODE, SCRIPT, EXPLORATION, OUTPUT = "The node", "The script", "The exploration", "Output"
 

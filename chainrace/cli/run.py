@@ -6,8 +6,8 @@ from typing import Annotated, get_args
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from chainrace import config as configuration
-from chainrace import evidence as taking
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.paths import Paths
 from chainrace.cli.app import (
     INSPECTING,
     TESTING,
@@ -26,17 +26,17 @@ from chainrace.cli.options import (
     changes,
     expected,
 )
-from chainrace.errors import LabError, UsageError
-from chainrace.keeping import Keeping
-from chainrace.paths import Paths
-from chainrace.race.conclusion import Evidence
-from chainrace.race.explored import EXIT_OF
+from chainrace.judge.conclusion import Evidence
+from chainrace.judge.explored import EXIT_OF
 from chainrace.report import verdict as stored
 from chainrace.report import views
 from chainrace.report.results import doubts_in, judge_again
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import Chosen, choose
-from chainrace.trials import Amount
+from chainrace.run import evidence as taking
+from chainrace.settings import config as configuration
+from chainrace.settings.amount import Amount
+from chainrace.settings.keeping import Keeping
+from chainrace.settings.scenario import Chosen, choose, columns
 
 # Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
 GRAVEST_FIRST = (LabError.exit_code, 1, 3, 0)
@@ -149,7 +149,8 @@ def list_command(
     names: Names = None, *, expression: Expression = "", output: OutputOptions
 ) -> None:
     """List the scenarios: each with its kubelet, backend, script and evidence."""
-    output.terminal().scenarios(choose(configuration.load(), names or [], expression))
+    chosen = choose(configuration.load(), names or [], expression)
+    output.terminal().table([columns(one) for one in chosen])
 
 
 @command(INSPECTING, "./lab report results/latest", "0")

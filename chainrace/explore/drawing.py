@@ -5,19 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
 from chainrace.explore.views import Reference, calls_of
 from chainrace.explore.walker import Walker
-from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
-from chainrace.race import outcomemap
-from chainrace.race import state as states
-from chainrace.race.coverage import unseen
-from chainrace.race.explored import MOST_EDGES, Edge, EndState, Graph
-from chainrace.race.explorer import Explorer
-from chainrace.race.knowledge import Knowledge
-from chainrace.race.outcome import HEALTHY, FamilyOutcome
-from chainrace.race.shortest import short_paths, shortest
-from chainrace.race.state import State
+from chainrace.judge import outcomemap
+from chainrace.judge.coverage import unseen
+from chainrace.judge.explored import MOST_EDGES, Edge, EndState, Graph
+from chainrace.judge.outcome import HEALTHY, FamilyOutcome
+from chainrace.model.actors import ACTOR_OF, KUBELETS, SCRIPT_ACTOR
+from chainrace.search.explorer import Explorer
+from chainrace.search.knowledge import Knowledge
+from chainrace.search.shortest import short_paths, shortest
+from chainrace.search.state import State
 
 
 @dataclass
@@ -74,14 +73,12 @@ class Drawing:
         ends = []
         for key, schedule in schedules.items():
             judged = self.reference.judge(self.known.ending(key), family)
-            self._refuse_unseen(key, judged, states.ACTOR_OF[family])
+            self._refuse_unseen(key, judged, ACTOR_OF[family])
             ends.append(EndState(key, schedule, judged))
         alike = {end.outcome.modes for end in ends}
         complete = not explorer.open and explorer.preemptions is None
         costs = [walker.costs for walker in self.walkers]
-        lengths = [
-            len(self.known.sequences[lane]) for lane in (states.ACTOR_OF[family], SCRIPT_ACTOR)
-        ]
+        lengths = [len(self.known.sequences[lane]) for lane in (ACTOR_OF[family], SCRIPT_ACTOR)]
         return Graph(
             family=family,
             states=explorer.states if counted else 0,
@@ -99,7 +96,7 @@ class Drawing:
             map=outcomemap.draw(
                 self.known,
                 self.root,
-                states.ACTOR_OF[family],
+                ACTOR_OF[family],
                 lambda left: self.reference.judge(left, family),
                 only=alike.pop() if complete and len(alike) == 1 else None,
             ),

@@ -5,23 +5,24 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
 from chainrace.explore.drawing import Drawing
-from chainrace.explore.options import Options, Progress
+from chainrace.explore.options import Options
 from chainrace.explore.order import rank
 from chainrace.explore.roots import ScriptAlone
 from chainrace.explore.store import End, Store
 from chainrace.explore.views import Reference, View, as_seen, calls_of, ending_at
 from chainrace.explore.walker import StoppedError, Turns, UnrepeatableError, Walker
-from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
-from chainrace.race import state as states
-from chainrace.race.effects import ContradictionError, DiffersError
-from chainrace.race.explored import Graph
-from chainrace.race.explorer import Explorer, Observation, Path, Task
-from chainrace.race.knowledge import Knowledge
-from chainrace.race.outcome import HEALTHY
-from chainrace.race.state import State
-from chainrace.race.trial import Ending
+from chainrace.judge.explored import Graph
+from chainrace.judge.outcome import HEALTHY
+from chainrace.judge.progress import Progress
+from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR, owner
+from chainrace.model.trial import Ending
+from chainrace.search import state as states
+from chainrace.search.effects import ContradictionError, DiffersError
+from chainrace.search.explorer import Explorer, Observation, Path, Task
+from chainrace.search.knowledge import Knowledge
+from chainrace.search.state import State
 
 POLL_SECONDS = 0.5
 # The script's run alone: what makes more steps, or takes longer, is not exercised.
@@ -321,7 +322,7 @@ class Exploration:
         assert target is not None  # noqa: S101 - the explorer asks for lanes that wait
         if self._options.reduced and not self.known.futures.known(lane, state):
             # To its end, to know what it may still do after what it was answered.
-            turns: Turns = [(states.owner(lane), ALONE_STEPS)]
+            turns: Turns = [(owner(lane), ALONE_STEPS)]
             whole: View = walker.visit(
                 path, turns, read=as_seen, seconds=ALONE_SECONDS, places=True
             )

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from chainrace.explore.replay import Replayed, Replayer
+from chainrace.explore.replay import Replayer
 from chainrace.explore.views import Reference
-from chainrace.race import rules
-from chainrace.race.explored import EndState, Finding, Graph, Healing
+from chainrace.judge.explored import EndState, Finding, Graph, Healing
+from chainrace.judge.replayed import Replayed
+from chainrace.model import rules
 
 REPLAYS = 3
 

@@ -1,4 +1,4 @@
-"""What an exploration is asked for, and how far it is."""
+"""What an exploration is asked for."""
 
 from dataclasses import dataclass
 
@@ -16,16 +16,3 @@ class Options:
     reduced: bool = True
     least: int = 0
     first: bool = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an exploration is. Seconds; `left` of the budget; `harm` that was seen so far."""
-
-    family: str
-    states: int
-    open: int
-    transitions: int
-    elapsed: float
-    left: float | None
-    harm: tuple[str, ...] = ()

@@ -7,8 +7,8 @@ are executed to their ends, those preempted in the middle before those preempted
 from collections.abc import Sequence
 from itertools import groupby
 
-from chainrace.gate.process import KUBELETS
-from chainrace.race.explorer import Path
+from chainrace.model.actors import KUBELETS
+from chainrace.search.explorer import Path
 
 # Of kubelet's steps and the script's in turn: one preemption at most.
 LIKELY_RUNS = 3

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from chainrace.errors import LabError
-from chainrace.explore.scripts import read_script
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.explore.walker import PRISTINE
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
-from chainrace.paths import Paths
+from chainrace.settings.scripts import read_script
 
 # Not in /run, where some images let nothing be run.
 PATH = "/usr/local/lib/chainrace/prepare"

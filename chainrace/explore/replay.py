@@ -1,35 +1,18 @@
 """Runs exactly one schedule, from a fresh start of kubelet."""
 
-from dataclasses import dataclass
-
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
 from chainrace.explore.roots import FIRST, LAZY
-from chainrace.explore.views import Reference, View, as_seen, ending_of, reference_of
+from chainrace.explore.views import Reference, as_seen, ending_of, reference_of
 from chainrace.explore.walker import PRISTINE, Turns, Walker
-from chainrace.gate.process import KUBELETS
+from chainrace.judge.outcome import judge
+from chainrace.judge.replayed import Replayed
+from chainrace.judge.timeline import timeline
+from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS
+from chainrace.model.schedule import Schedule
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
-from chainrace.race.outcome import Outcome, judge
-from chainrace.race.schedule import Schedule
-from chainrace.race.state import ACTORS, HISTORIES
-from chainrace.race.timeline import Happened, timeline
-from chainrace.race.trial import Ending
 
 HEAL_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What a schedule led to; `view` is the agent's own, with every command.
-
-    `steps` are told only where the rules were read after each.
-    """
-
-    schedule: Schedule
-    view: View
-    ending: Ending
-    outcome: Outcome
-    steps: tuple[Happened, ...] = ()
 
 
 def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:

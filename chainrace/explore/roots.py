@@ -6,13 +6,12 @@ from typing import Any
 
 from chainrace.explore.views import View, calls_of
 from chainrace.explore.walker import Turns
-from chainrace.gate.process import SCRIPT_ACTOR
-from chainrace.gate.rules import plain
-from chainrace.race import rules
-from chainrace.race import state as states
-from chainrace.race.rules import FAMILIES
-from chainrace.race.step import EVERYTHING, LIVES, footprint, touches
-from chainrace.race.trial import Call
+from chainrace.model import rules
+from chainrace.model.actors import SCRIPT_ACTOR
+from chainrace.model.rules import FAMILIES, plain
+from chainrace.model.trial import Call
+from chainrace.search import state as states
+from chainrace.search.step import EVERYTHING, LIVES, footprint, touches
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,28 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Protocol
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.explore.exploration import Exploration, UnexercisedError
 from chainrace.explore.findings import confirm
-from chainrace.explore.options import Options, Progress
+from chainrace.explore.options import Options
 from chainrace.explore.preparation import pristine
-from chainrace.explore.replay import Replayed, Replayer
+from chainrace.explore.replay import Replayer
 from chainrace.explore.roots import FIRST, ScriptAlone, lazy_for, lead_for
 from chainrace.explore.scripts import Script
 from chainrace.explore.store import Store
 from chainrace.explore.views import Reference
 from chainrace.explore.walker import Walker
 from chainrace.host.recipe import digest
+from chainrace.judge.explored import Explored, Finding, Graph
+from chainrace.judge.progress import Progress
+from chainrace.judge.replayed import Replayed
+from chainrace.model.rules import FAMILIES
+from chainrace.node.agent import ON_NODE
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
-from chainrace.paths import REPOSITORY, Paths
-from chainrace.race.explored import Explored, Finding, Graph
-from chainrace.race.families import joined
-from chainrace.race.knowledge import Knowledge
-from chainrace.race.rules import FAMILIES
+from chainrace.search.families import joined
+from chainrace.search.knowledge import Knowledge
 
 SEPARATE: tuple[tuple[str, ...], ...] = tuple((family,) for family in FAMILIES)
 TOGETHER: tuple[tuple[str, ...], ...] = (FAMILIES,)
@@ -250,7 +253,7 @@ def _closed_afterwards(walker: Walker) -> Iterator[None]:
 
 def _identity(node: Node, script: Script) -> str:
     """What an exploration's states depend on: another script or node is another graph."""
-    gate = digest(REPOSITORY / "chainrace" / "gate")
+    on_node = (digest(REPOSITORY / "chainrace" / room) for room in ON_NODE)
     node_parts = digest(REPOSITORY / "provision" / "node")
     about = (str(node.identity[name]) for name in sorted(node.identity))
     return digest(
@@ -258,7 +261,7 @@ def _identity(node: Node, script: Script) -> str:
         script.digest,
         script.prepared,
         str(script.boot),
-        gate,
+        *on_node,
         node_parts,
         node.host.disk,
         *about,

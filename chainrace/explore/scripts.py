@@ -4,9 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from chainrace.errors import UsageError
-from chainrace.files import read_input
 from chainrace.node.node import Node
+from chainrace.settings.scripts import read_script
 
 UPLOADS = "/usr/local/lib/chainrace/save/own"
 
@@ -25,21 +24,6 @@ class Script:
     boot: bool = False
     prepared: str = ""
     expect: int = 0
-
-
-def read_script(file: Path) -> bytes:
-    """A script of the user's own. Raises UsageError for what is none."""
-    data = read_input(file, "name a script")
-    if not data.startswith(b"#!"):
-        raise UsageError(f"{file} does not begin with #!", "write #!/bin/sh above it")
-    # The kernel would look for a program `/bin/sh\r`, or for none.
-    program = data.partition(b"\n")[0].removeprefix(b"#!").strip(b" \t")
-    if not program or b"\r" in program or b"\0" in program:
-        raise UsageError(
-            f"{file} names no program in its first line: {program!r}",
-            "write #!/bin/sh there, with a plain line end",
-        )
-    return data
 
 
 def bring_script(nodes: list[Node], file: Path) -> Script:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from chainrace.race.effects import Effect, Follow, Whole
-from chainrace.race.trial import Ending
+from chainrace.model.trial import Ending
+from chainrace.search.effects import Effect, Follow, Whole
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.errors import LabError
-from chainrace.race import outcome as outcomes
-from chainrace.race import state as states
-from chainrace.race.rules import RuleSet
-from chainrace.race.state import State, owner
-from chainrace.race.trial import Call, Ending
+from chainrace.base.errors import LabError
+from chainrace.judge import outcome as outcomes
+from chainrace.model.actors import owner
+from chainrace.model.rules import RuleSet
+from chainrace.model.trial import Call, Ending
+from chainrace.search import state as states
+from chainrace.search.state import State
 
 View = Mapping[str, Any]
 

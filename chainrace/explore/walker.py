@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import groupby, takewhile
 from typing import TypeVar
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
 from chainrace.explore.views import View
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.node.snapshots import Snapshots
-from chainrace.race.explorer import Path
+from chainrace.search.explorer import Path
 
 Turns = list[tuple[str, int | None]]
 

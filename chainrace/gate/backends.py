@@ -6,18 +6,10 @@ Nothing here makes a table by looking at it, as the legacy backend's own program
 from __future__ import annotations
 
 import subprocess
-from typing import Literal
 
 from chainrace.gate import nftables
 from chainrace.gate.shell import NodeError, run
-
-Backend = Literal["nft", "legacy"]
-NFT: Backend = "nft"
-LEGACY: Backend = "legacy"
-OTHER_BACKEND: dict[Backend, Backend] = {NFT: LEGACY, LEGACY: NFT}
-# iptables v1.8.11 (nf_tables)
-SAYS = {NFT: "(nf_tables)", LEGACY: "(legacy)"}
-PROGRAM = {"ipv4": "iptables", "ipv6": "ip6tables"}
+from chainrace.model.backends import LEGACY, NFT, PROGRAM, SAYS, Backend
 
 # The kernel's own list. Source: net/ipv4/netfilter/ip_tables.c of Linux.
 LEGACY_NAMES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_tables_names"}

@@ -6,10 +6,11 @@ import subprocess
 
 from chainrace.gate import backends, guard
 from chainrace.gate.programs import without_library
-from chainrace.gate.rules import RESTORE, SAVED_FILE, plain, read
+from chainrace.gate.rules import RESTORE, read
 from chainrace.gate.shell import NodeError, run
+from chainrace.model.rules import plain
+from chainrace.model.services import SAVED_FILE, SERVICE
 
-SERVICE = "iptables.service"
 # With less the journal drops lines and a script saves halves: no trial could be trusted.
 # ext4 counts up to 16 MiB as free that it gives to nobody (s_resv_clusters).
 ROOM_BYTES = 64 << 20

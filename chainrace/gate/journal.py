@@ -8,7 +8,7 @@ import subprocess
 
 from chainrace.gate.process import KUBELET_UNIT
 from chainrace.gate.shell import NodeError, run
-from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
+from chainrace.subjects.kubelet.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 
 # klog's header: I1121 06:31:22.123456    1085 kubelet.go:1802] ...
 HEADER = re.compile(r"[IWEF]\d{4} [\d:.]+ +(\d+) ")

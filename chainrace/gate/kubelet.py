@@ -10,8 +10,9 @@ from typing import Protocol
 
 from chainrace.gate.journal import Journal
 from chainrace.gate.monitor import canaries_done, of_canary
-from chainrace.gate.process import KUBELET, KUBELETS, Command
+from chainrace.gate.process import Command
 from chainrace.gate.shell import NodeError
+from chainrace.model.actors import KUBELET, KUBELETS
 
 BEGINS = "begins"
 # The lane whose first step is kubelet's own start.

@@ -13,8 +13,9 @@ from typing import Any
 
 from chainrace.gate.door import interpreter_of
 from chainrace.gate.kubelet import BEGINS, FIRST_LANE, Kubelet, lane_of
-from chainrace.gate.process import KUBELET, KUBELETS, SCRIPT_ACTOR, Command, kind_of
+from chainrace.gate.process import Command, kind_of
 from chainrace.gate.script import LANES, Held, ScriptActor
+from chainrace.model.actors import KUBELET, KUBELETS, SCRIPT_ACTOR
 
 # What is told of a process that waits.
 TOLD = ("actor", "program", "arguments", "kind", "foreign", "input", "output")

@@ -6,8 +6,9 @@ mangle, nat and filter, in that order, then looks for mangle's once a minute.
 
 from __future__ import annotations
 
-from chainrace.gate.process import KUBELET, Command
-from chainrace.gate.words import CANARY
+from chainrace.gate.process import Command
+from chainrace.model.actors import KUBELET
+from chainrace.subjects.kubelet.words import CANARY
 
 
 def of_canary(command: Command) -> bool:

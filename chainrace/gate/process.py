@@ -11,23 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from chainrace.gate.descriptors import writes
+from chainrace.model.actors import KUBELET, OTHER, SCRIPT, SERVICE_START, SERVICE_STOP
+from chainrace.model.services import SERVICE_UNITS
 
 KUBELET_UNIT = "kubelet.service"
 SCRIPT_UNIT = "chainrace-script.service"
-# The units that load or drop firewall rules, on Azure Linux and elsewhere.
-SERVICE_UNITS = (
-    "iptables.service",
-    "ip6tables.service",
-    "nftables.service",
-    "netfilter-persistent.service",
-    "firewalld.service",
-)
 EXECVEAT = 322
-KUBELET, SCRIPT, OTHER = "kubelet", "script", "other"
-SERVICE_STOP, SERVICE_START = "service stop", "service start"
-# The actors whose order is chosen, by letter: kubelet's work on a family, and all else.
-KUBELETS = {"k": "ipv4", "x": "ipv6"}
-SCRIPT_ACTOR = "s"
 
 # What is interpreted by one of these starts programs, each of which is seen by itself.
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})

@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from chainrace.gate.looks import CONNECTS, READS, SIGNALS, Look, place_of
 from chainrace.gate.nftables import generation
-from chainrace.gate.process import KUBELET, KUBELETS, Command
+from chainrace.gate.process import Command
 from chainrace.gate.shell import NodeError
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.witness import Change, Witness
 from chainrace.gate.written import Files, Written, digest_files
+from chainrace.model.actors import KUBELET, KUBELETS
 
 # Programs whose work on rules is known: each call is one step, whatever it is called by.
 KNOWN = frozenset(

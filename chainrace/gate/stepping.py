@@ -21,14 +21,7 @@ from chainrace.gate.door import Door, Waiting, interpreter_of
 from chainrace.gate.kubelet import FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.lanes import Lanes
 from chainrace.gate.monitor import look_over, of_canary
-from chainrace.gate.process import (
-    KUBELET,
-    KUBELETS,
-    Command,
-    describe,
-    file_of,
-    held_in_exec,
-)
+from chainrace.gate.process import Command, describe, file_of, held_in_exec
 from chainrace.gate.procevents import Ended
 from chainrace.gate.programs import library, meanings, without_library
 from chainrace.gate.proof import Proof, Settled
@@ -38,6 +31,7 @@ from chainrace.gate.shells import Shells
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.world import World
+from chainrace.model.actors import KUBELET, KUBELETS
 
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)

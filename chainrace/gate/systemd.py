@@ -9,7 +9,6 @@ import struct
 import subprocess
 from contextlib import suppress
 
-from chainrace.gate.clean import SERVICE
 from chainrace.gate.journal import Journal
 from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT
 from chainrace.gate.procevents import ProcessEvents
@@ -17,6 +16,7 @@ from chainrace.gate.shell import NodeError, run
 from chainrace.gate.units import jobs, main_pid
 from chainrace.gate.whose import NEVER, busy_units, unit_of
 from chainrace.gate.witness import Witness
+from chainrace.model.services import SERVICE
 
 DISKS = frozenset({"ext4", "xfs", "btrfs", "f2fs", "vfat", "tmpfs", "overlay", "squashfs", "erofs"})
 # Where a unit's drop-ins lie that a `--prepare` file may have made (systemd.unit(5)).

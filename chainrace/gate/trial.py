@@ -18,11 +18,12 @@ from chainrace.gate.clean import CleanState
 from chainrace.gate.fanotify import OpenGate
 from chainrace.gate.journal import Journal
 from chainrace.gate.monitor import canaries_done
-from chainrace.gate.process import KUBELET, KUBELET_UNIT, OTHER, PROGRAMS, Command, describe
+from chainrace.gate.process import KUBELET_UNIT, PROGRAMS, Command, describe
 from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.shell import NodeError, run
 from chainrace.gate.units import main_pid
+from chainrace.model.actors import KUBELET, OTHER
 
 
 @dataclass

@@ -14,16 +14,10 @@ import subprocess
 from collections.abc import Callable
 
 from chainrace.gate import nftables
-from chainrace.gate.backends import (
-    CHAINS,
-    LEGACY,
-    NFT,
-    OTHER_BACKEND,
-    Backend,
-    legacy_tables,
-)
+from chainrace.gate.backends import CHAINS, legacy_tables
 from chainrace.gate.rules import SAVE
 from chainrace.gate.shell import NodeError
+from chainrace.model.backends import LEGACY, NFT, OTHER_BACKEND, Backend
 
 SAVE_OF = {
     NFT: {"ipv4": "iptables-nft-save", "ipv6": "ip6tables-nft-save"},

@@ -13,11 +13,11 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from chainrace.files import write_json
+from chainrace.base.files import write_json
+from chainrace.base.paths import Paths
 from chainrace.host.image import Image
 from chainrace.host.libvirt import QEMU_USER
 from chainrace.host.shell import as_root, to_its_end
-from chainrace.paths import Paths
 
 DEVICE = Path("/dev/kvm")
 SENTINEL = "chainrace: the probe guest is up"  # provision/image/initrd/init

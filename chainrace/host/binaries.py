@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from chainrace.base.paths import STORE_INSIDE, Paths
 from chainrace.host import recipe
 from chainrace.host.shell import run
-from chainrace.paths import STORE_INSIDE, Paths
 
 DISK_LABEL = "binaries"
 SPARE_MEBIBYTES = 16

@@ -10,10 +10,10 @@ import shutil
 import tarfile
 from pathlib import Path
 
+from chainrace.base.paths import Paths
 from chainrace.host import recipe
 from chainrace.host.image import Image
 from chainrace.host.shell import run
-from chainrace.paths import Paths
 
 
 def ensure(paths: Paths, image: Image) -> Path:

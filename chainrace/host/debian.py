@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
 from chainrace.host.shell import run
 
 DOWNLOAD_SECONDS = 600

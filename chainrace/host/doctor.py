@@ -4,10 +4,10 @@ import os
 import shutil
 from dataclasses import dataclass
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.host import acceleration, image, libvirt, packages
 from chainrace.host.image import Image
-from chainrace.paths import Paths
 
 DISK_BYTES = 8 * 2**30
 MEMORY_BYTES = 4 * 2**30

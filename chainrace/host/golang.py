@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from chainrace.base.paths import Paths
 from chainrace.host.shell import run
-from chainrace.paths import Paths
 
 BUILD_SECONDS = 3600
 GO_NEEDED = (1, 24)  # `tool` lines in go.mod

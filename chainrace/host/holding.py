@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.host.shell import FINISHES, MARK, as_root, send
-from chainrace.paths import Paths
 
 # An interrupted command first judges what it has, and removes its node.
 PATIENCE_SECONDS = 120.0

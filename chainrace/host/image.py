@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chainrace.errors import LabError
-from chainrace.files import write_json
+from chainrace.base.errors import LabError
+from chainrace.base.files import write_json
+from chainrace.base.paths import STORE_INSIDE, Paths
 from chainrace.host import debian, recipe, sums
 from chainrace.host.shell import as_root, run
-from chainrace.paths import STORE_INSIDE, Paths
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BUILD_SECONDS = 1800

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from chainrace.files import write_whole
+from chainrace.base.files import write_whole
+from chainrace.base.paths import Paths
 from chainrace.host import libvirt, namespace
 from chainrace.host.shell import run
-from chainrace.paths import Paths
 
 ROOT = "root"
 

@@ -6,10 +6,10 @@ It is never executed on the host: what it is, the node is asked (session.py).
 import shutil
 from pathlib import Path
 
-from chainrace.config import KubeletConfig
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import Paths
 from chainrace.host import debian, golang, recipe
-from chainrace.paths import Paths
+from chainrace.settings.config import KubeletConfig
 
 PACKAGE = "k8s.io/kubernetes/cmd/kubelet"
 VERSION_VARIABLE = "k8s.io/component-base/version.gitVersion"

@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from chainrace.errors import LabError
-from chainrace.files import write_whole
+from chainrace.base.errors import LabError
+from chainrace.base.files import write_whole
+from chainrace.base.paths import STORE_INSIDE, Paths
 from chainrace.host import namespace
 from chainrace.host.shell import MARK, as_root, run, tail
-from chainrace.paths import STORE_INSIDE, Paths
 
 # Addresses are the same in each clone: each has a network namespace of its own.
 NETWORK = "chainrace"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainrace.base.paths import Paths
 from chainrace.host import golang, recipe
-from chainrace.paths import Paths
 
 VERSION = "1.7.0"
 PACKAGES = {

@@ -11,13 +11,13 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from chainrace.config import ImageConfig
-from chainrace.errors import LabError, UsageError
-from chainrace.files import read_input, write_json
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.files import read_input, write_json
+from chainrace.base.paths import Paths
 from chainrace.host import box, keys, libvirt, recipe, sums
 from chainrace.host.image import Image
 from chainrace.host.shell import as_root, run
-from chainrace.paths import Paths
+from chainrace.settings.config import ImageConfig
 
 Firmware = Literal["uefi", "bios"]
 COPY_SECONDS = 3600

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
 from chainrace.host.shell import FINISHES, MARK, as_root, run
 
 LIST = Path(__file__).with_name("packages.txt")

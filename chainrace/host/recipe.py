@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from chainrace.errors import LabError
-from chainrace.files import to_disk
+from chainrace.base.errors import LabError
+from chainrace.base.files import to_disk
 from chainrace.host.shell import as_root, run
 
 REMOVE_SECONDS = 300

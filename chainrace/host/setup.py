@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chainrace.config import LabConfig
-from chainrace.files import write_json
+from chainrace.base.files import write_json
+from chainrace.base.paths import LOGS_INSIDE, Paths
 from chainrace.host import (
     acceleration,
     binaries,
@@ -25,7 +25,7 @@ from chainrace.host import (
 from chainrace.host.acceleration import Acceleration
 from chainrace.host.image import Image
 from chainrace.host.keys import Login
-from chainrace.paths import LOGS_INSIDE, Paths
+from chainrace.settings.config import LabConfig
 
 # The first is what `vagrant up` brings; the others help to explore.
 NODES = ["node1", "node2", "node3", "node4"]

@@ -9,8 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
-from chainrace.errors import LabError
-from chainrace.narration import running
+from chainrace.base.errors import LabError
+from chainrace.base.narration import running
 
 # What is ended by its group is asked first.
 END_SECONDS = 10.0

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from chainrace.errors import LabError
-from chainrace.files import write_json, write_whole
+from chainrace.base.errors import LabError
+from chainrace.base.files import write_json, write_whole
 from chainrace.host.shell import as_root, run
 
 NAME = "SHA256SUMS"

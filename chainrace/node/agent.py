@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any, Self
 
 import chainrace
-from chainrace.errors import LabError
-from chainrace.narration import running
+from chainrace.base.errors import LabError
+from chainrace.base.narration import running
 from chainrace.node.limit import MOST_BYTES, SAYS_TOO_MUCH, Deadline
 from chainrace.node.line import open_line
 from chainrace.node.ssh import Connection
 
 BREAK_SECONDS = 10.0
 ARCHIVE = "/run/chainrace/agent.zip"
+ON_NODE = ("gate", "model", "subjects")
 
 
 def _archive() -> bytes:
-    """chainrace/gate as a zip that the node's own Python runs."""
+    """chainrace/gate and what it knows of the model as a zip that the node's own Python runs."""
     package = Path(chainrace.__file__).parent
+    files = [file for room in ON_NODE for file in sorted((package / room).rglob("*.py"))]
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        for file in [package / "__init__.py", *sorted((package / "gate").glob("*.py"))]:
+        for file in [package / "__init__.py", *files]:
             archive.write(file, str(file.relative_to(package.parent)))
     return data.getvalue()
 

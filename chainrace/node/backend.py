@@ -1,7 +1,7 @@
 """Which backend `iptables` means on a node, changed by the distribution's own means."""
 
-from chainrace.errors import LabError
-from chainrace.gate.backends import PROGRAM, SAYS, Backend
+from chainrace.base.errors import LabError
+from chainrace.model.backends import PROGRAM, SAYS, Backend
 from chainrace.node.ssh import Connection
 
 

@@ -1,7 +1,7 @@
 """Looks at an image of the user's own before the lab lays anything on it."""
 
+from chainrace.judge.exposure import MISSING, Found
 from chainrace.node.ssh import Connection
-from chainrace.race.exposure import MISSING, Found
 
 # One command, for each costs a round trip; a line each, `name=value`. No look at a table:
 # that would load modules. The kubelet that the lab links into /usr/local/bin is not the image's.

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import paramiko
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.host import libvirt
 from chainrace.host.shell import as_root, run
 from chainrace.node.limit import Deadline
 from chainrace.node.ssh import Connection, send
-from chainrace.paths import Paths
 
 PORT = "org.chainrace.lab.0"
 UNIT = "chainrace-gate"

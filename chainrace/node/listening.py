@@ -3,12 +3,12 @@
 from contextlib import suppress
 from pathlib import Path
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
+from chainrace.base.text import write
+from chainrace.judge.badlines import BadLine, known_bad_lines
 from chainrace.node.machine import console_since
 from chainrace.node.node import Booted
-from chainrace.paths import Paths
-from chainrace.race.badlines import BadLine, known_bad_lines
-from chainrace.report.text import write
 
 # The kernel's lines, warnings and worse of all units, and all that the service and the
 # script say; kubelet's and containerd's own chatter is left out.

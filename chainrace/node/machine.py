@@ -9,12 +9,12 @@ from typing import IO, Any
 
 import vagrant
 
-from chainrace.config import LimitsConfig
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.host import libvirt
 from chainrace.host.setup import Host
 from chainrace.host.shell import tail, to_its_end
-from chainrace.paths import Paths
+from chainrace.settings.config import LimitsConfig
 
 NODE = "node1"
 # Of a command of Vagrant's, besides a boot: it may wait for one several times.

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrace.host.setup import Host
+from chainrace.judge.exposure import Found
 from chainrace.node.agent import Agent
 from chainrace.node.machine import Machine
 from chainrace.node.ssh import Connection
-from chainrace.race.exposure import Found
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ By QEMU's own monitor: virsh's snapshot-revert takes four times as long (2 to 4 
 Connections over the network do not outlive a restore; the virtio-serial port does.
 """
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.host import libvirt
-from chainrace.paths import Paths
 
 PREFIX = "lab-"
 SECONDS = 120

@@ -15,9 +15,9 @@ from typing import Self
 
 import paramiko
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.narration import running
 from chainrace.host.keys import ROOT
-from chainrace.narration import running
 from chainrace.node.limit import MOST_BYTES, SAYS_TOO_MUCH, Deadline
 
 CONNECT_SECONDS = 60.0

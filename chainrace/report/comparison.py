@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chainrace.errors import UsageError
-from chainrace.race import statistics
-from chainrace.race.explored import EXIT_OF
-from chainrace.race.rules import FAMILIES
-from chainrace.race.verdict import SIGNIFICANCE
+from chainrace.base.errors import UsageError
+from chainrace.base.text import line
+from chainrace.judge import statistics
+from chainrace.judge.explored import EXIT_OF
+from chainrace.judge.verdict import SIGNIFICANCE
+from chainrace.model.rules import FAMILIES
 from chainrace.report import verdict
 from chainrace.report.document import EXPLORATION
-from chainrace.report.text import line
 from chainrace.report.verdict import Document, explored_in
 
 # What differs from run to run without anything being different.

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from chainrace.gate.backends import Backend
-from chainrace.race.conclusion import Evidence
-from chainrace.race.explored import ScriptVerdict
-from chainrace.race.outcome import WORST_FIRST, Name
+from chainrace.judge.conclusion import Evidence
+from chainrace.judge.explored import ScriptVerdict
+from chainrace.judge.outcome import WORST_FIRST, Name
+from chainrace.model.backends import Backend
 
 # Of an actor. No kubelet makes a hundredth of it in a family (docs/kubelets.md: 28).
 MOST_COMMANDS = 10_000

@@ -5,18 +5,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chainrace.explore.replay import Replayed
-from chainrace.files import write_json
-from chainrace.race.badlines import BadLine
-from chainrace.race.explored import EndState, Explored, Finding, Graph, conclusion
-from chainrace.race.outcomemap import OutcomeMap
-from chainrace.race.trial import Ending
+from chainrace.base.files import write_json
+from chainrace.base.text import write
+from chainrace.judge.badlines import BadLine
+from chainrace.judge.explored import EndState, Explored, Finding, Graph, conclusion
+from chainrace.judge.outcomemap import OutcomeMap
+from chainrace.judge.replayed import Replayed
+from chainrace.model.trial import Ending
 from chainrace.report import document as schema
 from chainrace.report import graphviz, made_by, timeline
 from chainrace.report.folder import Folder
 from chainrace.report.made_by import Origin
 from chainrace.report.sidebyside import side_by_side
-from chainrace.report.text import write
 from chainrace.report.verdict import NAME
 from chainrace.report.writing import MOST_DRAWN, file_name, short, store
 

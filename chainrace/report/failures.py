@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from chainrace.errors import UsageError
-from chainrace.files import read_input
-from chainrace.race.outcome import ENVIRONMENT, HEALTHY, WORST_FIRST, FamilyOutcome, Name
-from chainrace.race.verdict import ORIGINAL
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_input
+from chainrace.judge.outcome import ENVIRONMENT, HEALTHY, WORST_FIRST, FamilyOutcome, Name
+from chainrace.judge.verdict import ORIGINAL
 from chainrace.report import timeline, trace, verdict
 from chainrace.report.document import EXPLORATION
 from chainrace.report.nearest import nearest_schedule

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chainrace.errors import LabError
-from chainrace.files import link_whole
+from chainrace.base.errors import LabError
+from chainrace.base.files import link_whole
 from chainrace.report.verdict import NAME
 
 LATEST = "latest"

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from chainrace.files import is_file, write_whole
-from chainrace.race.explored import MOST_EDGES, Explored, Graph
+from chainrace.base.files import is_file, write_whole
+from chainrace.base.text import line
+from chainrace.judge.explored import MOST_EDGES, Explored, Graph
 from chainrace.report.picture import COLOURS
-from chainrace.report.text import line
 from chainrace.report.verdict import Document, explored_in
 from chainrace.report.writing import file_name
 

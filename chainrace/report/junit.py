@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from chainrace.race.explored import HARMFUL, HARMLESS, UNFINISHED
-from chainrace.race.exposure import NOT_EXPOSED
-from chainrace.race.verdict import (
+from chainrace.base.text import clean, told
+from chainrace.judge.explored import HARMFUL, HARMLESS, UNFINISHED
+from chainrace.judge.exposure import NOT_EXPOSED
+from chainrace.judge.verdict import (
     CONFIRMED,
     INCONCLUSIVE,
     NOT_REPRODUCED,
     REFUTED,
 )
-from chainrace.report.text import clean, told
 from chainrace.report.verdict import explored_in, reproduces
 
 NAME = "junit.xml"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
 from chainrace.report import views
 from chainrace.report.folder import is_newer_than_latest, lead_latest_to
 from chainrace.report.results import NODE, judge_again, read_node, write_verdict

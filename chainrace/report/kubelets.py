@@ -1,9 +1,9 @@
 """docs/kubelets.md, drawn from what `./lab kubelets` found."""
 
-from chainrace.errors import UsageError
-from chainrace.kubelets import Generation
-from chainrace.race.rules import FAMILIES
-from chainrace.report.text import cell, line
+from chainrace.base.errors import UsageError
+from chainrace.base.text import cell, line
+from chainrace.judge.compared import Generation
+from chainrace.model.rules import FAMILIES
 
 NAME = "kubelets.json"
 HEAD = """# kubelet's generations

@@ -1,9 +1,9 @@
 """A line on each part of the outage, from verdict.json: what terminal, page and JUnit show."""
 
-from chainrace.gate.backends import NFT
-from chainrace.race.exposure import Found
-from chainrace.race.outcome import HEALTHY
-from chainrace.report.text import told
+from chainrace.base.text import told
+from chainrace.judge.exposure import Found
+from chainrace.judge.outcome import HEALTHY
+from chainrace.model.backends import NFT
 from chainrace.report.verdict import Document, arms
 
 

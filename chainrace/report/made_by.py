@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from chainrace.errors import UsageError
-from chainrace.files import read_if_there, read_input, write_whole
-from chainrace.gate.backends import Backend
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_if_there, read_input, write_whole
+from chainrace.model.backends import Backend
 from chainrace.report.document import KeptScript, MadeBy, fault, parse
 from chainrace.report.writing import file_name, short, store
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.race.outcome import HEALTHY, worst
+from chainrace.judge.outcome import HEALTHY, worst
 from chainrace.report.verdict import cost_of
 
 # What a cell says without its colour.

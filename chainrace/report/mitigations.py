@@ -1,8 +1,8 @@
 """docs/mitigations.md, drawn from what `./lab mitigations` found."""
 
-from chainrace.mitigations import Compared
-from chainrace.race.explored import HARMFUL, HARMLESS
-from chainrace.report.text import cell
+from chainrace.base.text import cell
+from chainrace.judge.compared import Compared
+from chainrace.judge.explored import HARMFUL, HARMLESS
 
 NAME = "mitigations.json"
 MOST_ORDERS = 10**300

@@ -5,9 +5,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from chainrace.errors import UsageError
-from chainrace.files import read_input
-from chainrace.race.trial import Call
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_input
+from chainrace.model.trial import Call
 from chainrace.report.trials import Finite
 from chainrace.report.verdict import REMEDY
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import jinja2
 
-from chainrace.race.outcome import WORST_FIRST
+from chainrace.base.text import clean
+from chainrace.judge.outcome import WORST_FIRST
 from chainrace.report import failures, graphviz, picture, verdict, words
 from chainrace.report.maps import LETTERS, Grid, drawable, first_shown, grids
 from chainrace.report.strip import strip
-from chainrace.report.text import clean
 from chainrace.report.trials import TRIALS_FILE, read_trials
 
 NAME = "report.html"

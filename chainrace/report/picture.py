@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from chainrace.race.outcome import WORST_FIRST
+from chainrace.base.text import line
+from chainrace.judge.outcome import WORST_FIRST
 from chainrace.report.maps import LETTERS, Grid
-from chainrace.report.text import line
 
 NAME = "map.png"
 CELL = 44

@@ -23,16 +23,16 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from chainrace.errors import UsageError
-from chainrace.files import read_if_there, write_json
-from chainrace.race.badlines import BadLine
-from chainrace.race.boot import Boot
-from chainrace.race.conclusion import EXPLORATION, TRIALS, Evidence, Said, conclude
-from chainrace.race.explored import HARMFUL, HARMLESS, Explored, Stand
-from chainrace.race.explored import conclude as conclude_scripts
-from chainrace.race.exposure import NOT_EXPOSED, Found, NotExposed
-from chainrace.race.outcome import ENVIRONMENT, HEALTHY
-from chainrace.race.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_if_there, write_json
+from chainrace.judge.badlines import BadLine
+from chainrace.judge.boot import Boot
+from chainrace.judge.conclusion import EXPLORATION, TRIALS, Evidence, Said, conclude
+from chainrace.judge.explored import HARMFUL, HARMLESS, Explored, Stand
+from chainrace.judge.explored import conclude as conclude_scripts
+from chainrace.judge.exposure import NOT_EXPOSED, Found, NotExposed
+from chainrace.judge.outcome import ENVIRONMENT, HEALTHY
+from chainrace.judge.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
 from chainrace.report import graphviz, made_by
 from chainrace.report import verdict as stored
 from chainrace.report.document import Explored as StoredExploration

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from chainrace.errors import UsageError
-from chainrace.files import read_input, write_json
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_input, write_json
 from chainrace.report.document import fault, parse
 
 Row = TypeVar("Row")

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainrace.gate.process import KUBELET, SCRIPT, SCRIPT_ACTOR
-from chainrace.race.state import ACTORS, owner
-from chainrace.race.trial import Call
+from chainrace.model.actors import ACTORS, KUBELET, SCRIPT, SCRIPT_ACTOR, owner
+from chainrace.model.trial import Call
 
 WIDTH = 60  # of kubelet's column; its longest step of note fits
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.report.trials import Record
 
 WIDTH = 640

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,18 +14,17 @@ from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElap
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from chainrace.errors import in_one_line
-from chainrace.explore.options import Progress as ExplorationProgress
-from chainrace.explore.replay import Replayed
-from chainrace.narration import listen
-from chainrace.race.explored import Explored, Finding
-from chainrace.race.verdict import FIXED, ORIGINAL, Arm, Verdict
+from chainrace.base.errors import in_one_line
+from chainrace.base.narration import listen
+from chainrace.base.text import clean
+from chainrace.judge.explored import Explored, Finding
+from chainrace.judge.progress import Progress as ExplorationProgress
+from chainrace.judge.replayed import Replayed
+from chainrace.judge.verdict import FIXED, ORIGINAL, Arm, Verdict
 from chainrace.report.comparison import Change
 from chainrace.report.sidebyside import side_by_side
-from chainrace.report.text import clean
+from chainrace.report.trials import Progress
 from chainrace.report.verdict import Numbered
-from chainrace.scenario import Chosen
-from chainrace.trials import Progress
 
 LOG_WIDTH = 120
 COLOURS = {
@@ -41,7 +39,6 @@ COLOURS = {
     "not proved": "yellow",
     "not exercised": "yellow",
 }
-HEADINGS = ("scenario", "image", "kubelet", "backend", "script", "evidence")
 
 
 class Terminal:
@@ -224,16 +221,15 @@ class Terminal:
         )
         self.say(f"evidence: {where}")
 
-    def scenarios(self, chosen: Sequence[Chosen]) -> None:
-        """What would run, a line each."""
-        rows = [_scenario(one) for one in chosen]
-        table = Table(*HEADINGS, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(_shown, row))
+    def table(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Rows that all have the same columns, a line each."""
         if self._as_json:
-            self.data([dict(zip(HEADINGS, row, strict=True)) for row in rows])
-        else:
-            self._console.print(table)
+            self.data([dict(row) for row in rows])
+            return
+        table = Table(*(rows[0] if rows else ()), box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*map(_shown, row.values()))
+        self._console.print(table)
 
     def changes(self, changes: Sequence[Change], before: str, after: str) -> None:
         """What is not as it was, a line each."""
@@ -275,21 +271,6 @@ class Terminal:
         if verdict.original.trials or verdict.fixed.trials:
             self._console.print(table)
             self._console.print()
-
-
-def _scenario(chosen: Chosen) -> tuple[str, ...]:
-    """What HEADINGS name, of one scenario."""
-    config = chosen.config
-    # What an image of the user's own has is known when it has booted.
-    own = config.image is not None and not config.kubelet.asked
-    return (
-        chosen.name,
-        Path(config.image.path).name if config.image else "the lab's",
-        "the image's" if own else config.kubelet.name,
-        config.backend or "the image's",
-        chosen.label,
-        ", ".join(chosen.evidence),
-    )
 
 
 def _shown(name: str) -> str:

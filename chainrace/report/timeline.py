@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from chainrace.errors import UsageError
-from chainrace.files import read_input
-from chainrace.race.state import ACTORS
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_input
+from chainrace.model.actors import ACTORS
 from chainrace.report.document import fault
 from chainrace.report.trials import Finite
 from chainrace.report.verdict import REMEDY

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from chainrace.report.text import line
+from chainrace.base.text import line
 from chainrace.report.timeline import Step, lay_out
 
 NAME = "trace.json"

@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from chainrace.errors import UsageError
-from chainrace.files import read_input, write_json
-from chainrace.race.outcome import ENVIRONMENT, FamilyOutcome, Name, Outcome
-from chainrace.race.rules import FAMILIES
-from chainrace.race.trial import Seen
-from chainrace.race.verdict import Judged
-from chainrace.race.window import is_hit
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_input, write_json
+from chainrace.base.text import write
+from chainrace.judge.outcome import ENVIRONMENT, FamilyOutcome, Name, Outcome
+from chainrace.judge.verdict import Judged
+from chainrace.model.rules import FAMILIES
+from chainrace.model.trial import Seen
+from chainrace.randomized.window import is_hit
 from chainrace.report.document import fault
-from chainrace.report.text import write
 
 TRIALS_FILE = "trials.jsonl"
 CONSOLE = "console.log"
@@ -152,3 +152,12 @@ def timeline(seen: Seen) -> Iterator[str]:
         code = "" if one.code is None else str(one.code)
         words = " ".join((one.program, *one.arguments))
         yield f"{one.started:8.3f} {end:>8} {code:>4}  {one.actor:<8} {words}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is told after each trial: what it was, and how far the run is (0 to 1)."""
+
+    record: Record
+    done: float
+    left_seconds: float | None

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chainrace.errors import UsageError
-from chainrace.files import read_text_input
-from chainrace.gate.backends import NFT
-from chainrace.paths import REPOSITORY
-from chainrace.race import schedule as schedules
-from chainrace.race.shortest import cost
-from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.base.errors import UsageError
+from chainrace.base.files import read_text_input
+from chainrace.base.paths import REPOSITORY
+from chainrace.judge.verdict import FIXED, ORIGINAL
+from chainrace.model import schedule as schedules
+from chainrace.model.backends import NFT
+from chainrace.model.schedule import cost
 from chainrace.report.document import EXPLORATION, KINDS, fault, parse
 
 NAME = "verdict.json"

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from chainrace.errors import LabError
-from chainrace.files import write_whole
+from chainrace.base.errors import LabError
+from chainrace.base.files import write_whole
 from chainrace.report import junit, page, picture, timeline, trace, verdict
 
 

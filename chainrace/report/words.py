@@ -3,7 +3,7 @@
 docs/outcomes.md and docs/glossary.md say the same (tests/unit/test_words.py compares them).
 """
 
-from chainrace.race.explored import (
+from chainrace.judge.explored import (
     HARMFUL,
     HARMLESS,
     NOT_EXERCISED,
@@ -11,7 +11,7 @@ from chainrace.race.explored import (
     UNFINISHED,
     ScriptVerdict,
 )
-from chainrace.race.outcome import (
+from chainrace.judge.outcome import (
     CANARY_LOST,
     FAMILY_DROPPED,
     GUARD_OPEN,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chainrace.files import MOST_BYTES, write_whole
+from chainrace.base.files import MOST_BYTES, write_whole
 from chainrace.report.document import MOST_LETTERS
 
 # More has no room on a page: a script of a hundred stops has fewer.

@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from chainrace.race.outcome import HINT_LOST, INIT_FAILED
+from chainrace.judge.outcome import HINT_LOST, INIT_FAILED
 from chainrace.report import views
 from chainrace.report.explored import ExplorationFolder
 from tests.unit.explorations import HARMED, ORIGIN

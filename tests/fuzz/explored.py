@@ -14,16 +14,15 @@ from chainrace.explore.roots import FIRST, ScriptAlone, lazy_for, lead_for
 from chainrace.explore.store import Store
 from chainrace.explore.views import Reference, View
 from chainrace.explore.walker import PRISTINE, Turns, Walker
-from chainrace.gate.process import KUBELETS, SCRIPT_ACTOR
-from chainrace.gate.rules import plain
+from chainrace.judge.explored import Graph
+from chainrace.judge.outcome import HEALTHY
+from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR
+from chainrace.model.rules import FAMILIES, plain
+from chainrace.model.trial import Ending
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
-from chainrace.race.explored import Graph
-from chainrace.race.families import joined
-from chainrace.race.knowledge import Knowledge
-from chainrace.race.outcome import HEALTHY
-from chainrace.race.rules import FAMILIES
-from chainrace.race.trial import Ending
+from chainrace.search.families import joined
+from chainrace.search.knowledge import Knowledge
 
 # A random order is broken off after so many steps: the script has no end.
 MOST_STEPS = 500

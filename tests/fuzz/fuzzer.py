@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from chainrace.race.trial import Ending
+from chainrace.model.trial import Ending
 from tests.fuzz.explored import Explored, Result
 
 # What says that its ends are not all that there are.

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from chainrace.gate.agent import Agent, Line, serve
-from chainrace.gate.backends import Backend, in_use, legacy_tables
+from chainrace.gate.backends import in_use, legacy_tables
 from chainrace.gate.procevents import ProcessEvents
-from chainrace.gate.rules import RESTORE, SAVED_FILE, read
+from chainrace.gate.rules import RESTORE, read
 from chainrace.gate.shell import run
 from chainrace.gate.witness import Witness
-from chainrace.gate.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
+from chainrace.model.backends import Backend
+from chainrace.model.services import SAVED_FILE
+from chainrace.subjects.kubelet.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 HERE = Path(__file__).parent

@@ -15,28 +15,30 @@ import testinfra
 from _pytest.capture import CaptureManager
 from testinfra.host import Host as TestinfraHost
 
-from chainrace import config as configuration
-from chainrace import reboot as rebooting
-from chainrace import session
-from chainrace.config import LabConfig
-from chainrace.evidence import Evidence
+from chainrace.base.paths import Paths
 from chainrace.explore.options import Options
-from chainrace.explore.replay import Replayed, Replayer
+from chainrace.explore.replay import Replayer
 from chainrace.explore.run import ExplorationRun
 from chainrace.explore.scripts import Script, bring_script
 from chainrace.explore.views import Reference
 from chainrace.host import libvirt
 from chainrace.host.keys import ROOT
-from chainrace.keeping import Keeping
+from chainrace.judge.explored import Explored
+from chainrace.judge.replayed import Replayed
+from chainrace.judge.verdict import ORIGINAL, Verdict
+from chainrace.model import schedule
 from chainrace.node.node import Node
-from chainrace.paths import Paths
-from chainrace.race import schedule
-from chainrace.race.explored import Explored
-from chainrace.race.verdict import ORIGINAL, Verdict
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.report.trials import Record, read_trials
-from chainrace.trials import SCRIPTS_ON_NODE, Amount
+from chainrace.run import reboot as rebooting
+from chainrace.run import session
+from chainrace.run.evidence import Evidence
+from chainrace.run.trials import SCRIPTS_ON_NODE
+from chainrace.settings import config as configuration
+from chainrace.settings.amount import Amount
+from chainrace.settings.config import LabConfig
+from chainrace.settings.keeping import Keeping
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from chainrace.base.paths import Paths
+from chainrace.judge.outcome import HEALTHY, INIT_FAILED
+from chainrace.judge.verdict import FIXED
 from chainrace.node.node import Node
-from chainrace.paths import Paths
-from chainrace.race.outcome import HEALTHY, INIT_FAILED
-from chainrace.race.verdict import FIXED
 from chainrace.report.folder import Folder
 from tests.node.fixtures import LIMIT, OUTAGE, Replay
 

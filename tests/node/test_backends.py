@@ -7,15 +7,15 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.explore.scripts import script_on
-from chainrace.gate.backends import LEGACY, NFT, OTHER_BACKEND, Backend
-from chainrace.gate.words import CANARY
+from chainrace.judge.explored import HARMLESS
+from chainrace.judge.outcome import HEALTHY, HINT, HINT_LOST, INIT_FAILED
+from chainrace.judge.verdict import FIXED
+from chainrace.model.backends import LEGACY, NFT, OTHER_BACKEND, Backend
 from chainrace.node import backend as backends
 from chainrace.node.identity import versions
 from chainrace.node.node import Node
-from chainrace.race.explored import HARMLESS
-from chainrace.race.outcome import HEALTHY, HINT, HINT_LOST, INIT_FAILED
-from chainrace.race.verdict import FIXED
-from chainrace.trials import SCRIPTS_ON_NODE
+from chainrace.run.trials import SCRIPTS_ON_NODE
+from chainrace.subjects.kubelet.words import CANARY
 from tests.node.fixtures import LIMIT, OUTAGE, Explore, Replay
 
 

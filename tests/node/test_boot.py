@@ -6,21 +6,21 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.explore.replay import Replayer
 from chainrace.explore.scripts import Script
 from chainrace.explore.views import Reference
-from chainrace.exploring import scripts
+from chainrace.judge.explored import HARMLESS
+from chainrace.judge.outcome import HEALTHY, INIT_FAILED, Outcome, judge
+from chainrace.judge.verdict import FIXED
+from chainrace.model import schedule
+from chainrace.model.trial import Ending
 from chainrace.node.node import Node
-from chainrace.paths import REPOSITORY, Paths
-from chainrace.race import schedule
-from chainrace.race.explored import HARMLESS
-from chainrace.race.outcome import HEALTHY, INIT_FAILED, Outcome, judge
-from chainrace.race.trial import Ending
-from chainrace.race.verdict import FIXED
-from chainrace.reboot import after_boot, kubelet_at_boot
 from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
-from chainrace.trials import SCRIPTS_ON_NODE
+from chainrace.run.exploring import scripts
+from chainrace.run.reboot import after_boot, kubelet_at_boot
+from chainrace.run.trials import SCRIPTS_ON_NODE
 from tests.node.fixtures import LIMIT, Explore, reboot
 
 ORDERED = REPOSITORY / "examples/mitigations/service-before-kubelet/prepare.sh"

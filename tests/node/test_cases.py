@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from chainrace import scripts
-from chainrace.config import LabConfig
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import REPOSITORY
 from chainrace.explore.options import Options
 from chainrace.explore.scripts import bring_script
-from chainrace.gate.backends import NFT
+from chainrace.judge.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED
+from chainrace.model.backends import NFT
 from chainrace.node.node import Node
-from chainrace.paths import REPOSITORY
-from chainrace.race.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED
 from chainrace.report.terminal import Terminal
+from chainrace.settings import scripts
+from chainrace.settings.config import LabConfig
 from tests.node.fixtures import Explore
 
 CASES = REPOSITORY / "tests" / "cases"

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from testinfra.host import Host
 
+from chainrace.base.paths import Paths
 from chainrace.explore.exploration import Exploration
-from chainrace.explore.options import Options, Progress
+from chainrace.explore.options import Options
 from chainrace.explore.preparation import pristine
 from chainrace.explore.replay import Replayer
 from chainrace.explore.roots import FIRST, LAZY
@@ -15,14 +16,8 @@ from chainrace.explore.run import ExplorationRun
 from chainrace.explore.scripts import Script, script_on
 from chainrace.explore.store import Store
 from chainrace.explore.walker import Walker
-from chainrace.gate.rules import plain
-from chainrace.node.agent import Agent
-from chainrace.node.node import Node
-from chainrace.node.snapshots import Snapshots
-from chainrace.paths import Paths
-from chainrace.race import schedule
-from chainrace.race.explored import HARMFUL, HARMLESS, UNFINISHED, Graph
-from chainrace.race.outcome import (
+from chainrace.judge.explored import HARMFUL, HARMLESS, UNFINISHED, Graph
+from chainrace.judge.outcome import (
     CANARY_LOST,
     GUARD_OPEN,
     HEALTHY,
@@ -31,9 +26,15 @@ from chainrace.race.outcome import (
     RULES_LOST,
     FamilyOutcome,
 )
-from chainrace.race.verdict import FIXED, ORIGINAL
+from chainrace.judge.progress import Progress
+from chainrace.judge.verdict import FIXED, ORIGINAL
+from chainrace.model import schedule
+from chainrace.model.rules import plain
+from chainrace.node.agent import Agent
+from chainrace.node.node import Node
+from chainrace.node.snapshots import Snapshots
 from chainrace.report.terminal import Terminal
-from chainrace.trials import SCRIPTS_ON_NODE
+from chainrace.run.trials import SCRIPTS_ON_NODE
 from tests.node.fixtures import LIMIT, OUTAGE, Bring, Explore, Replay
 
 # The loss that nobody notices, as the original's exploration finds it (docs/outcomes.md).

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from chainrace.base.paths import Paths
 from chainrace.explore.preparation import pristine
 from chainrace.explore.scripts import bring_script
 from chainrace.node.node import Node
-from chainrace.paths import Paths
 from tests.fuzz.drawn import drawn
 from tests.fuzz.explored import Explored
 from tests.fuzz.fuzzer import Fuzzer

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 from testinfra.host import Host
 
+from chainrace.base.paths import Paths
 from chainrace.host import libvirt, sums
 from chainrace.node.node import Node
-from chainrace.paths import Paths
 from tests.node.fixtures import host_state
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.node.node import Node
-from chainrace.paths import Paths
 from tests.node.fixtures import Racer
 
 pytestmark = pytest.mark.nightly

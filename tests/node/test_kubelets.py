@@ -2,11 +2,12 @@
 
 import pytest
 
-from chainrace.config import LabConfig
-from chainrace.kubelets import Generation, generation
+from chainrace.judge.compared import Generation
+from chainrace.judge.outcome import HEALTHY, HINT, INIT_FAILED
 from chainrace.node.node import Node
-from chainrace.race.outcome import HEALTHY, HINT, INIT_FAILED
 from chainrace.report.terminal import Terminal
+from chainrace.run.kubelets import generation
+from chainrace.settings.config import LabConfig
 
 pytestmark = pytest.mark.nightly
 CANARIES = [f"{table} KUBE-KUBELET-CANARY" for table in ("mangle", "nat", "filter")]

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from chainrace.gate.words import CANARY
+from chainrace.judge.outcome import INIT_FAILED
+from chainrace.judge.verdict import FIXED
+from chainrace.model import rules
 from chainrace.node.node import Node
-from chainrace.race import rules
-from chainrace.race.outcome import INIT_FAILED
-from chainrace.race.verdict import FIXED
+from chainrace.subjects.kubelet.words import CANARY
 from tests.node.fixtures import LIMIT, OUTAGE, Replay
 
 WATCH_SECONDS = 150.0

@@ -6,8 +6,8 @@ import time
 
 from testinfra.host import Host
 
+from chainrace.base.paths import REPOSITORY
 from chainrace.node.node import Node
-from chainrace.paths import REPOSITORY
 from tests.node.fixtures import LIMIT
 
 PARTS = ("lab", "requirements.lock", "examples/nightly", "chainrace")

@@ -3,9 +3,9 @@
 import pytest
 from testinfra.host import Host
 
-from chainrace.config import LabConfig
-from chainrace.gate.backends import NFT, SAYS
+from chainrace.model.backends import NFT, SAYS
 from chainrace.node.node import Node
+from chainrace.settings.config import LabConfig
 
 
 def test_the_kernel_runs_under_systemd(host: Host) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from chainrace.gate.rules import SAVED_FILE, plain
+from chainrace.judge.verdict import FIXED, ORIGINAL
+from chainrace.model.rules import plain
+from chainrace.model.services import SAVED_FILE
 from chainrace.node.node import Node
-from chainrace.race.verdict import FIXED, ORIGINAL
-from chainrace.reboot import OWN
-from chainrace.trials import SCRIPTS_ON_NODE
+from chainrace.run.reboot import OWN
+from chainrace.run.trials import SCRIPTS_ON_NODE
 from tests.node.fixtures import reboot
 
 

@@ -1,8 +1,8 @@
 """The race itself: the bug is there, the fix holds, and the suite can tell."""
 
-from chainrace.race.outcome import HEALTHY, INIT_FAILED, SIGNATURE
-from chainrace.race.verdict import CONFIRMED, FIXED, ORIGINAL, REFUTED
-from chainrace.trials import SCRIPTS_ON_NODE
+from chainrace.judge.outcome import HEALTHY, INIT_FAILED, SIGNATURE
+from chainrace.judge.verdict import CONFIRMED, FIXED, ORIGINAL, REFUTED
+from chainrace.run.trials import SCRIPTS_ON_NODE
 from tests.node.fixtures import Race, Racer
 
 

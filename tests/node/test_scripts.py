@@ -3,8 +3,8 @@
 import pytest
 from testinfra.host import Host
 
-from chainrace.gate.backends import LEGACY
-from chainrace.gate.rules import plain
+from chainrace.model.backends import LEGACY
+from chainrace.model.rules import plain
 from chainrace.node.node import Node
 
 FOLDER = "/usr/local/lib/chainrace/save"

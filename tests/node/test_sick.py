@@ -8,22 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from chainrace import session
-from chainrace.config import LabConfig
-from chainrace.errors import LabError
-from chainrace.evidence import Evidence
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.explore.scripts import bring_script
-from chainrace.gate.backends import LEGACY
-from chainrace.keeping import Keeping
+from chainrace.judge.outcome import ENVIRONMENT
+from chainrace.judge.verdict import INCONCLUSIVE
+from chainrace.model.backends import LEGACY
 from chainrace.node import backend
 from chainrace.node.node import Node
-from chainrace.paths import Paths
-from chainrace.race.outcome import ENVIRONMENT
-from chainrace.race.verdict import INCONCLUSIVE
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.report.trials import read_trials
-from chainrace.trials import SCRIPTS_ON_NODE, Amount, Limits, TrialRun
+from chainrace.run import session
+from chainrace.run.evidence import Evidence
+from chainrace.run.trials import SCRIPTS_ON_NODE, Limits, TrialRun
+from chainrace.settings.amount import Amount
+from chainrace.settings.config import LabConfig
+from chainrace.settings.keeping import Keeping
 
 pytestmark = pytest.mark.nightly
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.paths import REPOSITORY, Paths
+from chainrace.base.paths import REPOSITORY, Paths
 
 BUILT = ("image-*", "box-*", "kubelet-*", "azure-npm-*")
 SECONDS = 3600

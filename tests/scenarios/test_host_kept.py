@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.paths import Paths
+from chainrace.base.paths import Paths
 from tests.node.fixtures import host_state
 from tests.scenarios.conftest import cloned, run_as_it_stands
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from chainrace.config import KubeletConfig
-from chainrace.errors import USAGE_EXIT
+from chainrace.base.errors import USAGE_EXIT
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.host import debian, kubelet, packages
-from chainrace.paths import REPOSITORY, Paths
 from chainrace.report.terminal import Terminal
+from chainrace.settings.config import KubeletConfig
 from tests.node.fixtures import OUTAGE
 from tests.scenarios.conftest import run_as_it_stands
 

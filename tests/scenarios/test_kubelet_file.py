@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import USAGE_EXIT
+from chainrace.base.errors import USAGE_EXIT
 from tests.scenarios.conftest import run_as_it_stands
 
 pytestmark = pytest.mark.nightly

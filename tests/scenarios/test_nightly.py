@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.paths import REPOSITORY
+from chainrace.base.paths import REPOSITORY
 from chainrace.report.terminal import Terminal
 from tests.scenarios.conftest import left_behind, run_as_it_stands
 

@@ -6,14 +6,14 @@ node of its own, so none may be up already.
 
 import pytest
 
-from chainrace import config as configuration
-from chainrace import evidence
-from chainrace.errors import UsageError
-from chainrace.keeping import Keeping
-from chainrace.paths import Paths
-from chainrace.race.explored import EXIT_OF
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import Paths
+from chainrace.judge.explored import EXIT_OF
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import Chosen, choose
+from chainrace.run import evidence
+from chainrace.settings import config as configuration
+from chainrace.settings.keeping import Keeping
+from chainrace.settings.scenario import Chosen, choose
 
 try:
     SCENARIOS = choose(configuration.load(), [])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import ENVIRONMENT_EXIT
-from chainrace.paths import Paths
+from chainrace.base.errors import ENVIRONMENT_EXIT
+from chainrace.base.paths import Paths
 from tests.scenarios.conftest import cloned, left_behind, processes, run_as_it_stands
 
 pytestmark = pytest.mark.nightly

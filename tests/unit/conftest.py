@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from chainrace.gate.words import CANARY
-from chainrace.race import outcome
-from chainrace.race.outcome import HINT
-from chainrace.race.rules import RuleSet
-from chainrace.race.trial import Command, Seen
+from chainrace.judge import outcome
+from chainrace.judge.outcome import HINT
+from chainrace.model.rules import RuleSet
+from chainrace.model.trial import Command, Seen
+from chainrace.subjects.kubelet.words import CANARY
 
 # A busy machine is no wrong answer.
 settings.register_profile("patient", deadline=None)

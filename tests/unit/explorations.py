@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from chainrace.race.explored import EndState, Explored, Finding, Graph, Healing
-from chainrace.race.outcome import (
+from chainrace.judge.explored import EndState, Explored, Finding, Graph, Healing
+from chainrace.judge.outcome import (
     HEALTHY,
     HINT_LOST,
     INIT_FAILED,
@@ -14,8 +14,8 @@ from chainrace.race.outcome import (
     FamilyOutcome,
     Name,
 )
-from chainrace.race.outcomemap import Cell, OutcomeMap
-from chainrace.race.schedule import Schedule, Turn
+from chainrace.judge.outcomemap import Cell, OutcomeMap
+from chainrace.model.schedule import Schedule, Turn
 from chainrace.report.made_by import Kept, Origin
 from tests.unit.test_explored import BROKEN, SOUND, finding
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from chainrace.gate.rules import plain
+from chainrace.model.actors import SCRIPT_LANES
+from chainrace.model.rules import plain
 from chainrace.node.agent import RefusedError
-from chainrace.race.state import SCRIPT_LANES, digest
+from chainrace.search.state import digest
 
 FAMILY_OF = {"k": "ipv4", "x": "ipv6"}
 PROGRAM = {"ipv4": "iptables", "ipv6": "ip6tables"}

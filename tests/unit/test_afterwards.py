@@ -8,19 +8,19 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace import evidence, exploring
-from chainrace.afterwards import afterwards
-from chainrace.config import LabConfig
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.explore.options import Options
 from chainrace.explore.scripts import Script
+from chainrace.judge.explored import Explored
 from chainrace.node.node import Node
-from chainrace.paths import Paths
-from chainrace.race.explored import Explored
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.made_by import Kept
 from chainrace.report.results import Asked, ResultsFolder
 from chainrace.report.terminal import Terminal
+from chainrace.run import evidence, exploring
+from chainrace.run.afterwards import afterwards
+from chainrace.settings.config import LabConfig
 from tests.unit.explorations import ORIGIN
 from tests.unit.test_explored import SOUND
 

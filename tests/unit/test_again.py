@@ -11,21 +11,21 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace import origin
-from chainrace.again import Again, again
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.cli import explore as commands
 from chainrace.cli import main
-from chainrace.config import ImageConfig, KubeletConfig, LabConfig, NodeConfig
-from chainrace.errors import UsageError
 from chainrace.explore.scripts import Script
+from chainrace.judge.outcome import RULES_LOST
 from chainrace.node.node import Node
-from chainrace.origin import as_typed, origin_of
-from chainrace.paths import REPOSITORY, Paths
-from chainrace.race.outcome import RULES_LOST
 from chainrace.report import verdict
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.made_by import Kept
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
+from chainrace.run import origin
+from chainrace.run.again import Again, again
+from chainrace.run.origin import as_typed, origin_of
+from chainrace.settings.config import ImageConfig, KubeletConfig, LabConfig, NodeConfig
 from tests.unit.explorations import HARMED, ORIGIN
 from tests.unit.test_explored import SOUND, finding
 
@@ -224,7 +224,7 @@ def test_a_commit_that_cannot_be_had_is_unknown(
     said: dict[str, Any] = {"rev-parse": "0" * 40, "status": ""}
     monkeypatch.setattr(origin, "_git", lambda _, *words: said[words[0]])
     assert origin_of(LabConfig(), None).commit == "0" * 40
-    said["status"] = " M chainrace/origin.py"
+    said["status"] = " M chainrace/run/origin.py"
     assert origin_of(LabConfig(), None).commit == f"{'0' * 40} and changes"
 
 
@@ -260,9 +260,9 @@ def test_the_command_brings_what_the_results_keep_to_a_node_as_it_was(
         told.update(options, again=config)
         return ["init_failed"]
 
-    monkeypatch.setattr("chainrace.session.node_up", node_up)
-    monkeypatch.setattr("chainrace.exploring.scripts", scripts)
-    monkeypatch.setattr("chainrace.exploring.replay", replay)
+    monkeypatch.setattr("chainrace.run.session.node_up", node_up)
+    monkeypatch.setattr("chainrace.run.exploring.scripts", scripts)
+    monkeypatch.setattr("chainrace.run.exploring.replay", replay)
     monkeypatch.setattr(commands, "check", lambda *_: ["original: it is odd"])
     monkeypatch.setattr(commands, "Paths", lambda: Paths(tmp_path))
     monkeypatch.setattr("sys.argv", ["lab", "replay", "--from", str(both), "2"])

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import ImageConfig, KubeletConfig, LabConfig, Scenario
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import Paths
 from chainrace.explore.store import End, Store
 from chainrace.host import own_image, setup
-from chainrace.mitigations import load
-from chainrace.paths import Paths
-from chainrace.race.effects import Effect, Follow, Whole
-from chainrace.race.state import Answer, Local, Made, State
-from chainrace.race.trial import Call, Ending
+from chainrace.model.trial import Call, Ending
 from chainrace.report.terminal import Terminal
-from chainrace.scenario import choose
+from chainrace.run.mitigations import load
+from chainrace.search.effects import Effect, Follow, Whole
+from chainrace.search.state import Answer, Local, Made, State
+from chainrace.settings.config import ImageConfig, KubeletConfig, LabConfig, Scenario
+from chainrace.settings.scenario import choose, columns
 
 
 def qcow2(version: int, length: int, *, crypt: int = 0, says: int = 104) -> bytes:
@@ -218,7 +218,7 @@ def test_no_name_of_a_file_steers_the_terminal(monkeypatch: pytest.MonkeyPatch, 
     one = Scenario(name="a", script=name, kubelet=name, image=ImageConfig(path=name))
     out = io.StringIO()
     monkeypatch.setattr("sys.stdout", out)
-    Terminal().scenarios(choose(LabConfig(scenario=[one]), []))
+    Terminal().table([columns(one) for one in choose(LabConfig(scenario=[one]), [])])
     lines = out.getvalue().splitlines()
     assert len(lines) == 2
     assert all(line.isprintable() for line in lines)

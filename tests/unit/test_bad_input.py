@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chainrace import config as configuration
+from chainrace.base.paths import Paths
 from chainrace.cli import main
-from chainrace.paths import Paths
+from chainrace.settings import config as configuration
 from tests.unit.test_kubelet_file import elf
 
 Run = Callable[..., str]
@@ -37,7 +37,7 @@ def refused(
     def begun(*_: object, **__: object) -> None:
         raise AssertionError("it was not refused")
 
-    for name in ("session.held", "cli.lab.held", "cli.run.refuse_install"):
+    for name in ("run.session.held", "cli.lab.held", "cli.run.refuse_install"):
         monkeypatch.setattr(f"chainrace.{name}", begun)
 
     def run(*words: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainrace.race.badlines import TABLE, Bad, known_bad_lines
+from chainrace.judge.badlines import TABLE, Bad, known_bad_lines
 
 
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.means)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.cli import PIPE_CLOSED_EXIT, main
 from chainrace.cli.app import app
 from chainrace.cli.options import seconds
-from chainrace.errors import LabError, UsageError
-from chainrace.paths import REPOSITORY, Paths
 
 LAB = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from chainrace.cli import main; main()"
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race.command import Command, called, parse
-from chainrace.race.trial import Call
+from chainrace.model.trial import Call
+from chainrace.search.command import Command, called, parse
 
 LONG = {
     "-t": "--table",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
 from chainrace.report.comparison import Change, changes, last_good
 
 

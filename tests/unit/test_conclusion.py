@@ -5,9 +5,9 @@ from itertools import product
 
 import pytest
 
-from chainrace.race.conclusion import EXPLORATION, REBOOT, TRIALS, Said, conclude
-from chainrace.race.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED
-from chainrace.race.verdict import (
+from chainrace.judge.conclusion import EXPLORATION, REBOOT, TRIALS, Said, conclude
+from chainrace.judge.explored import HARMFUL, HARMLESS, NOT_EXERCISED, NOT_PROVED, UNFINISHED
+from chainrace.judge.verdict import (
     CONFIRMED,
     INCONCLUSIVE,
     NOT_REPRODUCED,

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import LabConfig, NodeConfig, line_of, load
-from chainrace.errors import UsageError
-from chainrace.paths import REPOSITORY
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import REPOSITORY
+from chainrace.settings.config import LabConfig, NodeConfig, line_of, load
 
 
 def test_without_a_file_the_outages_defaults_hold(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import UsageError
+from chainrace.base.errors import UsageError
 from chainrace.report import page, views
 from chainrace.report.comparison import changes
 from tests.unit.test_damaged_results import RUN, changed, stored

@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chainrace.errors import LabError, UsageError
-from chainrace.race.conclusion import conclude
-from chainrace.race.verdict import decide
+from chainrace.base.errors import LabError, UsageError
+from chainrace.judge.conclusion import conclude
+from chainrace.judge.verdict import decide
 from chainrace.report import junit, page, picture, verdict, views
 from chainrace.report.comparison import last_good
 from chainrace.report.killed import conclude_killed

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import UsageError
-from chainrace.kubelets import Generation
-from chainrace.mitigations import Compared
+from chainrace.base.errors import UsageError
+from chainrace.judge.compared import Compared, Generation
 from chainrace.report import kubelets, mitigations, rows
 from tests.unit.test_kubelets import ONE
 from tests.unit.test_mitigations import FIX

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from chainrace.base.paths import REPOSITORY
 from chainrace.cli.app import app
-from chainrace.config import MODELS, LabConfig
-from chainrace.paths import REPOSITORY
+from chainrace.settings.config import MODELS, LabConfig
 
 DOCS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *REPOSITORY.glob("docs/**/*.md")]
 COMMAND = typer.main.get_command(app)

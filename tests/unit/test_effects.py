@@ -4,10 +4,17 @@ from typing import Any
 
 import pytest
 
-from chainrace.race.effects import ContradictionError, DiffersError, Effect, Effects, Follow, Whole
-from chainrace.race.footprints import Footprints
-from chainrace.race.state import State
-from chainrace.race.step import EVERYTHING
+from chainrace.search.effects import (
+    ContradictionError,
+    DiffersError,
+    Effect,
+    Effects,
+    Follow,
+    Whole,
+)
+from chainrace.search.footprints import Footprints
+from chainrace.search.state import State
+from chainrace.search.step import EVERYTHING
 from tests.unit.test_state import IPV4, read, step, words
 
 EMPTY = IPV4

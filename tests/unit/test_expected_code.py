@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from chainrace.base.errors import UsageError
 from chainrace.cli.options import expected
-from chainrace.errors import UsageError
-from chainrace.evidence import to_succeed
 from chainrace.explore.scripts import Script
+from chainrace.run.evidence import to_succeed
 
 
 @pytest.mark.parametrize(("ends", "expect"), [(0, 0), (2, 0), (2, 2), (0, 2), (255, 255)])

@@ -13,26 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.explore.exploration import Exploration, UnexercisedError
 from chainrace.explore.findings import confirm
 from chainrace.explore.options import Options
 from chainrace.explore.order import rank, spread
-from chainrace.explore.replay import Replayed, Replayer, lazy_in, turns_of
+from chainrace.explore.replay import Replayer, lazy_in, turns_of
 from chainrace.explore.roots import FIRST, lazy_for, lead_for
 from chainrace.explore.run import ExplorationRun
 from chainrace.explore.scripts import Script
 from chainrace.explore.store import Store
 from chainrace.explore.views import Reference, ending_at
 from chainrace.explore.walker import MAX_SNAPSHOTS, Walker
-from chainrace.node.agent import Agent
-from chainrace.node.node import Node
-from chainrace.node.snapshots import Snapshots
-from chainrace.paths import Paths
-from chainrace.race import state as states
-from chainrace.race.explored import HARMFUL as SAYS_HARMFUL
-from chainrace.race.explored import HARMLESS as SAYS_HARMLESS
-from chainrace.race.explored import (
+from chainrace.judge.explored import HARMFUL as SAYS_HARMFUL
+from chainrace.judge.explored import HARMLESS as SAYS_HARMLESS
+from chainrace.judge.explored import (
     NOT_EXERCISED,
     NOT_PROVED,
     UNFINISHED,
@@ -40,7 +36,7 @@ from chainrace.race.explored import (
     Finding,
     Graph,
 )
-from chainrace.race.outcome import (
+from chainrace.judge.outcome import (
     CANARY_LOST,
     GUARD_OPEN,
     HEALTHY,
@@ -49,9 +45,14 @@ from chainrace.race.outcome import (
     RULES_LOST,
     judge,
 )
-from chainrace.race.rules import FAMILIES
-from chainrace.race.schedule import parse
-from chainrace.race.trial import Ending
+from chainrace.judge.replayed import Replayed
+from chainrace.model.rules import FAMILIES
+from chainrace.model.schedule import parse
+from chainrace.model.trial import Ending
+from chainrace.node.agent import Agent
+from chainrace.node.node import Node
+from chainrace.node.snapshots import Snapshots
+from chainrace.search import state as states
 from tests.unit import fakenode
 from tests.unit.fakenode import (
     Body,

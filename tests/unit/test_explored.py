@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chainrace.race import schedule
-from chainrace.race.explored import (
+from chainrace.judge.explored import (
     EXIT_OF,
     HARMFUL,
     HARMLESS,
@@ -19,9 +18,17 @@ from chainrace.race.explored import (
     conclusion,
     in_short,
 )
-from chainrace.race.outcome import CANARY_LOST, HEALTHY, HINT_LOST, INIT_FAILED, FamilyOutcome, Name
-from chainrace.race.outcomemap import Cell, OutcomeMap
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
+from chainrace.judge.outcome import (
+    CANARY_LOST,
+    HEALTHY,
+    HINT_LOST,
+    INIT_FAILED,
+    FamilyOutcome,
+    Name,
+)
+from chainrace.judge.outcomemap import Cell, OutcomeMap
+from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
+from chainrace.model import schedule
 
 
 def end(name: str, *modes: Name, missing: tuple[str, ...] = ()) -> EndState:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from chainrace.cli import main
-from chainrace.explore.options import Progress
-from chainrace.explore.replay import Replayed
-from chainrace.race.explored import EXIT_OF, Explored, Healing
-from chainrace.race.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
-from chainrace.race.schedule import parse
-from chainrace.race.timeline import Happened
-from chainrace.race.trial import Ending
-from chainrace.race.verdict import CONFIRMED, REFUTED
+from chainrace.judge.explored import EXIT_OF, Explored, Healing
+from chainrace.judge.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
+from chainrace.judge.progress import Progress
+from chainrace.judge.replayed import Replayed
+from chainrace.judge.timeline import Happened
+from chainrace.judge.verdict import CONFIRMED, REFUTED
+from chainrace.model.schedule import parse
+from chainrace.model.trial import Ending
 from chainrace.report import verdict
 from chainrace.report.explored import ExplorationFolder, explored_json
 from chainrace.report.results import Asked, ResultsFolder, doubts_in, judge_again

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainrace.race.explorer import Explorer, Observation, Path, Task
-from chainrace.race.schedule import Schedule, from_steps
-from chainrace.race.shortest import cost, short_paths, shortest
-from chainrace.race.state import owner
-from chainrace.race.step import EVERYTHING, Footprint
-from chainrace.race.trace import Step, Trace
+from chainrace.model.actors import owner
+from chainrace.model.schedule import Schedule, cost, from_steps
+from chainrace.search.explorer import Explorer, Observation, Path, Task
+from chainrace.search.shortest import short_paths, shortest
+from chainrace.search.step import EVERYTHING, Footprint
+from chainrace.search.trace import Step, Trace
 
 
 @dataclass(frozen=True)

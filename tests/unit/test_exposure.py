@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
+from chainrace.judge.explored import EXIT_OF
+from chainrace.judge.exposure import Found, why_not_exposed
 from chainrace.node.inspection import inspect
 from chainrace.node.ssh import Connection
-from chainrace.race.explored import EXIT_OF
-from chainrace.race.exposure import Found, why_not_exposed
 from chainrace.report import junit, page
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.verdict import replay_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chainrace.race.outcome import (
+from chainrace.judge.outcome import (
     CANARY_LOST,
     ENVIRONMENT,
     GUARD_OPEN,

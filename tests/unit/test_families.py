@@ -7,8 +7,8 @@ import pytest
 
 from chainrace.explore.roots import ScriptAlone, lazy_for, lead_for
 from chainrace.explore.walker import Turns
-from chainrace.race.explored import HARMFUL, HARMLESS, NOT_PROVED
-from chainrace.race.families import joined
+from chainrace.judge.explored import HARMFUL, HARMLESS, NOT_PROVED
+from chainrace.search.families import joined
 from tests.unit import fakenode
 from tests.unit.fakenode import Body, Fork, Node, Read, Request, Run, Said, Wait, play, script
 from tests.unit.test_exploration import Teller, explore, explored, truth

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.files import link_whole, write_json, write_whole
+from chainrace.base.files import link_whole, write_json, write_whole
 from chainrace.host import recipe
 
 

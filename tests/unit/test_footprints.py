@@ -1,8 +1,8 @@
 """What commands touch, as it is widened by what was seen."""
 
-from chainrace.race.footprints import Footprints
-from chainrace.race.step import EVERYTHING, Footprint, footprint, tables_alone
-from chainrace.race.trial import Call
+from chainrace.model.trial import Call
+from chainrace.search.footprints import Footprints
+from chainrace.search.step import EVERYTHING, Footprint, footprint, tables_alone
 
 
 def call(line: str, actor: str = "script") -> Call:

@@ -1,10 +1,10 @@
 """What an actor may still do: only what it was seen to do after the same history and answers."""
 
-from chainrace.race.footprints import Footprints
-from chainrace.race.futures import Futures
-from chainrace.race.state import Answer, Local, Made, State
-from chainrace.race.step import EVERYTHING, Footprint, footprint
-from chainrace.race.trial import Call
+from chainrace.model.trial import Call
+from chainrace.search.footprints import Footprints
+from chainrace.search.futures import Futures
+from chainrace.search.state import Answer, Local, Made, State
+from chainrace.search.step import EVERYTHING, Footprint, footprint
 
 
 def call(line: str, actor: str = "script") -> Call:

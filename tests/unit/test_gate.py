@@ -8,28 +8,31 @@ from types import SimpleNamespace
 
 import pytest
 
-from chainrace.gate import backends, clean, journal, monitor, nftables, process, rules, words
+from chainrace.gate import backends, clean, journal, monitor, nftables, process
 from chainrace.gate.clean import CleanState
 from chainrace.gate.shell import NodeError
+from chainrace.model.rules import plain
+from chainrace.model.services import SERVICE
+from chainrace.subjects.kubelet import words
 
 
 def test_a_plain_rule_set_has_no_counters_and_no_comments() -> None:
     text = "# by hand\n*filter\n:INPUT DROP [3:9]\n-A INPUT -j DROP\nCOMMIT\n"
-    assert rules.plain(text) == ["*filter", ":INPUT DROP", "-A INPUT -j DROP", "COMMIT"]
+    assert plain(text) == ["*filter", ":INPUT DROP", "-A INPUT -j DROP", "COMMIT"]
 
 
 def test_in_a_plain_rule_set_the_order_of_rules_counts_and_that_of_declarations_does_not() -> None:
     lines = ("*filter", ":B - [0:0]", ":A - [0:0]", "-A B -j A", "-A A -j DROP", "COMMIT")
     declared = ("*filter", ":A - [1:2]", ":B - [0:0]", "-A B -j A", "-A A -j DROP", "COMMIT")
     ordered = ("*filter", ":B - [0:0]", ":A - [0:0]", "-A A -j DROP", "-A B -j A", "COMMIT")
-    assert rules.plain("\n".join(lines)) == rules.plain("\n".join(declared))
-    assert rules.plain("\n".join(lines)) != rules.plain("\n".join(ordered))
+    assert plain("\n".join(lines)) == plain("\n".join(declared))
+    assert plain("\n".join(lines)) != plain("\n".join(ordered))
 
 
 def test_in_a_plain_rule_set_tables_stand_in_one_order() -> None:
     one, other = "*filter\n:A - [0:0]\nCOMMIT\n", "*nat\n-A A -j B\nCOMMIT\n"
-    assert rules.plain(one + other) == rules.plain(other + one)
-    assert rules.plain("[3:4] -A INPUT -j A\n") == ["-A INPUT -j A"]
+    assert plain(one + other) == plain(other + one)
+    assert plain("[3:4] -A INPUT -j A\n") == ["-A INPUT -j A"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,7 @@ class MadeUpNode:
         self.asked.append(" ".join(command))
         if command[:2] == ["systemctl", "restart"]:
             self.state = "active"
-        if command[:2] == ["systemctl", "stop"] and clean.SERVICE in command:
+        if command[:2] == ["systemctl", "stop"] and SERVICE in command:
             self.state = "inactive"
         return {"ActiveState": self.state}.get(command[3], "") if "show" in command else ""
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from chainrace.explore.options import Options
-from chainrace.race.explored import MOST_EDGES, Edge, Graph
-from chainrace.race.outcome import HEALTHY, HINT_LOST, INIT_FAILED
+from chainrace.judge.explored import MOST_EDGES, Edge, Graph
+from chainrace.judge.outcome import HEALTHY, HINT_LOST, INIT_FAILED
 from chainrace.report import graphviz, page
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.picture import COLOURS

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.host import holding
 from chainrace.host.holding import held, taken_over
 from chainrace.host.shell import FINISHES, MARK
-from chainrace.paths import REPOSITORY, Paths
 
 # Holds a clone, calls something that takes long, and says so.
 HOLDS = """
 import subprocess, sys, time
 from pathlib import Path
 from chainrace.host.holding import held
-from chainrace.paths import Paths
+from chainrace.base.paths import Paths
 with held(Paths(Path(sys.argv[1]))):
     called = subprocess.Popen(["sleep", "600"])
     print(called.pid, flush=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import KubeletConfig
-from chainrace.errors import LabError, UsageError
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.host import debian, kubelet, libvirt, packages, recipe
 from chainrace.host.shell import run
-from chainrace.paths import REPOSITORY, Paths
+from chainrace.settings.config import KubeletConfig
 
 
 def test_a_recipe_changes_with_any_file_its_mode_and_any_word(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from chainrace.paths import REPOSITORY
+from chainrace.base.paths import REPOSITORY
 
 # Cleans up for a second after an interruption, and says so.
 CLEANS = """
 import time
-from chainrace.interruption import end_as_by_ctrl_c
+from chainrace.base.interruption import end_as_by_ctrl_c
 end_as_by_ctrl_c()
 try:
     print("begun", flush=True)

@@ -6,11 +6,11 @@ from typing import cast
 
 import pytest
 
-from chainrace.gate.process import SCRIPT_ACTOR
-from chainrace.race.families import joined
-from chainrace.race.knowledge import Knowledge
-from chainrace.race.state import Answer, Made, State
-from chainrace.race.trial import Call
+from chainrace.model.actors import SCRIPT_ACTOR
+from chainrace.model.trial import Call
+from chainrace.search.families import joined
+from chainrace.search.knowledge import Knowledge
+from chainrace.search.state import Answer, Made, State
 
 TOLD = "the script is told something of both"
 # Touches each family, whatever else a run does: else there is nothing to join.

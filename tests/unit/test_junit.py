@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chainrace.race.explored import EXIT_OF
+from chainrace.judge.explored import EXIT_OF
 from chainrace.report import junit
 
 

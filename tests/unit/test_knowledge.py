@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from chainrace.race.knowledge import Knowledge, other_lanes
-from chainrace.race.state import Local, State
-from chainrace.race.step import EVERYTHING, Footprint, footprint
-from chainrace.race.trial import Call, Ending
+from chainrace.model.trial import Call, Ending
+from chainrace.search.knowledge import Knowledge, other_lanes
+from chainrace.search.state import Local, State
+from chainrace.search.step import EVERYTHING, Footprint, footprint
 from tests.unit.test_state import read, step, words
 
 IPV4, IPV6 = "k iptables -N A", "x ip6tables -N A"

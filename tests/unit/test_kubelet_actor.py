@@ -7,8 +7,9 @@ import pytest
 
 from chainrace.gate.journal import Journal
 from chainrace.gate.kubelet import Kubelet, lane_of
-from chainrace.gate.process import KUBELET, Command
+from chainrace.gate.process import Command
 from chainrace.gate.shell import NodeError
+from chainrace.model.actors import KUBELET
 
 UNIT, PID = "kubelet.service", 50
 

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace.config import KubeletConfig
-from chainrace.errors import LabError, UsageError
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.host import kubelet
 from chainrace.node import identity
 from chainrace.node.ssh import Connection
-from chainrace.paths import REPOSITORY, Paths
-from chainrace.session import check_kubelet
+from chainrace.run.session import check_kubelet
+from chainrace.settings.config import KubeletConfig
 
 OWN = KubeletConfig(path="/home/me/kubelet")
 V = "Kubernetes v1.34.4"

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import UsageError
-from chainrace.kubelets import Cut, Generation
+from chainrace.base.errors import UsageError
+from chainrace.judge.compared import Cut, Generation
 from chainrace.report import kubelets, rows
 
 CAUSE = "E1121 07:06:55.9 1681 kubelet_network_linux.go:92] Chain 'KUBE-FIREWALL' does not exist"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from chainrace import scripts
-from chainrace.errors import UsageError
-from chainrace.paths import REPOSITORY
-from chainrace.scripts import Mistake, at_sight, look, look_at, prefixes, read, shell_of
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import REPOSITORY
+from chainrace.settings import scripts
+from chainrace.settings.scripts import Mistake, at_sight, look, look_at, prefixes, read, shell_of
 
 Write = Callable[..., Path]
 

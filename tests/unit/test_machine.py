@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import LimitsConfig
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.node import machine
 from chainrace.node.machine import Machine, console_since
-from chainrace.paths import Paths
+from chainrace.settings.config import LimitsConfig
 from tests.unit.test_shell import is_gone, within
 
 HANGS = """#!/bin/sh

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import UsageError
-from chainrace.mitigations import Compared, load
-from chainrace.paths import REPOSITORY
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import REPOSITORY
+from chainrace.judge.compared import Compared
 from chainrace.report import mitigations
+from chainrace.run.mitigations import load
 
 FOLDER = REPOSITORY / "examples" / "mitigations"
 

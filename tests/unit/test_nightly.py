@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.paths import REPOSITORY
+from chainrace.base.paths import REPOSITORY
 
 NIGHTLY = REPOSITORY / "examples" / "nightly"
 # What the script calls, in ./lab's place: it notes its arguments, and a run leaves a folder.

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race.offsets import OffsetSearch, sample
-from chainrace.race.window import Sighting
+from chainrace.randomized.offsets import OffsetSearch, sample
+from chainrace.randomized.window import Sighting
 
 
 def search_node(lag: float, begin: float, length: float) -> OffsetSearch:

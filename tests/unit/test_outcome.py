@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from chainrace.race import outcome
-from chainrace.race.outcome import (
+from chainrace.judge import outcome
+from chainrace.judge.outcome import (
     CANARY_LOST,
     FAMILY_DROPPED,
     GUARD_OPEN,
@@ -12,7 +12,7 @@ from chainrace.race.outcome import (
     RULES_LOST,
     judge,
 )
-from chainrace.race.trial import Seen
+from chainrace.model.trial import Seen
 from tests.unit.conftest import reference_of
 
 Build = Callable[..., Seen]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from chainrace.config import ImageConfig, LabConfig
-from chainrace.errors import LabError, UsageError
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.paths import Paths
 from chainrace.host import own_image, seed, setup
 from chainrace.host.image import Image
-from chainrace.paths import Paths
+from chainrace.settings.config import ImageConfig, LabConfig
 
 needs_qemu_img = pytest.mark.skipif(not shutil.which("qemu-img"), reason="./lab setup installs it")
 MIB = 2**20

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chainrace.errors import UsageError
-from chainrace.explore.replay import Replayed
-from chainrace.paths import REPOSITORY
-from chainrace.race import outcome
-from chainrace.race.outcome import INIT_FAILED
-from chainrace.race.trial import Seen
-from chainrace.race.verdict import decide
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import REPOSITORY
+from chainrace.judge import outcome
+from chainrace.judge.outcome import INIT_FAILED
+from chainrace.judge.replayed import Replayed
+from chainrace.judge.verdict import decide
+from chainrace.model.trial import Seen
 from chainrace.report import page, picture, verdict, views
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.maps import Grid, first_shown, grids

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chainrace.race.step import EVERYTHING, PARTS, Footprint, footprint, understood
-from chainrace.race.trial import Call
+from chainrace.model.trial import Call
+from chainrace.search.step import EVERYTHING, PARTS, Footprint, footprint, understood
 from tests.unit.test_step import ALL, OF_NFT, call, made
 
 READS_NFT = Footprint(reads=OF_NFT)

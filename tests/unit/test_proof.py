@@ -11,13 +11,14 @@ import pytest
 
 from chainrace.gate import proof as proofs
 from chainrace.gate.looks import CONNECTS, EXISTS, READS, SIGNALS, Look
-from chainrace.gate.process import KUBELET, Command
+from chainrace.gate.process import Command
 from chainrace.gate.procevents import Forked
 from chainrace.gate.proof import Proof, Settled
 from chainrace.gate.shell import NodeError
 from chainrace.gate.whose import Owners
 from chainrace.gate.witness import Change
 from chainrace.gate.written import Files
+from chainrace.model.actors import KUBELET
 
 NFT = "xtables-nft-multi"
 MAIN, STRANGER, KUBELETS = 5_000_100, 5_000_900, 5_000_050  # no such processes are there

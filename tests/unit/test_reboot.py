@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace import reboot
+from chainrace.base.paths import Paths
+from chainrace.judge import outcome
+from chainrace.judge.boot import Boot
+from chainrace.model.trial import Seen
 from chainrace.node.node import Node
-from chainrace.paths import Paths
-from chainrace.race import outcome
-from chainrace.race.boot import Boot
-from chainrace.race.trial import Seen
+from chainrace.run import reboot
 from tests.unit.conftest import reference_of
 
 LOG = """I1 kubelet_network_linux.go:54] "Initialized iptables rules." protocol="IPv4"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import LabError, UsageError
-from chainrace.race import outcome
-from chainrace.race.trial import Seen
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, decide
+from chainrace.base.errors import LabError, UsageError
+from chainrace.judge import outcome
+from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, decide
+from chainrace.model.trial import Seen
 from chainrace.report.folder import lead_latest_to
 from chainrace.report.killed import conclude_killed
 from chainrace.report.results import ResultsFolder, judge_again, write_verdict

@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from chainrace.race.explored import NOT_EXERCISED, Explored, conclusion
-from chainrace.race.outcome import HEALTHY, WORST_FIRST
-from chainrace.race.outcomemap import Cell, OutcomeMap
+from chainrace.judge.explored import NOT_EXERCISED, Explored, conclusion
+from chainrace.judge.outcome import HEALTHY, WORST_FIRST
+from chainrace.judge.outcomemap import Cell, OutcomeMap
 from chainrace.report import junit, page, picture, verdict, views, writing
 from chainrace.report.comparison import changes
 from chainrace.report.explored import ExplorationFolder

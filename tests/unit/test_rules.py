@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chainrace.race.rules import parse, sections
+from chainrace.model.rules import parse, sections
 
 
 def test_kubelets_chains_jumps_and_guard_are_entries(sample: Callable[[str], str]) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.config import ImageConfig, LabConfig, Scenario
-from chainrace.errors import UsageError
-from chainrace.paths import REPOSITORY
-from chainrace.scenario import Changes, choose
-from chainrace.trials import Amount
+from chainrace.base.errors import UsageError
+from chainrace.base.paths import REPOSITORY
+from chainrace.settings.amount import Amount
+from chainrace.settings.config import ImageConfig, LabConfig, Scenario
+from chainrace.settings.scenario import Changes, choose
 
 CONFIG = LabConfig(
     scenario=[

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race.schedule import Schedule, Turn, from_steps, parse
+from chainrace.model.schedule import Schedule, Turn, from_steps, parse
 
 steps = st.lists(st.sampled_from(["k", "s", "x", "t"]), min_size=1, max_size=30).map(tuple)
 

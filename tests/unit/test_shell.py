@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
 from chainrace.host import shell
 from chainrace.host.shell import run, tail
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import paramiko
 import pytest
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
 from chainrace.node import ssh
 from chainrace.node.ssh import Connection
 

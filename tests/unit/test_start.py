@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.paths import REPOSITORY
+from chainrace.base.paths import REPOSITORY
 
 # Stands in for the clone's Python: says what it was called with.
 PYTHON = '#!/bin/sh\necho "ran: $*"\n'

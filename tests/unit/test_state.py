@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from chainrace.race import state
-from chainrace.race.state import GOES_ON, Answer, Local, Made, State, lane_of, owner
-from chainrace.race.trial import Call
+from chainrace.model.actors import SCRIPT_LANES, owner
+from chainrace.model.trial import Call
+from chainrace.search import state
+from chainrace.search.state import GOES_ON, Answer, Local, Made, State, lane_of
 
 ACTORS = {"k": "kubelet", "x": "kubelet"}
 IPV4 = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -260,7 +261,7 @@ def test_the_script_may_wait_in_several_lanes_and_has_one_history() -> None:
     )
     assert [made.lane for made in seen.histories["s"]] == ["s", "t"]
     assert seen.place("u").waiting.keys() == {"s", "u"}
-    assert {owner(lane) for lane in state.SCRIPT_LANES} == {"s"}
+    assert {owner(lane) for lane in SCRIPT_LANES} == {"s"}
     assert (owner("k"), owner("x")) == ("k", "x")
 
 

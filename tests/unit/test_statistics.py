@@ -1,6 +1,6 @@
 import pytest
 
-from chainrace.race import statistics
+from chainrace.judge import statistics
 
 
 def test_fifty_nine_clean_trials_bound_the_rate_below_five_percent() -> None:

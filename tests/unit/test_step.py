@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race.step import (
+from chainrace.model.trial import Call
+from chainrace.search.step import (
     EVERYTHING,
     PARTS,
     TABLES,
@@ -16,7 +17,6 @@ from chainrace.race.step import (
     tables_alone,
     touches,
 )
-from chainrace.race.trial import Call
 
 
 def call(line: str, *, actor: str = "script", **more: object) -> Call:

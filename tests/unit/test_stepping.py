@@ -15,13 +15,14 @@ from chainrace.gate import stepping as gates
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Waiting
 from chainrace.gate.fanotify import Opening
-from chainrace.gate.process import KUBELET, Command
+from chainrace.gate.process import Command
 from chainrace.gate.procevents import Ended, Event, Executed, Forked
 from chainrace.gate.proof import Settled
 from chainrace.gate.shell import NodeError
 from chainrace.gate.stepping import Stepping
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
+from chainrace.model.actors import KUBELET
 
 OWN, SUBJECT = "chainrace-script.service", "kubelet.service"
 FIRST = 5_000_000  # no such processes are there

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
 from chainrace.host import image, sums
-from chainrace.paths import Paths
 
 FILES = ("root.raw", "vmlinuz")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes files root's, and changes them")

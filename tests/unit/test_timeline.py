@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chainrace.race.outcome import (
+from chainrace.judge.outcome import (
     GUARD_OPEN,
     HEALTHY,
     INIT_FAILED,
@@ -11,8 +11,8 @@ from chainrace.race.outcome import (
     Name,
     Outcome,
 )
-from chainrace.race.rules import RuleSet
-from chainrace.race.timeline import Happened, timeline
+from chainrace.judge.timeline import Happened, timeline
+from chainrace.model.rules import RuleSet
 
 EMPTY = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
 CHAIN = EMPTY.replace("COMMIT", ":KUBE-FIREWALL - [0:0]\nCOMMIT")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chainrace.errors import UsageError
-from chainrace.race.outcome import INIT_FAILED
+from chainrace.base.errors import UsageError
+from chainrace.judge.outcome import INIT_FAILED
 from chainrace.report import failures, page, timeline, trace, views
 from chainrace.report.explored import ExplorationFolder
 from tests.unit.explorations import HARMED, ORIGIN

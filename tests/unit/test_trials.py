@@ -7,13 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace.errors import LabError
+from chainrace.base.errors import LabError
+from chainrace.judge.outcome import HINT
+from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED, decide
 from chainrace.node.agent import Agent
-from chainrace.race.outcome import HINT
-from chainrace.race.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED, decide
 from chainrace.report.results import ResultsFolder, judge_again
-from chainrace.report.trials import read_trials
-from chainrace.trials import SCRIPTS_ON_NODE, Amount, Limits, Progress, TrialRun
+from chainrace.report.trials import Progress, read_trials
+from chainrace.run.trials import SCRIPTS_ON_NODE, Limits, TrialRun
+from chainrace.settings.amount import Amount
 from tests.unit.conftest import STEPS
 
 Answer = dict[str, Any]

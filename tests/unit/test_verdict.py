@@ -3,8 +3,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.race.outcome import ENVIRONMENT, HEALTHY, INIT_FAILED, RULES_LOST
-from chainrace.race.verdict import (
+from chainrace.judge.outcome import ENVIRONMENT, HEALTHY, INIT_FAILED, RULES_LOST
+from chainrace.judge.verdict import (
     CONFIRMED,
     EXIT_CODES,
     FIXED,

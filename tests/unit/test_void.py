@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from chainrace.race import outcome
-from chainrace.race.trial import Command, Seen
-from chainrace.race.verdict import FIXED, ORIGINAL
-from chainrace.race.void import why_void
+from chainrace.judge import outcome
+from chainrace.judge.verdict import FIXED, ORIGINAL
+from chainrace.model.trial import Command, Seen
+from chainrace.randomized.void import why_void
 from tests.unit.conftest import command, reference_of
 
 Build = Callable[..., Seen]

@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from chainrace.race.trial import Seen
-from chainrace.race.window import is_hit, sighting
+from chainrace.model.trial import Seen
+from chainrace.randomized.window import is_hit, sighting
 from tests.unit.conftest import command
 
 Build = Callable[..., Seen]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chainrace.paths import REPOSITORY
-from chainrace.race.explored import EXIT_OF
-from chainrace.race.outcome import HEALTHY, WORST_FIRST
+from chainrace.base.paths import REPOSITORY
+from chainrace.judge.explored import EXIT_OF
+from chainrace.judge.outcome import HEALTHY, WORST_FIRST
 from chainrace.report.words import GLOSSARY, MEANINGS, SAID_OF, covered
 from tests.unit.test_damaged_results import ARM, EXPLORED, RUN, changed
 

@@ -1,6 +1,5 @@
-from chainrace.gate.rules import plain
 from chainrace.gate.world import INCOMPATIBLE, section_of, sets
-from chainrace.race.rules import parse, sections
+from chainrace.model.rules import parse, plain, sections
 
 NATIVE = """\
 table ip nat {

@@ -1,0 +1,1 @@
+"""What every room may use: errors and exit codes, paths, files, text, interruption."""

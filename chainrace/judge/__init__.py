@@ -1,0 +1,1 @@
+"""From end states and trials to outcomes and verdicts. No I/O."""

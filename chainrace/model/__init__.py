@@ -1,0 +1,1 @@
+"""Data that both ends know, node and lab: actors, rules, calls, schedules. No I/O."""

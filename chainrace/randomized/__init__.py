@@ -1,0 +1,1 @@
+"""Randomized trials: which start offsets to try, and which trials count. No I/O."""

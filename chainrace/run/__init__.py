@@ -1,0 +1,1 @@
+"""Commands from start to end: a node, evidence, verdict, results."""

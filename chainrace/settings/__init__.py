@@ -1,0 +1,1 @@
+"""What a user asks for: lab.toml, scenarios, scripts, and whether a node is kept."""

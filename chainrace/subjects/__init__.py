@@ -1,0 +1,1 @@
+"""Programs that set firewall rules and trust that they stay."""

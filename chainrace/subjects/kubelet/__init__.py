@@ -1,0 +1,1 @@
+"""kubelet: what it says of its rules."""
