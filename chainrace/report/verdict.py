@@ -111,7 +111,7 @@ def findings_in(document: Document) -> list[Numbered]:
 
 
 def cost_of(schedule: str) -> tuple[int, ...]:
-    """What makes a stored schedule longer (race/shortest.py); what is none is the longest."""
+    """What makes a stored schedule longer (model/schedule.py); what is none is the longest."""
     try:
         return 0, *cost(schedules.parse(schedule))
     except ValueError:

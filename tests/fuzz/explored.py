@@ -228,7 +228,7 @@ class Explored:
 
 
 def _said(found: Result) -> Result:
-    """The word, as race/explored.py says it; a harm counts without a replay here."""
+    """The word, as judge/explored.py says it; a harm counts without a replay here."""
     harms = found.modes - {HEALTHY}
     if harms:
         return replace(found, verdict="harmful", reason=", ".join(sorted(harms)))
