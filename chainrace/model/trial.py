@@ -21,7 +21,8 @@ class Call:
     does nothing but start others. `foreign`: it runs in another network namespace. `input` is
     what its standard input is, `file`, `pipe` or nothing that anybody writes to; `output`
     likewise; `source` and `target` are the files that they are. `exe` is the name of the file
-    that is executed, links resolved.
+    that is executed, links resolved. `beside`: a program of the same actor that is not understood
+    goes on beside it, and may do and see anything meanwhile.
     """
 
     actor: str  # kubelet, script, service stop, service start, a unit's name, or other
@@ -34,6 +35,7 @@ class Call:
     exe: str = field(default="", kw_only=True)
     source: str = field(default="", kw_only=True)
     target: str = field(default="", kw_only=True)
+    beside: bool = field(default=False, kw_only=True)
 
     @staticmethod
     def of(one: Mapping[str, Any]) -> Call:

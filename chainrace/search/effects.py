@@ -10,7 +10,7 @@ in nothing of that: in the other actor's history, in other tables.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR, owner
+from chainrace.model.actors import GROUPS, KUBELETS, LANES, group, owner
 from chainrace.model.backends import OTHER_BACKEND
 from chainrace.model.trial import Call
 from chainrace.search.footprints import Footprints
@@ -51,7 +51,7 @@ class Effect:
 class Follow:
     """Where an actor is after a step: `history` stands for all that it did, with the answers.
 
-    `lock`: who holds that of iptables then, where the actor is the script.
+    `lock`: who holds that of iptables then, where the actor is not kubelet.
     """
 
     history: str
@@ -156,31 +156,44 @@ class Effects:
         if self.footprints.by_tables_alone(call):
             return digest([call, touched, hidden])
         # What it reads from files and pipes its own actor has written, and knows. One that looks
-        # at kubelet sees where that is.
+        # at a subject sees where that is; of a file another actor may be the writer.
         made = self.footprints.of(call)
-        looks = lane not in KUBELETS and (made.reads | made.writes) & LIVES
+        every = made.reads | made.writes
+        seen = [
+            origin.place(other).key if every & LIVES or self._writes_files(origin, other) else ""
+            for other in GROUPS
+            if other != group(lane)
+        ]
+        looks = lane not in KUBELETS and every & (LIVES | {"files"})
         return digest(
-            [
-                *(call, touched, lane, hidden, origin.place(lane).key),
-                origin.place("k").key if looks else "",
-            ]
+            [*(call, touched, lane, hidden, origin.place(lane).key), seen if looks else []]
         )
 
     def _after(self, origin: State, lane: str, call: Call, own: Answer, wrote: str) -> str:
         # What is executed next goes by what the names of programs mean.
         programs = origin.rules.get(PROGRAMS)
         made = Made(lane, call, (own,), wrote)
-        return digest([origin.place(lane).key, made, programs, self._hidden(origin, lane)])
+        lock = origin.rules.get(LOCK)
+        return digest([origin.place(lane).key, made, programs, lock, self._hidden(origin, lane)])
 
     def _hidden(self, origin: State, lane: str) -> list[Made]:
-        """What the script has done that is not understood: kubelet may go on otherwise after it."""
-        if lane not in KUBELETS:
-            return []
+        """What others have done that is not understood: an actor may go on otherwise after it."""
         return [
             made
-            for made in origin.histories[SCRIPT_ACTOR]
+            for name in LANES
+            if name != owner(lane)
+            for made in origin.histories[name]
             if self.footprints.of(made.call) == EVERYTHING
         ]
+
+    def _writes_files(self, origin: State, name: str) -> bool:
+        """Whether an actor has written files so far, as far as is known."""
+        return name in LANES and any(
+            made.wrote
+            or made.call.output == "file"
+            or "files" in self.footprints.of(made.call).writes
+            for made in origin.histories[name]
+        )
 
     def _touched(self, call: Call, parts: Iterable[str]) -> frozenset[str]:
         """Which parts a command may touch, in either backend, of those that there are."""

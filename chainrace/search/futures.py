@@ -7,6 +7,7 @@ until it has been seen.
 
 from dataclasses import dataclass, field
 
+from chainrace.model.actors import owner
 from chainrace.model.trial import Call
 from chainrace.search.footprints import Footprints
 from chainrace.search.state import Local, State
@@ -36,7 +37,7 @@ class Futures:
 
     def learn(self, lane: str, before: Local, after: Local) -> None:
         """Take in one step of an actor."""
-        name = _history_of(lane)
+        name = owner(lane)
         if len(after.histories[name]) <= len(before.histories[name]):
             return  # it was let go on by another
         made = after.histories[name][len(before.histories[name])]
@@ -112,7 +113,7 @@ class Futures:
                 continue
             stack.pop()
             if not onward:
-                over = _history_of(lane) in self._ended.get(at, ())
+                over = owner(lane) in self._ended.get(at, ())
                 self._memo[at, lane] = (Footprint() if over else EVERYTHING, over)
                 continue
             total, known = Footprint(), True
@@ -120,11 +121,7 @@ class Futures:
                 further, seen = self._memo[one.to, lane]
                 total |= further
                 known = known and seen
-                if _history_of(one.lane) == _history_of(lane):
+                if owner(one.lane) == owner(lane):
                     total |= self.footprints.of(one.call)
             self._memo[at, lane] = (total, known)
         return self._memo[key, lane]
-
-
-def _history_of(lane: str) -> str:
-    return lane if lane in ("k", "x") else "s"

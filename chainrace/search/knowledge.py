@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from chainrace.model.actors import ACTOR_OF, KUBELETS, SCRIPT_ACTOR, SCRIPT_LANES, owner
+from chainrace.model.actors import ACTOR_OF, KUBELETS, LANES, SCRIPT_ACTOR, SUBJECT_ACTOR, owner
 from chainrace.model.trial import Call, Ending
 from chainrace.search.effects import Effects
 from chainrace.search.explorer import Observation, Path
 from chainrace.search.footprints import Footprints
 from chainrace.search.futures import Futures
-from chainrace.search.state import Local, Made, State
+from chainrace.search.state import GOES_ON, Local, Made, State
 from chainrace.search.step import EVERYTHING, LIVES, Footprint, touches
 from chainrace.search.trace import Step, Trace
 
@@ -16,14 +16,15 @@ from chainrace.search.trace import Step, Trace
 class Knowledge:
     """Grows by what is executed on a node; says what need not be.
 
-    `families` are explored, `lanes` those that step for them: kubelet's and the script's.
+    `families` are explored, `lanes` those that step for them. Without `kubelet` the subject is
+    another program, whose lanes work on both families.
     `states` are by key, `endings` by what an end leaves.
     """
 
-    def __init__(self, families: Sequence[str], *, reduced: bool) -> None:
+    def __init__(self, families: Sequence[str], *, reduced: bool, kubelet: bool = True) -> None:
         """Unless `reduced`, nothing is inferred and no order left out."""
         self.families = tuple(families)
-        self.kubelets = tuple(ACTOR_OF[family] for family in families)
+        self.kubelets = tuple(ACTOR_OF[family] for family in families) if kubelet else ()
         self.footprints = Footprints()
         self.futures = Futures(self.footprints)
         self.effects = Effects(self.footprints)
@@ -37,7 +38,7 @@ class Knowledge:
     @property
     def lanes(self) -> tuple[str, ...]:
         """All lanes that may step here."""
-        return (*self.kubelets, *SCRIPT_LANES)
+        return (*self.kubelets, *(lane for lanes in LANES.values() for lane in lanes))
 
     def remember(self, state: State) -> None:
         """Take in a state that was reached."""
@@ -69,20 +70,21 @@ class Knowledge:
 
     def _futures(self, state: State) -> dict[str, Footprint]:
         found = {lane: self.futures.future(lane, state) for lane in self.kubelets}
-        script = self.futures.future(SCRIPT_ACTOR, state)
-        for lane in SCRIPT_LANES:
-            if lane in state.waiting or lane == SCRIPT_ACTOR:
-                found[lane] = script
+        for name, lanes in LANES.items():
+            if name not in state.ended:
+                continue  # it takes no part
+            future = self.futures.future(name, state)
+            found |= {lane: future for lane in lanes if lane in state.waiting or lane == name}
         if self.restarts and not state.ended[SCRIPT_ACTOR]:
-            # Another kubelet may come, and do it all again.
-            for lane in self.kubelets:
-                found[lane] = EVERYTHING
+            # The subject may be started again, and do it all again.
+            found |= {lane: EVERYTHING for lane in found if owner(lane) != SCRIPT_ACTOR}
         return found
 
     def _over(self, state: State, futures: Mapping[str, Footprint]) -> bool:
-        if self.restarts or not all(state.ended[lane] for lane in self.kubelets):
+        subjects = (*self.kubelets, SUBJECT_ACTOR)
+        if self.restarts or not all(state.ended.get(lane, True) for lane in subjects):
             return False
-        script = futures[SCRIPT_ACTOR]
+        script = futures.get(SCRIPT_ACTOR, Footprint())
         others = {"nft", "sets", "units"} & (script.writes) or LIVES & script.reads
         return not others and not any(touches(script, family) for family in self.families)
 
@@ -111,7 +113,7 @@ class Knowledge:
         left = {name: iter(made) for name, made in end.histories.items()}
         trace = Trace()
         for lane in path:
-            made = next(one for one in left[owner(lane)] if one.call.program != "goes on")
+            made = next(one for one in left[owner(lane)] if one.call.program != GOES_ON)
             trace = trace.after(lane, [self.as_step(made.call)])
         return trace
 

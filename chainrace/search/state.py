@@ -2,28 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from chainrace.model.actors import (
     ACTOR_OF,
     ACTORS,
+    GROUPS,
     HISTORIES,
     KUBELETS,
     SCRIPT_ACTOR,
-    SCRIPT_LANES,
+    SUBJECT_ACTOR,
+    group,
     owner,
 )
 from chainrace.model.rules import plain, sections
 from chainrace.model.trial import Call
+from chainrace.search.step import EVERYTHING, footprint
 
 LOCK = "lock"
 PROGRAMS = "programs"
 STOPPED = "stopped"
-# A process of the script's ended because of a step of another actor.
-GOES_ON = Call(SCRIPT_ACTOR, "goes on", ())
+# What a process is said to do that ended because of a step of another actor.
+GOES_ON = "goes on"
 
 
 @dataclass(frozen=True)
@@ -91,50 +94,43 @@ class State:
     @cached_property
     def key(self) -> str:
         """The state's identity: the same for the same state, on any node."""
-        return digest([self._kubelets.key, self._scripts.key, self.rules])
+        return digest([*(self.place(name).key for name in GROUPS), self.rules])
 
     def place(self, lane: str) -> Local:
         """What concerns the actor of a lane alone: kubelet's two lanes stand together."""
-        return self._kubelets if lane in KUBELETS else self._scripts
+        return self._places[group(lane)]
 
     @cached_property
-    def _kubelets(self) -> Local:
-        return self._of(set(KUBELETS))
-
-    @cached_property
-    def _scripts(self) -> Local:
-        return self._of(set(SCRIPT_LANES))
-
-    def _of(self, mine: set[str]) -> Local:
-        return Local(
-            {name: made for name, made in self.histories.items() if name in mine},
-            {name: call for name, call in self.waiting.items() if name in mine},
-            {name: ended for name, ended in self.ended.items() if name in mine},
-        )
+    def _places(self) -> dict[str, Local]:
+        return {
+            name: _restricted(Local(self.histories, self.waiting, self.ended), lanes)
+            for name, lanes in GROUPS.items()
+        }
 
     def with_place(self, place: Local, lane: str, rules: Mapping[str, str]) -> "State":
         """This state with another place of one actor, and other rules."""
-        moved, other = ("_kubelets", "_scripts") if lane in KUBELETS else ("_scripts", "_kubelets")
-        stays: Local = getattr(self, other)
+        every = {**self._places, group(lane): place}
         following = State(
-            histories={**stays.histories, **place.histories},
-            waiting={**stays.waiting, **place.waiting},
-            ended={**stays.ended, **place.ended},
+            histories={
+                name: made for one in every.values() for name, made in one.histories.items()
+            },
+            waiting={name: call for one in every.values() for name, call in one.waiting.items()},
+            ended={name: ended for one in every.values() for name, ended in one.ended.items()},
             rules=rules,
         )
-        # Both are known, with their keys: cached_property keeps its value there.
-        vars(following).update({moved: place, other: stays})
+        # They are known, with their keys: cached_property keeps its value there.
+        vars(following)["_places"] = every
         return following
 
     def left(self, families: Sequence[str]) -> str:
-        """A digest of some families' rules and of kubelet's commands with their exit codes."""
+        """A digest of some families' rules and of the subject's commands with their answers."""
         rules = {
             name: text
             for name, text in self.rules.items()
             if name.startswith((*families, "nft/", "ipset", STOPPED))
         }
         mine = [self.histories[ACTOR_OF[family]] for family in families]
-        return digest([rules, mine])
+        return digest([rules, mine, self.histories[SUBJECT_ACTOR]])
 
     def differing(self, other: "State") -> tuple[str, ...]:
         """What of two states is not the same: `rules ipv4/filter`, `waiting k`."""
@@ -164,15 +160,8 @@ def _call_key(call: Call) -> list[object]:
     return [
         *(call.actor, call.program, list(call.arguments)),
         *(call.kind, call.foreign, call.input, call.output),
-        *(call.exe, call.source, call.target),
+        *(call.exe, call.source, call.target, call.beside),
     ]
-
-
-def lane_of(call: Call) -> str:
-    """The lane in whose history a command stands, where nobody has said it."""
-    if call.actor != "kubelet":
-        return SCRIPT_ACTOR
-    return "x" if call.family == "ipv6" else "k"
 
 
 class _Histories:
@@ -180,30 +169,55 @@ class _Histories:
 
     def __init__(self) -> None:
         self.made: dict[str, list[Made]] = {name: [] for name in HISTORIES}
-        self._at: dict[int, int] = {}  # a command's number in the view -> in its history
+        # A command's number in the view -> whose history it stands in, and where.
+        self._at: dict[int, tuple[str, int]] = {}
+        # Steps that are not understood, and whose processes have not ended yet.
+        self._go_on: dict[str, set[int]] = {name: set() for name in HISTORIES}
 
     def add(self, number: int, one: Mapping[str, Any]) -> None:
         """Take in the next command of a view."""
         lane, name = one["lane"], owner(one["lane"])
         mine = self.made[name]
-        self._at[number] = len(mine)
-        answers = tuple(
-            Answer(self._at[said["step"]], said["code"], said["out"]) for said in one["answers"]
-        )
+        self._at[number] = name, len(mine)
+        told: dict[str, list[Answer]] = {}
+        for said in one["answers"]:
+            whose, at = self._at[said["step"]]
+            told.setdefault(whose, []).append(Answer(at, said["code"], said["out"]))
         looked = tuple(one["looked"])
-        if name == SCRIPT_ACTOR:
-            mine.append(Made(lane, Call.of(one), answers, one["wrote"], one["read"], looked))
-            return
-        # kubelet looks at exit codes alone (iptables.go), and each of its processes ends at once.
-        mine.append(Made(lane, Call.of(one), (Answer(len(mine), one["code"]),)))
-        if answers or looked:
-            # kubelet's step let the script go on: that is no step of the script's own.
-            self.made[SCRIPT_ACTOR].append(Made(SCRIPT_ACTOR, GOES_ON, answers, looked=looked))
+        call = self.call(one, lane)
+        if call.kind != "shell" and name not in KUBELETS and footprint(call) == EVERYTHING:
+            self._go_on[name].add(len(mine))
+        for whose, answers in told.items():
+            self._go_on[whose] -= {said.step for said in answers}
+        if name in KUBELETS:
+            # It looks at exit codes alone (iptables.go), and each of its processes ends at once.
+            mine.append(Made(lane, call, (Answer(len(mine), one["code"]),)))
+            if looked:
+                told.setdefault(SCRIPT_ACTOR, [])
+        else:
+            own = tuple(told.pop(name, ()))
+            mine.append(Made(lane, call, own, one["wrote"], one["read"], looked))
+            looked = ()
+        for other, ends in told.items():
+            # This step let another actor go on: that is no step of the other's own.
+            goes_on = Made(other, Call(other, GOES_ON, ()), tuple(ends), looked=looked)
+            self.made[other].append(goes_on)
+
+    def call(self, one: Mapping[str, Any], lane: str) -> Call:
+        """A command of a lane's, from a view; whether its actor goes on beside it is known here."""
+        return replace(Call.of(one), beside=bool(self._go_on[owner(lane)]))
+
+    def waiting(self, look: Mapping[str, Any]) -> dict[str, Call]:
+        """What each lane waits for."""
+        return {lane: self.call(words, lane) for lane, words in look["next"].items()}
 
     def of(self, lane: str) -> dict[str, tuple[Made, ...]]:
         """Those of a lane's actor."""
-        names = KUBELETS if lane in KUBELETS else (SCRIPT_ACTOR,)
-        return {name: tuple(self.made[name]) for name in names}
+        return {name: made for name, made in self.all().items() if group(name) == group(lane)}
+
+    def all(self) -> dict[str, tuple[Made, ...]]:
+        """Those of all actors."""
+        return {name: tuple(made) for name, made in self.made.items()}
 
 
 def places(view: Mapping[str, Any]) -> list[tuple[str, Local, Local]]:
@@ -243,8 +257,8 @@ def read(view: Mapping[str, Any], before: State | None, lane: str | None = None)
         wanted = before.waiting[lane]
         raise ValueError(f"{lane} was to make {wanted} and did not ({others or 'nobody waits'})")
     return State(
-        histories={name: tuple(made) for name, made in histories.made.items()},
-        waiting={lane: Call.of(words) for lane, words in view["next"].items()},
+        histories=histories.all(),
+        waiting=histories.waiting(view),
         ended=dict(view["done"]),
         rules=parts(view),
     )
@@ -270,9 +284,18 @@ def _told(made: Made) -> str:
 
 
 def _place(look: Mapping[str, Any], histories: _Histories, lane: str) -> Local:
-    mine = set(KUBELETS) if lane in KUBELETS else set(SCRIPT_LANES)
+    every = Local(
+        histories.all(),
+        histories.waiting(look),
+        dict(look["done"]),
+    )
+    return _restricted(every, GROUPS[group(lane)])
+
+
+def _restricted(place: Local, lanes: Collection[str]) -> Local:
+    """What of a place concerns some lanes."""
     return Local(
-        histories.of(lane),
-        {name: Call.of(words) for name, words in look["next"].items() if name in mine},
-        {name: ended for name, ended in look["done"].items() if name in mine},
+        {name: made for name, made in place.histories.items() if name in lanes},
+        {name: call for name, call in place.waiting.items() if name in lanes},
+        {name: ended for name, ended in place.ended.items() if name in lanes},
     )

@@ -54,6 +54,8 @@ SHARED = frozenset({"files", "lock"})
 @cache
 def footprint(call: Call) -> Footprint:
     """What a process may read and write, from its program and arguments."""
+    if call.beside:
+        return EVERYTHING
     made = _footprint(call)
     if call.actor == "kubelet":
         made |= Footprint(writes=frozenset({LIFE[_family(call)]}))
@@ -158,7 +160,7 @@ def tables_alone(call: Call) -> bool:
     counters differ from one run to the next. Who holds the lock is no part of this.
     """
     made = parse(call)
-    if made is None or call.foreign or call.kind == "shell":
+    if made is None or call.foreign or call.beside or call.kind == "shell":
         return False
     if made.asking:
         return True

@@ -150,6 +150,42 @@ iptables -A FORWARD -s 192.0.2.7 -j DROP
 exit 0
 """,
     ),
+    # 1. python looks for a process of kubelet's that waits, without a process of its own, between
+    # two of its children: where kubelet is about to make a canary, mangle's chains go.
+    "1-python-looks-between-its-children": Own(
+        "harmful",
+        """#!/bin/sh
+cat >/run/looks.py <<'END'
+import glob, subprocess
+
+def at(word):
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            words = open(path, "rb").read().split(b"\\0")
+        except OSError:
+            continue
+        if b"-N" in words and word in words:
+            return True
+    return False
+
+subprocess.run(["iptables", "-A", "FORWARD", "-s", "192.0.2.7", "-j", "DROP"])
+if at(b"KUBE-KUBELET-CANARY"):
+    subprocess.run(["iptables", "-t", "mangle", "-X"])
+END
+python3 /run/looks.py
+exit 0
+""",
+        ("hint_lost", "healthy"),
+    ),
+    # 1. python that looks at nothing.
+    "1-python-and-its-children": Own(
+        "harmless",
+        """#!/usr/bin/env python3
+import subprocess
+subprocess.run(["iptables", "-A", "FORWARD", "-s", "192.0.2.7", "-j", "DROP"])
+subprocess.run(["iptables", "-N", "NODE-READY"])
+""",
+    ),
     # 3. If the second job looks before the first has made its chain, -X takes nat's canary.
     "3-two-jobs": Own(
         "harmful",

@@ -180,7 +180,8 @@ def test_a_long_script_is_no_deep_recursion() -> None:
     for before, after in zip(places, [*places[1:], end], strict=True):
         futures.learn("s", before, after)
     begun = at(places[0])
-    vars(begun)["_scripts"] = places[0]
+    begun.place("s")
+    vars(begun)["_places"]["s"] = places[0]
     assert futures.future("s", begun) == TOUCH[NAT]
 
 

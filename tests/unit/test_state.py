@@ -8,7 +8,8 @@ import pytest
 from chainrace.model.actors import SCRIPT_LANES, owner
 from chainrace.model.trial import Call
 from chainrace.search import state
-from chainrace.search.state import GOES_ON, Answer, Local, Made, State, lane_of
+from chainrace.search.state import GOES_ON, Answer, Local, Made, State
+from chainrace.search.step import EVERYTHING, footprint
 
 ACTORS = {"k": "kubelet", "x": "kubelet"}
 IPV4 = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -170,7 +171,7 @@ def test_a_step_of_kubelets_that_lets_the_script_go_on_is_in_both_histories() ->
     assert seen.histories["k"] == (
         Made("k", Call.of(words("k", "iptables -N A")), (Answer(0, 0),)),
     )
-    assert seen.histories["s"][1] == Made("s", GOES_ON, (Answer(0, 0),))
+    assert seen.histories["s"][1] == Made("s", Call("s", GOES_ON, ()), (Answer(0, 0),))
 
 
 @pytest.mark.parametrize(
@@ -265,13 +266,6 @@ def test_the_script_may_wait_in_several_lanes_and_has_one_history() -> None:
     assert (owner("k"), owner("x")) == ("k", "x")
 
 
-@pytest.mark.parametrize(
-    ("line", "lane"), [("k iptables -F", "k"), ("k ip6tables -F", "x"), ("s ip6tables -F", "s")]
-)
-def test_whose_lane_a_command_is_in(line: str, lane: str) -> None:
-    assert lane_of(Call.of(words(*line.split(" ", 1)))) == lane
-
-
 def test_each_step_of_a_run_has_the_place_before_and_after_it() -> None:
     looks = [
         {"next": {lane: words(lane, line) for lane, line in waiting.items()}, "done": done}
@@ -316,3 +310,21 @@ def test_a_digest_stands_for_values_not_for_how_they_are_written() -> None:
 def read(*steps: str | dict[str, Any], before: State | None = None, **more: Any) -> State:
     """The state that such a view shows."""
     return state.read(view(*steps, **more), before)
+
+
+def test_a_step_beside_a_program_that_is_not_understood_may_touch_everything() -> None:
+    """What python looks at and does between its children's steps, no process tells."""
+    python, change = step("s python3 x.py", None), step("s iptables -A FORWARD -j DROP")
+    seen = state.read(view(python, change, waiting={"s": "iptables -N A"}), None)
+    alone = state.read(view(change, waiting={"s": "iptables -N A"}), None)
+    assert footprint(seen.histories["s"][1].call) == EVERYTHING
+    assert footprint(seen.waiting["s"]) == EVERYTHING
+    assert footprint(alone.waiting["s"]) != EVERYTHING
+
+
+def test_one_that_has_ended_or_is_a_shell_or_waits_alone_is_beside_nothing() -> None:
+    ended = [step("s python3 x.py"), step("s iptables -F")]
+    shell = [step("s sh -c x", None, kind="shell"), step("s iptables -F")]
+    known = [step("s systemctl restart iptables", None), step("s iptables -F")]
+    for steps in (ended, shell, known):
+        assert not state.read(view(*steps), None).histories["s"][1].call.beside
