@@ -494,7 +494,38 @@ def test_a_kubelet_that_is_ordered_behind_the_script_begins_when_that_lets_it(ga
     walk(one, ("s", None))
     seen = view(one)
     assert seen["done"]["s"]
-    assert seen["next"]["k"]["arguments"] in (["begins"], HINT.split()[1:])
+    assert seen["next"]["k"]["arguments"] == HINT.split()[1:]
+    assert lines(one) == [("s", "script begins"), ("s", "iptables -F"), ("k", "kubelet begins")]
+    assert [one["answers"] for one in seen["commands"]][-1] == []
+    assert view(one, places=True)["commands"][-1]["before"]["done"]["s"]
+
+
+def test_one_that_systemd_asks_for_meanwhile_begins_before_the_script_has_ended(
+    gate: Gate,
+) -> None:
+    def queues(node: Machine) -> None:
+        node.queued[OWN] = "waiting"
+
+    one, _ = gate(
+        ("do", queues),
+        "iptables -F",
+        "iptables -X",
+        change=lambda node: node.behind.append(OWN),
+    )
+    walk(one, ("s", 1))
+    assert ("k", "kubelet begins") in lines(one)
+    assert not view(one)["done"]["s"]
+
+
+def test_one_that_waits_for_another_unit_does_not_begin_for_it(gate: Gate) -> None:
+    def queues(node: Machine) -> None:
+        node.queued["other.service"] = "waiting"
+
+    one, _ = gate(
+        ("do", queues), "iptables -F", "iptables -X", change=lambda node: node.behind.append(OWN)
+    )
+    walk(one, ("s", 1))
+    assert ("k", "kubelet begins") not in lines(one)
 
 
 # Lanes.
