@@ -16,6 +16,7 @@ from chainrace.cli.options import (
     NodeOptions,
     OutputOptions,
     ScriptOptions,
+    SubjectName,
 )
 from chainrace.host import setup
 from chainrace.judge.explored import EXIT_OF, HARMFUL, conclusion
@@ -28,6 +29,7 @@ from chainrace.run import exploring, session
 from chainrace.run.again import Again, again, schedule_of
 from chainrace.settings import config as configuration
 from chainrace.settings.keeping import Keeping
+from chainrace.settings.subject import subject_of
 
 
 @command(
@@ -39,6 +41,7 @@ def explore(
     *,
     script: ScriptOptions,
     boot: Boot = False,
+    subject: SubjectName = None,
     node: NodeOptions,
     exploration: ExplorationOptions,
     keep: KeepOptions,
@@ -54,6 +57,7 @@ def explore(
     expect, options = script.expect, exploration.options
     kept, terminal = keep.keeping, output.terminal()
     config = node.applied()
+    raced = subject_of(config, subject)
     remarks = check(config, script.script, node.prepare)
     paths = Paths()
     for remark in remarks:
@@ -64,11 +68,18 @@ def explore(
             for name in setup.NODES[: exploration.nodes]
         ]
         found = up[0].found
-        if found and script.script is None and (reason := why_not_exposed(found)):
+        if (
+            found
+            and raced.by_family
+            and script.script is None
+            and (reason := why_not_exposed(found))
+        ):
             terminal.answer(f"{NOT_EXPOSED}: {reason}; the image is {found}")
             raise typer.Exit(EXIT_OF[NOT_EXPOSED])
         chosen = stack.enter_context(
-            exploring.scripts(up, script.script, node.prepare, boot=boot, expect=expect)
+            exploring.scripts(
+                up, script.script, node.prepare, boot=boot, expect=expect, subject=raced
+            )
         )
         folder = ExplorationFolder(paths.results, config.image.options if config.image else ())
         terminal.note(f"exploring; results go to {folder.path.relative_to(paths.root)}")
@@ -102,6 +113,7 @@ def replay(
     ] = None,
     script: ScriptOptions,
     boot: Boot = False,
+    subject: SubjectName = None,
     node: NodeOptions,
     times: Annotated[
         int, typer.Option(min=1, max=configuration.MOST_TIMES, help="The number of replays.")
@@ -115,7 +127,7 @@ def replay(
     image and backend. 0: kubelet stayed healthy every time; 1: it was harmed.
     """
     if origin is not None:
-        if boot or script.named or node.named:
+        if boot or script.named or node.named or subject:
             raise UsageError(
                 "--from brings the script, the node and all that they were run by",
                 "give only a finding's number or a schedule, and --of",
@@ -127,8 +139,9 @@ def replay(
         if of is not None:
             raise UsageError("--of is about results", "name them, too: --from FOLDER")
         _refuse_both(script.script, boot=boot)
+        config = node.applied()
         chosen = Again(
-            config=node.applied(),
+            config=config,
             name="",
             script=script.script,
             prepare=node.prepare,
@@ -136,6 +149,7 @@ def replay(
             boot=boot,
             schedule=schedule_of(what),
             found="",
+            subject=subject_of(config, subject),
         )
     _replay(chosen, times, keep.keeping, output.terminal())
 
@@ -156,6 +170,7 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
             chosen.prepare,
             boot=chosen.boot and chosen.script is None,
             expect=chosen.expect,
+            subject=chosen.subject,
         ) as scripts,
         Folder(paths.results) as folder,
     ):

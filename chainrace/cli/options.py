@@ -192,6 +192,15 @@ def expected(code: int | None, script: Path | None) -> int:
     return code or 0
 
 
+SubjectName = Annotated[
+    str | None,
+    typer.Option(
+        "--subject",
+        help="Whom the script is raced with: kubelet, or a subject of lab.toml.",
+        rich_help_panel=SCRIPT,
+    ),
+]
+
 Boot = Annotated[
     bool,
     typer.Option(

@@ -37,6 +37,7 @@ from chainrace.settings import config as configuration
 from chainrace.settings.amount import Amount
 from chainrace.settings.keeping import Keeping
 from chainrace.settings.scenario import Chosen, choose, columns
+from chainrace.settings.subject import subjects as every_subject
 
 # Of several scenarios the gravest code: a broken environment, refuted, inconclusive, confirmed.
 GRAVEST_FIRST = (LabError.exit_code, 1, 3, 0)
@@ -151,6 +152,16 @@ def list_command(
     """List the scenarios: each with its kubelet, backend, script and evidence."""
     chosen = choose(configuration.load(), names or [], expression)
     output.terminal().table([columns(one) for one in chosen])
+
+
+@command(TESTING, "./lab subjects", "0")
+def subjects(*, output: OutputOptions) -> None:
+    """List the subjects that a script can be raced with: kubelet, and those of lab.toml."""
+    rows = [
+        {"subject": one.name, "unit": one.unit, "done": one.done, "check": one.check}
+        for one in every_subject(configuration.load()).values()
+    ]
+    output.terminal().table(rows)
 
 
 @command(INSPECTING, "./lab report results/latest", "0")

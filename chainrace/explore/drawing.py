@@ -44,15 +44,15 @@ class Drawing:
         paths = short_paths(explorer)
         # A schedule counts from kubelet's first step, also of a root further on.
         before = tuple(
-            lane for lane in KUBELETS if lane not in self.known.kubelets for _ in self._lead(lane)
+            lane for lane in KUBELETS if lane not in self.known.subjects for _ in self._lead(lane)
         )
         schedules = {}
         for key in explorer.ends:
             state = self.known.states[key]
-            for lane in self.known.kubelets:
+            for lane in self.known.subjects:
                 if not state.ended[lane]:
                     raise LabError(
-                        f"nothing steps any more, but kubelet's {lane} has not done",
+                        f"nothing steps any more, but {lane} of the subject has not done",
                         "look at the gate's log: ./lab ssh, journalctl -u chainrace-gate",
                     )
             if self.known.left_by(state) in self.known.endings:
@@ -64,6 +64,11 @@ class Drawing:
         )
         return graphs, list(dict.fromkeys(self._doubts))
 
+    def _lane_of(self, family: str) -> str:
+        """The subject's lane that works on a family."""
+        lane = ACTOR_OF[family]
+        return lane if lane in self.known.kubelets else self.known.subjects[0]
+
     def _lead(self, lane: str) -> Sequence[object]:
         """The steps of a lane before the root, where they are all that it makes."""
         return self.root.histories[lane] if self.root.ended[lane] else ()
@@ -73,12 +78,14 @@ class Drawing:
         ends = []
         for key, schedule in schedules.items():
             judged = self.reference.judge(self.known.ending(key), family)
-            self._refuse_unseen(key, judged, ACTOR_OF[family])
+            self._refuse_unseen(key, judged, self._lane_of(family))
             ends.append(EndState(key, schedule, judged))
         alike = {end.outcome.modes for end in ends}
         complete = not explorer.open and explorer.preemptions is None
         costs = [walker.costs for walker in self.walkers]
-        lengths = [len(self.known.sequences[lane]) for lane in (ACTOR_OF[family], SCRIPT_ACTOR)]
+        lengths = [
+            len(self.known.sequences[lane]) for lane in (self._lane_of(family), SCRIPT_ACTOR)
+        ]
         return Graph(
             family=family,
             states=explorer.states if counted else 0,
@@ -96,7 +103,7 @@ class Drawing:
             map=outcomemap.draw(
                 self.known,
                 self.root,
-                ACTOR_OF[family],
+                self._lane_of(family),
                 lambda left: self.reference.judge(left, family),
                 only=alike.pop() if complete and len(alike) == 1 else None,
             ),

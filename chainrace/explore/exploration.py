@@ -9,9 +9,16 @@ from chainrace.base.errors import LabError
 from chainrace.explore.drawing import Drawing
 from chainrace.explore.options import Options
 from chainrace.explore.order import rank
-from chainrace.explore.roots import ScriptAlone
+from chainrace.explore.roots import ScriptAlone, subjects_turns
 from chainrace.explore.store import End, Store
-from chainrace.explore.views import Reference, View, as_seen, calls_of, ending_at
+from chainrace.explore.views import (
+    Reference,
+    View,
+    as_seen,
+    calls_of,
+    ending_at,
+    own_programs,
+)
 from chainrace.explore.walker import StoppedError, Turns, UnrepeatableError, Walker
 from chainrace.judge.explored import Graph
 from chainrace.judge.outcome import HEALTHY
@@ -52,7 +59,13 @@ class Exploration:
         self._options = options
         self._store = store
         self._tell = tell
-        self.known = Knowledge(families, reduced=options.reduced)
+        subject = reference.subject
+        self.known = Knowledge(
+            families,
+            reduced=options.reduced,
+            kubelet=subject.by_family,
+            words=() if subject.by_family else (*subject.words, *own_programs(reference.view)),
+        )
         self.doubts: list[str] = []
         self._unknown: list[Task] = []
         self._to_judge: set[Task] = set()  # those of them that lead to an end
@@ -83,7 +96,7 @@ class Exploration:
         again = self._run(first, [])
         # What it does once kubelet has done may be something else.
         ordered = not any(lane in start["next"] or start["done"][lane] for lane in KUBELETS)
-        afterwards = self._run(first, [] if ordered else [(lane, None) for lane in KUBELETS])
+        afterwards = self._run(first, [] if ordered else subjects_turns())
         if _run_of(alone) != _run_of(again):
             self._doubt(["two runs of the script alone, from the same start, were not the same"])
         for view in (self._reference.view, alone, afterwards):
@@ -91,14 +104,14 @@ class Exploration:
         self.known.restarts = max(alone["restarts"], afterwards["restarts"]) > 0
         self.known.sequences = {
             SCRIPT_ACTOR: calls_of(alone, SCRIPT_ACTOR),
-            **{lane: calls_of(self._reference.view, lane) for lane in KUBELETS},
+            **{lane: calls_of(self._reference.view, lane) for lane in self.known.subjects},
         }
         self._restart()
         self._doubt(first.doubts)
         self._ordered = ordered
         # kubelet's own order of its steps, where nobody comes between.
         ours = (one["lane"] for one in self._reference.view["commands"])
-        self._as_alone = tuple(lane for lane in ours if lane in self.known.kubelets)
+        self._as_alone = tuple(lane for lane in ours if lane in self.known.subjects)
         return ScriptAlone.of(start, alone, afterwards, ordered=ordered)
 
     @staticmethod

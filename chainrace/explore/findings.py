@@ -46,8 +46,11 @@ def _confirm(
         last = replayer.run(end.schedule, reference, each=number == REPLAYS)
         mine = last.outcome.families[family]
         same += (mine.modes, mine.missing) == (wanted.modes, wanted.missing)
-    looked, after = replayer.heal()
-    missing = reference.rules[family].missing_from(rules.parse(after[family]))
+    healing = None
+    if replayer.watches:
+        looked, after = replayer.heal()
+        missing = reference.rules[family].missing_from(rules.parse(after[family]))
+        healing = Healing(looked.get(family, False), missing)
     return (
         Finding(
             family=family,
@@ -58,7 +61,7 @@ def _confirm(
             end_states=len(ends),
             replays=REPLAYS,
             same=same,
-            healing=Healing(looked.get(family, False), missing),
+            healing=healing,
         ),
         last,
     )

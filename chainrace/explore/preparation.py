@@ -9,6 +9,7 @@ from pathlib import Path
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.explore.walker import PRISTINE
+from chainrace.model.subject import Subject
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.settings.scripts import read_script
@@ -16,6 +17,9 @@ from chainrace.settings.scripts import read_script
 # Not in /run, where some images let nothing be run.
 PATH = "/usr/local/lib/chainrace/prepare"
 UNDO = "/usr/local/lib/chainrace/units-back.sh"
+UNITS = "/etc/systemd/system"
+# Of these systemd knows when they have been executed alone (systemd.service(5)).
+UNCLEAR = frozenset({"simple", "exec", "idle"})
 
 
 @contextmanager
@@ -40,6 +44,45 @@ def prepared(nodes: list[Node], file: Path | None) -> Iterator[str]:
     finally:
         for node in nodes:
             node.connection.succeed(UNDO)
+
+
+@contextmanager
+def brought(nodes: list[Node], subject: Subject) -> Iterator[None]:
+    """A subject's unit on the nodes, at rest; what was brought is removed afterwards.
+
+    Raises LabError for a unit that there is not, or of which systemd cannot say when it has done.
+    """
+    if subject.by_family:
+        yield
+        return
+    file = f"{UNITS}/{subject.unit}"
+    try:
+        for node in nodes:
+            if subject.text:
+                node.connection.put(subject.text, file)
+            node.connection.succeed("systemctl daemon-reload")
+            node.connection.succeed(f"systemctl stop '{subject.unit}'")
+            _refuse_unclear(node, subject)
+        yield
+    finally:
+        for node in nodes:
+            node.connection.run(f"systemctl stop '{subject.unit}'")
+            if subject.text:
+                node.connection.succeed(f"rm -f {file} && systemctl daemon-reload")
+
+
+def _refuse_unclear(node: Node, subject: Subject) -> None:
+    said = node.connection.succeed(f"systemctl show -P LoadState -P Type '{subject.unit}'").split()
+    if said[:1] != ["loaded"]:
+        raise LabError(
+            f"{subject.unit} is no unit that systemd can load: {' '.join(said)}",
+            "name a unit of the image, or a file with a / in its name",
+        )
+    if said[-1] in UNCLEAR and not subject.done:
+        raise LabError(
+            f"{subject.unit} has Type={said[-1]}: systemd does not know when it has done",
+            f"write a command that says so into lab.toml: done, of the subject {subject.name}",
+        )
 
 
 @contextmanager

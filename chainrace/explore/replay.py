@@ -1,16 +1,17 @@
 """Runs exactly one schedule, from a fresh start of kubelet."""
 
 from chainrace.base.errors import UsageError
-from chainrace.explore.roots import FIRST, LAZY
+from chainrace.explore.roots import FIRST, LAZY, subjects_turns
 from chainrace.explore.views import Reference, as_seen, ending_of, reference_of
-from chainrace.explore.walker import PRISTINE, Turns, Walker
-from chainrace.judge.outcome import judge
+from chainrace.explore.walker import PRISTINE, Walker
 from chainrace.judge.replayed import Replayed
 from chainrace.judge.timeline import timeline
 from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS
 from chainrace.model.schedule import Schedule
+from chainrace.model.subject import Subject
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 HEAL_SECONDS = 120.0
 
@@ -50,6 +51,7 @@ class Replayer:
         *,
         boot: bool = False,
         snapshots: Snapshots | None = None,
+        subject: Subject = KUBELET,
     ) -> None:
         """`boot`: from before iptables.service has been started.
 
@@ -60,14 +62,23 @@ class Replayer:
         self._script = script
         self._limit = limit
         self._boot = boot
+        self._subject = subject
 
     def reference(self) -> Reference:
         """What a clean start leaves on this node, without a script. Raises LabError."""
-        walker = Walker(self._agent, self._snapshots, None, None, LAZY, self._limit, returns=False)
+        walker = Walker(
+            self._agent,
+            self._snapshots,
+            None,
+            None,
+            LAZY,
+            self._limit,
+            subject=self._subject,
+            returns=False,
+        )
         before = walker.visit((), [], read=as_seen)
-        turns: Turns = [(actor, None) for actor in KUBELETS]
-        view = walker.visit((), turns, read=as_seen, evidence=True, places=True)
-        return reference_of(before, view)
+        view = walker.visit((), subjects_turns(), read=as_seen, evidence=True, places=True)
+        return reference_of(before, view, self._subject)
 
     def run(self, schedule: Schedule, reference: Reference, *, each: bool = False) -> Replayed:
         """One replay; with `each` the rules are read after each step, for its timeline.
@@ -84,9 +95,14 @@ class Replayer:
                     "replay it with the same script and kubelet as it was found with",
                 )
         ending = ending_of(view)
-        outcome = judge(reference.rules, ending, reference.open)
+        outcome = reference.judge_all(ending)
         steps = timeline(view, outcome, reference.rules) if each else ()
         return Replayed(schedule, view, ending, outcome, steps)
+
+    @property
+    def watches(self) -> bool:
+        """Whether it is known what this subject repairs by itself, and when."""
+        return self._subject.by_family
 
     def heal(self) -> tuple[dict[str, bool], dict[str, str]]:
         """Watch the Monitor after a replay: by family whether it looked, and the rules then."""
@@ -109,5 +125,6 @@ class Replayer:
             lazy,
             self._limit,
             boot=self._boot,
+            subject=self._subject,
             returns=False,
         )

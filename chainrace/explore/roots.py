@@ -7,7 +7,7 @@ from typing import Any
 from chainrace.explore.views import View, calls_of
 from chainrace.explore.walker import Turns
 from chainrace.model import rules
-from chainrace.model.actors import SCRIPT_ACTOR
+from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR
 from chainrace.model.rules import FAMILIES, plain
 from chainrace.model.trial import Call
 from chainrace.search import state as states
@@ -113,6 +113,11 @@ def _policies(text: str) -> list[tuple[str, str]]:
 # where IPv4 is done. Where a step may join the two, both are explored together.
 FIRST = "ipv4"
 LAZY = ("x",)
+
+
+def subjects_turns() -> Turns:
+    """All that a subject has to do, whichever it is; one that takes no part makes no step."""
+    return [(lane, None) for lane in (*KUBELETS, SUBJECT_ACTOR)]
 
 
 def lead_for(families: Sequence[str]) -> Turns:

@@ -85,18 +85,26 @@ class ExplorationRun:
                 self._limit,
                 boot=self._script.boot,
                 snapshots=snapshots[0],
+                subject=self._script.subject,
             )
             reference = replayer.reference()
-            known = self._explore(SEPARATE, reference, snapshots)
-            why = joined([one for one in known if one is not None])
-            if why and not self._is_enough:
-                self._teller.note(f"{self._script.name}: both families together: {why}")
-                self._together(reference, snapshots)
+            if self._script.subject.by_family:
+                self._both_ways(reference, snapshots)
+            else:
+                self._explore(TOGETHER, reference, snapshots)
             for graph in self._graphs:
                 self._findings += confirm(graph, replayer, reference, self._teller.note, self._keep)
         if all(graph.open == 0 for graph in self._graphs):
             for store in self._stores:
                 store.remove()
+
+    def _both_ways(self, reference: Reference, snapshots: list[Snapshots | None]) -> None:
+        """Explore each family by itself, and both together where a step may join them."""
+        known = self._explore(SEPARATE, reference, snapshots)
+        why = joined([one for one in known if one is not None])
+        if why and not self._is_enough:
+            self._teller.note(f"{self._script.name}: both families together: {why}")
+            self._together(reference, snapshots)
 
     @property
     def explored(self) -> Explored:
@@ -222,6 +230,7 @@ class ExplorationRun:
                 self._limit,
                 lead_for(families),
                 self._script.boot,
+                self._script.subject,
             )
             for node, kept in zip(self._nodes, snapshots, strict=True)
         ]
@@ -261,6 +270,7 @@ def _identity(node: Node, script: Script) -> str:
         script.digest,
         script.prepared,
         str(script.boot),
+        repr(script.subject),
         *on_node,
         node_parts,
         node.host.disk,

@@ -4,8 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainrace.model.subject import Subject
 from chainrace.node.node import Node
 from chainrace.settings.scripts import read_script
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 UPLOADS = "/usr/local/lib/chainrace/save/own"
 
@@ -16,6 +18,7 @@ class Script:
 
     `boot`: it begins before iptables.service has been started. `prepared`: the digest of
     what was done to the node before, if anything was. `expect`: the code that it ends with.
+    `subject`: whom it is raced with.
     """
 
     name: str
@@ -24,6 +27,7 @@ class Script:
     boot: bool = False
     prepared: str = ""
     expect: int = 0
+    subject: Subject = KUBELET
 
 
 def bring_script(nodes: list[Node], file: Path) -> Script:

@@ -6,13 +6,17 @@ from typing import Any
 
 from chainrace.base.errors import LabError
 from chainrace.judge import outcome as outcomes
-from chainrace.model.actors import owner
+from chainrace.model.actors import SUBJECT_ACTOR, owner
 from chainrace.model.rules import RuleSet
+from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
 from chainrace.search import state as states
+from chainrace.search.command import called
 from chainrace.search.state import State
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 View = Mapping[str, Any]
+SHELLS = frozenset({"sh", "bash", "dash"})
 
 
 def as_seen(view: View) -> View:
@@ -22,12 +26,25 @@ def as_seen(view: View) -> View:
 
 def ending_of(view: View) -> Ending:
     """What is left, from a view with rules and evidence."""
-    return Ending(view["words"], tuple(view["journal"]), view["rules"], tuple(view["guard"]))
+    return Ending(
+        view["words"],
+        tuple(view["journal"]),
+        view["rules"],
+        tuple(view["guard"]),
+        view.get("check", 0),
+    )
 
 
 def calls_of(view: View, actor: str) -> tuple[Call, ...]:
     """An actor's commands, from a view: `k`, `x`, or all of the script's lanes for `s`."""
     return tuple(Call.of(one) for one in view["commands"] if owner(one["lane"]) == actor)
+
+
+def own_programs(view: View) -> tuple[str, ...]:
+    """The names of a subject's own programs and scripts: by them a command may mean it."""
+    calls = calls_of(view, SUBJECT_ACTOR)
+    names = {call.program for call in calls if called(call) is None and call.program not in SHELLS}
+    return tuple(sorted(names - {"subject"}))
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class Reference:
 
     rules: Mapping[str, RuleSet]
     view: View
+    subject: Subject = KUBELET
 
     @property
     def open(self) -> tuple[int, ...]:
@@ -44,23 +62,32 @@ class Reference:
 
     def judge(self, left: Ending, family: str) -> outcomes.FamilyOutcome:
         """What an end means for one family."""
-        return outcomes.judge_family(self.rules, left, family, self.open)
+        return self.judge_all(left).families[family]
+
+    def judge_all(self, left: Ending) -> outcomes.Outcome:
+        """What an end means for both families."""
+        if self.subject.by_family:
+            return outcomes.judge(self.rules, left, self.open)
+        return outcomes.judge_unit(self.rules, left, checked=not ending_of(self.view).check)
 
 
-def reference_of(before: View, clean: View) -> Reference:
+def reference_of(before: View, clean: View, subject: Subject = KUBELET) -> Reference:
     """What a clean start leaves; `before` is what it began with.
 
     Raises LabError for a start that was not clean, or not seen whole.
     """
     calls = (Call.of(one) for one in clean["commands"])
     try:
-        rules = outcomes.reference_rules(before["rules"], ending_of(clean), calls)
+        if subject.by_family:
+            rules = outcomes.reference_rules(before["rules"], ending_of(clean), calls)
+        else:
+            rules = outcomes.reference_of_unit(before["rules"], ending_of(clean), subject.name)
     except ValueError as error:
         raise LabError(
             f"no reference can be taken: {error}",
-            "look at both logs: ./lab ssh, journalctl -u kubelet -u chainrace-gate",
+            f"look at both logs: ./lab ssh, journalctl -u {subject.unit} -u chainrace-gate",
         ) from error
-    return Reference(rules, clean)
+    return Reference(rules, clean, subject)
 
 
 def ending_at(end: State, view: View) -> Ending:

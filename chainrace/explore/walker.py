@@ -11,9 +11,13 @@ from typing import TypeVar
 
 from chainrace.base.errors import LabError
 from chainrace.explore.views import View
+from chainrace.model.actors import ACTOR_OF, SUBJECT_ACTOR
+from chainrace.model.rules import FAMILIES
+from chainrace.model.subject import Subject
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.node.snapshots import Snapshots
 from chainrace.search.explorer import Path
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 Turns = list[tuple[str, int | None]]
 
@@ -27,7 +31,8 @@ MAX_SNAPSHOTS = 8
 # kubelet's order of families is chance, drawn at each of its starts (a Go map's first of
 # eight slots: IPv6 comes first in one start of eight); a restored start draws the same.
 FLIPS = 30
-KUBELET = "k"
+# Those whose first step is a subject's start.
+FIRST_LANES = (ACTOR_OF[FAMILIES[0]], SUBJECT_ACTOR)
 ENTROPY_BYTES = 32
 TRIES = 3
 
@@ -89,6 +94,7 @@ class Walker:
     limit: float
     lead: Turns = field(default_factory=list)
     boot: bool = False
+    subject: Subject = KUBELET
     returns: bool = True
     costs: Costs = field(default_factory=Costs)
     differing: int = 0
@@ -215,6 +221,7 @@ class Walker:
                 limit=self.limit,
                 boot=self.boot,
                 fresh=self.snapshots is not None,
+                program=self.subject.armed(),
             )
         self.at = ()
         if self.lead:
@@ -244,7 +251,9 @@ class Walker:
     def _seconds(self, path: Path, since: int) -> float:
         """What the steps of a path take from one on, about: kubelet's own start the most."""
         steps = (len(path) - since) * self.costs.mean("steps", 0.1)
-        begins = KUBELET in path[since:] and KUBELET not in path[:since] and not self.lead
+        begins = not self.lead and any(
+            lane in path[since:] and lane not in path[:since] for lane in FIRST_LANES
+        )
         return steps + (self.costs.mean("begins", 5.0) if begins else 0.0)
 
     def _best(self, path: Path) -> Path | None:

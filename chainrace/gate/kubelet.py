@@ -40,7 +40,16 @@ def lane_of(command: Command) -> str:
 class Kubelet:
     """What is known of kubelet. `commands` is the loop's own list, which grows."""
 
-    def __init__(self, machine: Machine, journal: Journal, commands: list[Command]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        journal: Journal,
+        commands: list[Command],
+        *,
+        takes_part: bool = True,
+    ) -> None:
+        """One that takes no part has done from the beginning."""
+        self.takes_part = takes_part
         self._machine = machine
         self.journal = journal
         self._commands = commands
@@ -53,6 +62,8 @@ class Kubelet:
 
     def done(self, lane: str) -> bool:
         """Whether a lane has made its last step, as far as no process of it waits."""
+        if not self.takes_part:
+            return True
         if not self.begun:
             return False
         if self.stopped:

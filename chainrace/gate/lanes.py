@@ -1,7 +1,7 @@
 """Which lanes can step now, what each waits for, and whether it has made its last step.
 
-Lanes: kubelet's work on IPv4 (k) and on IPv6 (x), and the script with all that follows from it
-(s, and t, u, ... where several of its processes wait at once).
+Lanes: kubelet's work on IPv4 (k) and on IPv6 (x), or another subject (d, e, ...), and the script
+with all that follows from it (s, and t, u, ... where several of its processes wait at once).
 """
 
 from __future__ import annotations
@@ -14,8 +14,18 @@ from typing import Any
 from chainrace.gate.door import interpreter_of
 from chainrace.gate.kubelet import BEGINS, FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.process import Command, kind_of
-from chainrace.gate.script import LANES, Held, ScriptActor
-from chainrace.model.actors import KUBELET, KUBELETS, SCRIPT_ACTOR
+from chainrace.gate.program import Program
+from chainrace.gate.script import Held, ScriptActor
+from chainrace.gate.whose import SUBJECT
+from chainrace.model.actors import (
+    HISTORIES,
+    KUBELET,
+    KUBELETS,
+    LANES,
+    SCRIPT_ACTOR,
+    SUBJECT_ACTOR,
+    owner,
+)
 
 # What is told of a process that waits.
 TOLD = ("actor", "program", "arguments", "kind", "foreign", "input", "output")
@@ -34,6 +44,7 @@ class Lanes:
         held: Mapping[int, Held],
         kubelet: Kubelet,
         script: ScriptActor,
+        program: Program | None,
         *,
         may_begin: bool,
     ) -> None:
@@ -43,6 +54,7 @@ class Lanes:
         self._held = held
         self._kubelet = kubelet
         self._script = script
+        self._program = program
 
     def done(self, lane: str) -> bool:
         """Whether a lane has made its last step."""
@@ -50,6 +62,8 @@ class Lanes:
             return False
         if lane in KUBELETS:
             return self._kubelet.done(lane)
+        if lane == SUBJECT_ACTOR:
+            return self._program is None or (self._program.begun and self._program.ended)
         if lane != SCRIPT_ACTOR:
             return True
         return self._script_path is None or self._script.ended
@@ -61,28 +75,37 @@ class Lanes:
     def waiting(self) -> dict[str, Held | None]:
         """Each lane that can step, and the process that waits there: None for a start."""
         found: dict[str, Held | None] = {}
-        if not self._kubelet.begun and self.may_begin:
+        if self._program is not None:
+            if not self._program.begun:
+                found[SUBJECT_ACTOR] = None
+            found.update(zip(LANES[SUBJECT_ACTOR], self._program.ready()))
+        elif not self._kubelet.begun and self.may_begin:
             found[FIRST_LANE] = None
         if self._script_path is not None and not self._script.begun:
             found[SCRIPT_ACTOR] = None
         for one in sorted(self._held.values(), key=lambda one: one.command.pid):
             if one.command.actor == KUBELET:
                 found.setdefault(lane_of(one.command), one)
-        found.update(zip(LANES, self._script.ready()))
+        found.update(zip(LANES[SCRIPT_ACTOR], self._script.ready()))
         return found
 
     def local(self) -> dict[str, Any]:
         """What each lane waits for, and whether it has ended; as plain data."""
         return {
             "next": {lane: self._words(lane, one) for lane, one in self.waiting().items()},
-            "done": {lane: self.done(lane) for lane in (*KUBELETS, SCRIPT_ACTOR)},
+            "done": {lane: self.done(lane) for lane in HISTORIES if self._takes_part(lane)},
         }
+
+    def _takes_part(self, lane: str) -> bool:
+        return lane != SUBJECT_ACTOR or self._program is not None
 
     def start_of(self, lane: str) -> Command:
         """Kubelet's own start, or the script's, as a command."""
         now = time.monotonic()
         if lane in KUBELETS:
             return Command(0, KUBELET, KUBELET, [BEGINS], now)
+        if lane == SUBJECT_ACTOR:
+            return Command(0, SUBJECT, SUBJECT, [BEGINS], now)
         with open(self._script_path or "", "rb") as file:
             interpreter = interpreter_of(file.fileno())
         kind = kind_of(os.path.realpath(self._script_path or ""), interpreter)
@@ -90,7 +113,8 @@ class Lanes:
 
     def _words(self, lane: str, one: Held | None) -> dict[str, Any]:
         command = self.start_of(lane) if one is None else one.command
-        if one is not None and lane in LANES:
-            command.output = self._script.output(one)
+        actor = {SCRIPT_ACTOR: self._script, SUBJECT_ACTOR: self._program}.get(owner(lane))
+        if one is not None and actor is not None and lane not in KUBELETS:
+            command.output = actor.output(one)
         shown = vars(command)
         return {name: shown[name] for name in (*TOLD, *OF_FILES)}

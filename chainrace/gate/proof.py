@@ -19,10 +19,10 @@ from chainrace.gate.looks import CONNECTS, READS, SIGNALS, Look, place_of
 from chainrace.gate.nftables import generation
 from chainrace.gate.process import Command
 from chainrace.gate.shell import NodeError
-from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
+from chainrace.gate.whose import SUBJECT, Owners
 from chainrace.gate.witness import Change, Witness
 from chainrace.gate.written import Files, Written, digest_files
-from chainrace.model.actors import KUBELET, KUBELETS
+from chainrace.model.actors import KUBELET, LANES, SCRIPT_ACTOR, group
 
 # Programs whose work on rules is known: each call is one step, whatever it is called by.
 KNOWN = frozenset(
@@ -62,6 +62,7 @@ class Proof:
         self._script = script and os.path.realpath(script)
         self.doubts: list[str] = []
         self._steps: dict[int, Command] = {}
+        self._actors: dict[int, str] = {}  # of those that are not kubelet's
         self._changed: set[tuple[str, str]] | None = None  # None: all must be read
         self._lane = ""
         self._known_files: set[str] = set()
@@ -95,6 +96,13 @@ class Proof:
     def let_go(self, command: Command) -> None:
         """A held process was let go."""
         self._steps[command.pid] = command
+        if command.pid in self._owners.script:
+            self._actors[command.pid] = self._owners.script[command.pid].actor
+
+    def _whose(self, command: Command) -> str:
+        if command.actor == KUBELET:
+            return group("k")
+        return self._actors.get(command.pid, SCRIPT_ACTOR)
 
     def settle(self) -> Settled:
         """The step is over: check who changed what, and say what it came to."""
@@ -184,11 +192,11 @@ class Proof:
             else:
                 self.doubt(f"{who} in {unit} changed {what}: it is nobody's who was held")
             return
-        turn = SUBJECT if self._lane in KUBELETS else SCRIPT if self._lane else ""
-        mine = SUBJECT if command.actor == KUBELET else SCRIPT
+        turn = group(self._lane) if self._lane else ""
+        mine = self._whose(command)
         if mine != turn:
             self.doubt(f"{command.program} changed {what} when it was not its turn")
-        elif mine == SCRIPT and not _is_known(command):
+        elif mine in LANES and not _is_known(command):
             self.doubt(
                 f"{command.program} changed {what} by itself: how many steps it takes for that "
                 "is not known, and it is held as a whole"

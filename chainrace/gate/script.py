@@ -7,7 +7,7 @@ Each program that it executes is a step. Where several wait at once, each is a l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from chainrace.gate.answers import Capture, Pipes
@@ -16,10 +16,9 @@ from chainrace.gate.door import Waiting
 from chainrace.gate.process import SCRIPT_UNIT, Command, waits_for_a_writer
 from chainrace.gate.rest import Look
 from chainrace.gate.units import jobs
-from chainrace.gate.whose import Owners
+from chainrace.gate.whose import Owners, Process
+from chainrace.model.actors import SCRIPT_ACTOR
 
-# Lanes of the script's; k and x are kubelet's.
-LANES = "stuvwyz"
 # How long a program that polls must have slept in one call before it is taken for one that
 # waits for another of the script's, which waits at the gate.
 QUIET_SECONDS = 0.4
@@ -54,13 +53,14 @@ class ScriptActor:
     owners: Owners
     held: dict[int, Held]
     main_unit: str = SCRIPT_UNIT
+    letter: str = SCRIPT_ACTOR
     begun: bool = False
     ended: bool = False  # all that followed from it
     code: int | None = None  # of the script itself
     main_pid: int | None = None
     new_units: Callable[[], list[str]] = list
     jobs: Callable[[], dict[str, str]] = jobs
-    subject_unit: str = ""
+    others: frozenset[str] = frozenset()  # units of other actors
     pipes: Pipes = field(default_factory=Pipes)
     running: dict[int, int] = field(default_factory=dict)  # pid -> its latest step
     silent: set[str] = field(default_factory=set)  # sockets that lead to the journal
@@ -70,10 +70,18 @@ class ScriptActor:
     _quiet: tuple[dict[int, str], float] = ({}, 0.0)
     _overflown: set[str] = field(default_factory=set)  # pipes whose writer waits for a reader
     _looked: dict[int, str] | None = None
+    name: str = "script"
+
+    def processes(self) -> dict[int, Process]:
+        """Those of this actor that there are, by their number."""
+        return {
+            pid: one for pid, one in list(self.owners.script.items()) if one.actor == self.letter
+        }
 
     def mine(self) -> list[Held]:
         """All of the script's that wait, in the order of their forks."""
-        found = [one for one in self.held.values() if one.command.pid in self.owners.script]
+        mine = self.processes()
+        found = [one for one in self.held.values() if one.command.pid in mine]
         return sorted(found, key=lambda one: _order(self.owners, one.command.pid))
 
     def ready(self) -> list[Held]:
@@ -82,7 +90,7 @@ class ScriptActor:
         found = [
             one
             for one in mine
-            if not waits_for_a_writer(one.command.pid, list(self.owners.script), self._overflown)
+            if not waits_for_a_writer(one.command.pid, list(self.processes()), self._overflown)
         ]
         # Each may be the other's writer: a coprocess.
         return found or mine
@@ -112,7 +120,7 @@ class ScriptActor:
             return capture.output
         both = (link_of(one.command.pid, number) for number in (1, 2))
         links = {link for link in both if link.startswith("pipe:")}
-        readers = [pid for pid in list(self.owners.script) if pid not in self.held]
+        readers = [pid for pid in self.processes() if pid not in self.held]
         return "pipe" if any(reads(pid, links) for pid in readers) else "step"
 
     def let_go(self, pid: int, step: int, *, listen: bool) -> None:
@@ -133,6 +141,10 @@ class ScriptActor:
         if step is not None:
             self._ended.append((step, code, capture))
 
+    def is_there(self) -> bool:
+        """Whether its first process has been there."""
+        return self.main_pid is not None
+
     def take_answers(self) -> list[Answer]:
         """What has been answered since the last call, in the order of the steps."""
         found, self.answers = sorted(self.answers, key=lambda one: one.step), []
@@ -142,22 +154,23 @@ class ScriptActor:
         """What of the script still goes on by itself, in words; empty where it is settled."""
         if not self.begun or self.ended:
             return ""
-        if self.main_pid is None:
-            return "the script has not been started yet"
+        if not self.is_there():
+            return f"the {self.name} has not been started yet"
         for capture in self._captures.values():
             if capture.full():
                 # Its reader may read, whatever that is: what it read is not known.
                 self._overflown |= capture.links
                 capture.give_up()
         look = Look(self.held.keys(), self.pipes.stopped())
-        why = look.missing(self.owners.script, self._children)
+        mine = self.processes()
+        why = look.missing(mine, self._children)
         if why:
             self._looked = None
             return why
         if look.prints != self._looked:
             # Once more: what woke up meanwhile has another print.
             self._looked = look.prints
-            return "the script is looked at once more"
+            return f"the {self.name} is looked at once more"
         going_on = self.pipes.rest()
         # What has ended is let go at once: its readers wait for the end of its pipe.
         for step, code, ended in self._ended:
@@ -166,16 +179,16 @@ class ScriptActor:
         if going_on:
             self._looked = None
             return "readers of what was written go on"
-        return self._waits_for_nobody(look) if self.owners.script else self._over()
+        return self._waits_for_nobody(look, mine) if mine else self._over()
 
     def _children(self, pid: int) -> set[int]:
         process = self.owners.script.get(pid)
         return process.children & self.owners.script.keys() if process else set()
 
-    def _waits_for_nobody(self, look: Look) -> str:
-        if not self.held.keys() & self.owners.script.keys():
-            names = ", ".join(_names(look.polls or list(self.owners.script)[:3]))
-            return f"the script has not ended: {names} waits, and none of its processes is held"
+    def _waits_for_nobody(self, look: Look, mine: Mapping[int, Process]) -> str:
+        if not self.held.keys() & mine.keys():
+            names = ", ".join(_names(look.polls or list(mine)[:3]))
+            return f"the {self.name} has not ended: {names} waits, and nothing of it is held"
         for pid in look.polls:
             if _names([pid])[0] in CLIENTS:
                 if why := self._job_goes_on():
@@ -189,21 +202,22 @@ class ScriptActor:
 
     def _job_goes_on(self) -> str:
         """A job of systemd's none of whose processes is there: systemd is at work."""
-        here = {self.owners.unit(pid) for pid in list(self.owners.script)}
+        here = {self.owners.unit(pid) for pid in self.processes()}
         for unit, state in self.jobs().items():
-            if state == "running" and unit not in here and unit != self.subject_unit:
+            if state == "running" and unit not in here and unit not in self.others:
                 return f"systemd works on {unit}"
         return ""
 
     def _over(self) -> str:
         """All of its processes are gone: jobs and timers may still be to come."""
-        coming = [unit for unit in self.jobs() if unit != self.subject_unit]
+        coming = [unit for unit in self.jobs() if unit not in self.others]
         if coming:
             return f"systemd has a job for {coming[0]}"
-        if units := self.new_units():
+        theirs = {unit for unit, whose in self.owners.actors.items() if whose != self.letter}
+        if units := [one for one in self.new_units() if one not in theirs | self.others]:
             return f"{units[0]}, which it started, goes on"
         self.ended = True
-        self.owners.at_work = False
+        self.owners.at_work.discard(self.letter)
         return ""
 
 

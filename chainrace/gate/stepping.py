@@ -23,6 +23,7 @@ from chainrace.gate.lanes import Lanes
 from chainrace.gate.monitor import look_over, of_canary
 from chainrace.gate.process import Command, describe, file_of, held_in_exec
 from chainrace.gate.procevents import Ended
+from chainrace.gate.program import Program, run_command
 from chainrace.gate.programs import library, meanings, without_library
 from chainrace.gate.proof import Proof, Settled
 from chainrace.gate.script import Held, ScriptActor
@@ -31,7 +32,8 @@ from chainrace.gate.shells import Shells
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.world import World
-from chainrace.model.actors import KUBELET, KUBELETS
+from chainrace.model.actors import KUBELET, KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR, owner
+from chainrace.model.rules import FAMILIES
 
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
@@ -51,14 +53,16 @@ class Stepping:
         fresh: bool,
         machine: Systemd,
         asked: int | None = None,
+        program: dict[str, str] | None = None,
     ) -> None:
         """Bring the node to its clean state; nothing has begun when this returns.
 
         Without a `script` kubelet starts alone. A `lazy` lane of kubelet's steps only where
         the other one cannot go on before it, or where it is told to. `limit` in seconds is for
         each wait. With `boot` it all begins before iptables.service has been started. `fresh`:
-        the node is in its clean state already (a restored snapshot). `asked` is a descriptor
-        on which whoever drives this may break a wait off. Raises NodeError.
+        the node is in its clean state already (a restored snapshot). `program` is a subject in
+        kubelet's place: its `unit`, and the user's commands `done` and `check`. `asked` is a
+        descriptor on which whoever drives this may break a wait off. Raises NodeError.
         """
         self.lazy = lazy
         self.held: dict[int, Held] = {}
@@ -89,18 +93,30 @@ class Stepping:
                 self._machine.unit_of,
                 self._machine.busy,
                 {os.getpid()},
+                program_unit=program["unit"] if program else "",
             )
-            self.kubelet = Kubelet(self._machine, self._journal, self.commands)
+            self.kubelet = Kubelet(
+                self._machine, self._journal, self.commands, takes_part=program is None
+            )
             self.script = ScriptActor(
                 self._owners,
                 self.held,
                 self._machine.script_unit,
                 new_units=self._machine.new_units,
                 jobs=self._machine.jobs,
-                subject_unit=self._machine.subject_unit,
+                others=frozenset({self._machine.subject_unit, program["unit"] if program else ""}),
             )
+            self.program = self._program_of(program)
+            self.actors: dict[str, ScriptActor] = {SCRIPT_ACTOR: self.script}
+            if self.program is not None:
+                self.actors[SUBJECT_ACTOR] = self.program
             self._lanes = Lanes(
-                script, self.held, self.kubelet, self.script, may_begin=not self._behind
+                script,
+                self.held,
+                self.kubelet,
+                self.script,
+                self.program,
+                may_begin=not self._behind,
             )
             self._proof = stack.enter_context(
                 Proof(
@@ -122,7 +138,8 @@ class Stepping:
                     by_mount=self._machine.by_mount,
                 )
             )
-            stack.callback(self.script.pipes.close)
+            for actor in self.actors.values():
+                stack.callback(actor.pipes.close)
             self._door.let_pass(self._is_the_script)
             self._poll = select.poll()
             for descriptor in self.filenos():
@@ -178,9 +195,9 @@ class Stepping:
             ],
             **self._lanes.local(),
             "first_family": self.kubelet.first_family(one.command for one in self.held.values()),
-            "restarts": self.kubelet.restarts,
+            "restarts": self.program.restarts if self.program else self.kubelet.restarts,
             "stopped": self.kubelet.stopped,
-            "words": self._journal.words,
+            "words": self._words(),
             "script_code": self.script.code,
             "beginning": self._beginning,
             "doubts": [*self._proof.doubts, *self._unheld()],
@@ -192,7 +209,8 @@ class Stepping:
             seen["programs"] = meanings()
         if evidence:
             seen["journal"] = self._journal.lines
-            seen["guard"] = guard.reached(guard.ports_of(seen["rules"]["ipv4"]))
+            seen["guard"] = self._reached(seen["rules"])
+            seen["check"] = run_command(self._check) if self._check else 0
         seen["reading"] = time.monotonic() - started
         return seen
 
@@ -286,7 +304,7 @@ class Stepping:
         self.held[pid] = Held(command, waiting)
         if waiting.owner == SCRIPT:
             self._silence(pid)
-            command.input = self.script.listen(self.held[pid]).input
+            command.input = self._actor_of(pid).listen(self.held[pid]).input
             command.source, command.target = file_of(pid, 0), file_of(pid, 1)
         if self._free:
             self._release(self.held[pid])
@@ -296,7 +314,10 @@ class Stepping:
         if self._owners.script[pid].parent == 1:
             for number in (1, 2):
                 with suppress(OSError):
-                    self.script.silent.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+                    self._actor_of(pid).silent.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+
+    def _actor_of(self, pid: int) -> ScriptActor:
+        return self.actors[self._owners.script[pid].actor]
 
     def _end(self, ended: Ended) -> None:
         command = self.running.pop(ended.pid, None)
@@ -312,7 +333,8 @@ class Stepping:
             )
             if not with_kubelet:
                 self._proof.doubt(f"{killed.command.program} was ended while it was held")
-        self.script.heard_end(ended.pid, ended.code)
+        for actor in self.actors.values():
+            actor.heard_end(ended.pid, ended.code)
         if why := self.kubelet.ended(ended.pid, ended.code):
             self._disturbed = why
 
@@ -335,6 +357,7 @@ class Stepping:
         if lane not in waiting:
             raise NodeError(f"{lane} cannot go on before another actor has")
         one = waiting[lane]
+        self._owners.turn = owner(lane)
         self._proof.begin(lane)
         made: dict[str, Any] = {"lane": lane, "before": self._lanes.local()}
         self._trail.append(made)
@@ -354,8 +377,12 @@ class Stepping:
         if lane in KUBELETS:
             self.kubelet.begun = True
             self._machine.begin_subject(self._entropy)
+            return
+        self.actors[lane].begun = True
+        self._owners.at_work.add(lane)
+        if self.program is not None and lane == SUBJECT_ACTOR:
+            self._machine.begin_subject(self._entropy, self.program.main_unit)
         else:
-            self.script.begun = self._owners.at_work = True
             self._machine.begin_script(self._script_path or "")
 
     def _release(self, one: Held) -> None:
@@ -366,9 +393,11 @@ class Stepping:
         self.commands.append(command)
         self._proof.let_go(command)
         if one.waiting.owner == SCRIPT:
-            self.script.let_go(command.pid, len(self.commands) - 1, listen=not self._free)
+            actor = self._actor_of(command.pid)
+            actor.let_go(command.pid, len(self.commands) - 1, listen=not self._free)
         if not self._free:
-            self.script.pipes.resume()
+            for each in self.actors.values():
+                each.pipes.resume()
         self._door.allow(one.waiting)
 
     def _settle(self, made: dict[str, Any]) -> None:
@@ -399,7 +428,9 @@ class Stepping:
                 self._trail.append({**begins, "answers": [], **Settled()._asdict()})
                 self._begin(FIRST_LANE)
                 self._until(self._missing)
-        made["answers"] = [vars(one) for one in self.script.take_answers()]
+        made["answers"] = [
+            vars(one) for actor in self.actors.values() for one in actor.take_answers()
+        ]
         made.update(self._proof.settle()._asdict())
 
     def _until(self, missing: Callable[[], str]) -> None:
@@ -431,4 +462,35 @@ class Stepping:
         held = [one.command for one in self.held.values()]
         waits = bool(self.script.ready()) or (not self.script.begun and bool(self._script_path))
         # Of kubelet systemd is asked, as long as it has not been started: so it comes last.
-        return self.script.missing() or self.kubelet.missing(held, others_wait=waits)
+        of_others = self.program.missing() if self.program else ""
+        return self.script.missing() or of_others or self.kubelet.missing(held, others_wait=waits)
+
+    def _program_of(self, program: dict[str, str] | None) -> Program | None:
+        self._check = program["check"] if program else ""
+        if program is None:
+            return None
+        return Program(
+            self._owners,
+            self.held,
+            program["unit"],
+            SUBJECT_ACTOR,
+            new_units=self._machine.new_units,
+            jobs=self._machine.jobs,
+            others=frozenset({self._machine.subject_unit, self._machine.script_unit}),
+            machine=self._machine,
+            done_command=program["done"],
+            others_wait=lambda: bool(self.script.ready()),
+        )
+
+    def _words(self) -> dict[str, str]:
+        """Whether the subject's start came to its end, by family: `initialised` or `failed`."""
+        if self.program is None:
+            return self._journal.words
+        if not self.program.ended:
+            return {}
+        word = "failed" if self.program.failed() else "initialised"
+        return dict.fromkeys(FAMILIES, word)
+
+    def _reached(self, rules: dict[str, str]) -> list[int]:
+        """The ports of 127.0.0.1 that a neighbour reaches: what kubelet's guard is for."""
+        return guard.reached(guard.ports_of(rules["ipv4"])) if self.program is None else []

@@ -71,8 +71,8 @@ class Systemd:
         return list(found.values())
 
     @staticmethod
-    def begin_subject(entropy: str) -> None:
-        """Start kubelet. `entropy` in hexadecimal: a restored node would draw the same again."""
+    def begin_subject(entropy: str, unit: str = KUBELET_UNIT) -> None:
+        """Start the subject. `entropy`, in hexadecimal: a restored node would draw the same."""
         data = bytes.fromhex(entropy)
         if data:
             with open("/dev/random", "wb") as device:
@@ -81,7 +81,7 @@ class Systemd:
                 )
                 fcntl.ioctl(device, RNDRESEEDCRNG)
         # It may be ordered behind a unit that the gate holds.
-        run(["systemctl", "start", "--no-block", KUBELET_UNIT])
+        run(["systemctl", "start", "--no-block", unit])
 
     @staticmethod
     def begin_script(script: str) -> None:
@@ -104,7 +104,17 @@ class Systemd:
     @staticmethod
     def subject_state() -> str:
         """Systemd's word on kubelet: active, inactive, failed."""
-        return run(["systemctl", "show", "-P", "ActiveState", KUBELET_UNIT]).strip()
+        return Systemd.unit_state(KUBELET_UNIT)
+
+    @staticmethod
+    def unit_state(unit: str) -> str:
+        """Systemd's word on a unit: active, activating, inactive, failed."""
+        return run(["systemctl", "show", "-P", "ActiveState", unit]).strip()
+
+    @staticmethod
+    def invocation(unit: str) -> str:
+        """The number that systemd gave to a unit's latest start; empty before the first."""
+        return run(["systemctl", "show", "-P", "InvocationID", unit]).strip()
 
     def new_units(self) -> list[str]:
         """The units at work now that were not when this began: a timer waits, a service runs."""

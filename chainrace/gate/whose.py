@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chainrace.gate.procevents import Ended, Event, Forked
+from chainrace.model.actors import SCRIPT_ACTOR, SUBJECT_ACTOR
 
 SUBJECT, SCRIPT, LAB, NOBODY = "subject", "script", "lab", "nobody"
 # Sessions of people, and systemd itself, are nobody's work for the script.
@@ -45,6 +46,7 @@ class Process:
     pid: int
     path: Path
     parent: int
+    actor: str  # whose: `s`, or `d` for a subject that is not kubelet
     children: set[int] = field(default_factory=set)
     forks: int = 0
     stepped: bool = False  # a step of its own: it executed a program that was let go
@@ -60,17 +62,25 @@ class Owners:
         unit: Callable[[int], str],
         busy: set[str],
         own: set[int],
+        *,
+        program_unit: str = "",
     ) -> None:
-        """`unit` names a process's, `busy` are those that had processes before, `own` the lab's."""
+        """`unit` names a process's, `busy` are those that had processes before, `own` the lab's.
+
+        `program_unit` is that of a subject that is not kubelet.
+        """
         self.subject_unit = subject_unit
         self.script_unit = script_unit
         self.unit = unit
         self._busy = busy
         self._own = set(own)
-        self.at_work = False  # from the script's begin until all of it has ended
-        self.script: dict[int, Process] = {}
+        self.program_unit = program_unit
+        self.at_work: set[str] = set()  # actors, from their begin until all of each has ended
+        self.turn = SCRIPT_ACTOR  # whose step is under way
+        self.script: dict[int, Process] = {}  # the script's, and the program's
         self.ever: set[int] = set()  # all that ever were the script's
         self.units: dict[str, int] = {}  # of the script: how many roots each has had
+        self.actors: dict[str, str] = {}  # whose a unit is
 
     def feed(self, event: Event) -> None:
         """Take in one event: a child is its parent's, an end ends it."""
@@ -83,7 +93,7 @@ class Owners:
                 parent.children.add(event.child)
                 self.ever.add(event.child)
                 self.script[event.child] = Process(
-                    event.child, (*parent.path, parent.forks), parent.pid
+                    event.child, (*parent.path, parent.forks), parent.pid, parent.actor
                 )
         elif isinstance(event, Ended):
             self._own.discard(event.pid)
@@ -94,14 +104,15 @@ class Owners:
                 if gone.parent in self.script:
                     self.script[gone.parent].children.discard(event.pid)
 
-    def adopt(self, pid: int, unit: str) -> Process:
-        """A process that systemd started for the script: the root of its descendants."""
+    def adopt(self, pid: int, unit: str, actor: str = SCRIPT_ACTOR) -> Process:
+        """A process that systemd started for an actor: the root of its descendants."""
+        self.actors.setdefault(unit, actor)
         self.units[unit] = self.units.get(unit, 0) + 1
         # The script itself comes before any unit that it starts. A transient one has a name by
         # chance: it counts by when it came.
-        rank = 0 if unit == self.script_unit else 1
+        rank = 0 if unit in (self.script_unit, self.program_unit) else 1
         name = list(self.units).index(unit) if TRANSIENT.match(unit) else unit
-        process = Process(pid, (rank, str(name), self.units[unit]), 1)
+        process = Process(pid, (rank, str(name), self.units[unit]), 1, self.actors[unit])
         self.script[pid] = process
         self.ever.add(pid)
         return process
@@ -111,6 +122,8 @@ class Owners:
         unit = self.unit(pid)
         if unit == self.script_unit:
             return "script"
+        if pid in self.script and self.script[pid].actor == SUBJECT_ACTOR:
+            return SUBJECT
         return "transient unit" if TRANSIENT.match(unit) else unit.removesuffix(".service")
 
     def of(self, pid: int) -> str:
@@ -120,14 +133,17 @@ class Owners:
         unit = self.unit(pid)
         if unit == self.subject_unit:
             return SUBJECT
-        if unit == self.script_unit:
-            self.adopt(pid, unit)
+        of_itself = {self.script_unit: SCRIPT_ACTOR, self.program_unit: SUBJECT_ACTOR}
+        if unit and unit in of_itself:
+            self.adopt(pid, unit, of_itself[unit])
             return SCRIPT
         if pid in self._own:
             return LAB
         started = unit not in ("", "-") and unit not in self._busy
         if self.at_work and started and not unit.startswith(NEVER):
-            self.adopt(pid, unit)
+            # One that has only begun to act by a timer may be another's: it is a step all the same.
+            whose = self.turn if self.turn in self.at_work else min(self.at_work)
+            self.adopt(pid, unit, whose)
             return SCRIPT
         return NOBODY
 

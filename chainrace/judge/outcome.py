@@ -16,6 +16,7 @@ Name = Literal[
     "init_failed",
     "family_dropped",
     "guard_open",
+    "check_failed",
     "rules_lost",
     "hint_lost",
     "canary_lost",
@@ -27,6 +28,8 @@ INIT_FAILED: Literal["init_failed"] = "init_failed"
 FAMILY_DROPPED: Literal["family_dropped"] = "family_dropped"
 # A neighbour's packet reaches what listens on 127.0.0.1 (chainrace/gate/guard.py).
 GUARD_OPEN: Literal["guard_open"] = "guard_open"
+# A command of the user's, which ends with 0 after a clean start, ends with another code.
+CHECK_FAILED: Literal["check_failed"] = "check_failed"
 RULES_LOST: Literal["rules_lost"] = "rules_lost"
 HINT_LOST: Literal["hint_lost"] = "hint_lost"
 CANARY_LOST: Literal["canary_lost"] = "canary_lost"
@@ -36,12 +39,15 @@ WORST_FIRST: tuple[Name, ...] = (
     INIT_FAILED,
     FAMILY_DROPPED,
     GUARD_OPEN,
+    CHECK_FAILED,
     RULES_LOST,
     HINT_LOST,
     CANARY_LOST,
     HEALTHY,
 )
 
+# Of azure-npm, where the subject is not kubelet.
+NOT_ASKED = ""
 HINT = "KUBE-IPTABLES-HINT"
 # Where azure-npm looks, and in which order (npm/pkg/dataplane/policies/chain-management_linux.go
 # of azure-container-networking): table mangle, the hint, then the canary.
@@ -115,6 +121,43 @@ def reference_rules(
     if missed := unmade(before, ending.after, calls):
         raise ValueError(f"kubelet was not seen to make {', '.join(missed)}")
     return found
+
+
+def reference_of_unit(before: Mapping[str, str], ending: Ending, name: str) -> dict[str, RuleSet]:
+    """What a unit's clean start adds to the rules, by family: as `reference_rules`.
+
+    Raises ValueError where that start failed, or added nothing at all.
+    """
+    if "failed" in ending.words.values():
+        raise ValueError(f"{name} failed even on a clean start")
+    found = {
+        family: RuleSet(
+            frozenset(rules.parse(ending.after[family]).missing_from(rules.parse(before[family])))
+        )
+        for family in FAMILIES
+    }
+    if not any(one.entries for one in found.values()):
+        raise ValueError(f"{name} added no rules at all in its clean start")
+    return found
+
+
+def judge_unit(reference: Mapping[str, RuleSet], ending: Ending, *, checked: bool) -> Outcome:
+    """What became of a unit's rules, family by family.
+
+    `checked`: the user's own command says after a clean start that all is well.
+    """
+    families = {}
+    for family in FAMILIES:
+        missing = reference[family].missing_from(rules.parse(ending.after[family]))
+        found: dict[Name, object] = {
+            INIT_FAILED: ending.words.get(family) == "failed",
+            CHECK_FAILED: checked and ending.check,
+            RULES_LOST: missing,
+        }
+        modes = tuple(name for name, holds in found.items() if holds)
+        cause = f"the check ended with {ending.check}" if found[CHECK_FAILED] else ""
+        families[family] = FamilyOutcome(modes or (HEALTHY,), cause, missing)
+    return Outcome(families, signature=False, detected_by=NOT_ASKED)
 
 
 def judge(

@@ -117,7 +117,7 @@ class _Walk:
         done = len(root.histories[kubelet])
         path: Path = (kubelet,) * done
         asked = ((kubelet, before - done), (SCRIPT_ACTOR, script), (kubelet, until - before))
-        rest = [(lane, None) for lane in self._known.kubelets if lane != kubelet]
+        rest = [(lane, None) for lane in self._known.subjects if lane != kubelet]
         for actor, steps in (*asked, (SCRIPT_ACTOR, None), (kubelet, None), *rest):
             found = self._go(state, actor, steps)
             if found is None:

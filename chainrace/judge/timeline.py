@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from chainrace.judge.outcome import FAMILY_DROPPED, GUARD_OPEN, INIT_FAILED, Outcome
-from chainrace.model.actors import KUBELETS
+from chainrace.model.actors import SCRIPT_ACTOR, owner
 from chainrace.model.rules import RuleSet, plain
 from chainrace.model.trial import Call
 
@@ -101,7 +101,7 @@ def _lines(part: str, text: str) -> Counter[str]:
 
 def _harmful(steps: Sequence[Happened], outcome: Outcome, kubelets: Collection[str]) -> set[int]:
     """The steps of the script that took something of kubelet's; else what opened its guard."""
-    others = [at for at, one in enumerate(steps) if one.lane not in KUBELETS]
+    others = [at for at, one in enumerate(steps) if owner(one.lane) == SCRIPT_ACTOR]
     # A chain's line has its policy behind it: `ipv4 filter :KUBE-FIREWALL -`.
     took = {
         at
@@ -122,7 +122,7 @@ def _failed(steps: Sequence[Happened], calls: Sequence[Call], outcome: Outcome) 
         own = [
             at
             for at, one in enumerate(steps)
-            if one.lane in KUBELETS and calls[at].family == family
+            if owner(one.lane) != SCRIPT_ACTOR and calls[at].family == family
         ]
         if own and steps[own[-1]].code:
             yield own[-1]

@@ -74,13 +74,15 @@ class Command(Call):
 class Ending:
     """What is left when all is over: kubelet's words by family, its log, the rules.
 
-    `guard` are the ports of 127.0.0.1 that a neighbour reaches, where that was tried.
+    `guard` are the ports of 127.0.0.1 that a neighbour reaches, where that was tried; `check` is
+    the exit code of the user's own command.
     """
 
     words: Mapping[str, str]  # ipv4 -> initialised or failed
     journal: tuple[str, ...]
     after: Mapping[str, str]  # family -> iptables-save text
     guard: tuple[int, ...] = ()
+    check: int = 0
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class Connection:
                 f"{self.name}: {command} did not end within {timeout:.0f} s", self._look
             ) from error
         finally:
-            channel.close()
+            close(channel)
         return Result(code, out.decode(errors="replace"), err.decode(errors="replace"))
 
     def _said(
@@ -238,6 +238,18 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def close(channel: paramiko.Channel) -> None:
+    """Close a channel that has been polled; what still comes for it does no harm.
+
+    paramiko's own thread writes to the descriptor that was polled, and its whole connection ends
+    where that is closed just then (paramiko.pipe.PosixPipe): so nothing tells it any more first.
+    """
+    for buffer in (channel.in_buffer, channel.in_stderr_buffer):
+        buffer.set_event(threading.Event())
+        buffer.read_ready()  # it waits for whoever still writes
+    channel.close()
 
 
 def send(end: paramiko.Channel | socket.socket, data: bytes, deadline: Deadline) -> None:

@@ -156,6 +156,16 @@ class KeptScript(TypedDict):
     boot: bool
 
 
+class KeptSubject(TypedDict):
+    """A subject that is not kubelet; `text` is the unit file that was brought, empty for none."""
+
+    name: Short
+    unit: Annotated[str, Field(pattern=r"^[\w@.-]{1,200}\.service$")]
+    done: str
+    check: str
+    text: str
+
+
 class MadeBy(TypedDict):
     """What results were made by: with the files beside it, all that a replay needs.
 
@@ -169,6 +179,7 @@ class MadeBy(TypedDict):
     kubelet: str | None
     backend: Backend | None
     prepare: Digest | None
+    subject: NotRequired[KeptSubject]
     scripts: Annotated[dict[Short, KeptScript], Field(max_length=MOST_GRAPHS)]
 
 

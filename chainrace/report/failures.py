@@ -12,7 +12,14 @@ from urllib.parse import quote
 
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input
-from chainrace.judge.outcome import ENVIRONMENT, HEALTHY, WORST_FIRST, FamilyOutcome, Name
+from chainrace.judge.outcome import (
+    ENVIRONMENT,
+    HEALTHY,
+    NOT_ASKED,
+    WORST_FIRST,
+    FamilyOutcome,
+    Name,
+)
 from chainrace.judge.verdict import ORIGINAL
 from chainrace.report import timeline, trace, verdict
 from chainrace.report.document import EXPLORATION
@@ -211,9 +218,10 @@ class _Reader:
             repairs = "repairs it" if monitor["healed"] else "does not repair it"
             about.append(f"kubelet's Monitor: {repairs}")
         chain = finding["azure_npm_finds"]
-        about.append(
-            f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}"
-        )
+        if chain != NOT_ASKED:
+            about.append(
+                f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}"
+            )
         named = f"{file_name(script)}-{finding['family']}-"
         evidence = _evidence_of(
             self._folder,

@@ -11,8 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_if_there, read_input, write_whole
 from chainrace.model.backends import Backend
-from chainrace.report.document import KeptScript, MadeBy, fault, parse
+from chainrace.model.subject import Subject
+from chainrace.report.document import KeptScript, KeptSubject, MadeBy, fault, parse
 from chainrace.report.writing import file_name, short, store
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 NAME = "made_by.json"
 SCRIPTS = "scripts"
@@ -45,6 +47,7 @@ class Origin:
     backend: Backend | None
     prepare: bytes | None
     scripts: Mapping[str, Kept]
+    subject: Subject = KUBELET
 
 
 def keep(folder: Path, origin: Origin) -> None:
@@ -69,7 +72,27 @@ def keep(folder: Path, origin: Origin) -> None:
         "prepare": None if origin.prepare is None else _sha256(origin.prepare),
         "scripts": kept,
     }
+    if not origin.subject.by_family:
+        made["subject"] = _kept(origin.subject)
     store(folder / NAME, made)
+
+
+def _kept(subject: Subject) -> KeptSubject:
+    return {
+        "name": subject.name,
+        "unit": subject.unit,
+        "done": subject.done,
+        "check": subject.check,
+        "text": subject.text.decode(errors="replace"),
+    }
+
+
+def subject_in(made: MadeBy) -> Subject:
+    """The subject of results."""
+    kept = made.get("subject")
+    if kept is None:
+        return KUBELET
+    return Subject(kept["name"], kept["unit"], kept["done"], kept["check"], kept["text"].encode())
 
 
 def read(folder: Path) -> Any:

@@ -13,6 +13,7 @@ LETTERS: dict[str, str] = {
     "init_failed": "F",
     "family_dropped": "D",
     "guard_open": "G",
+    "check_failed": "X",
     "rules_lost": "R",
     "hint_lost": "H",
     "canary_lost": "C",

@@ -23,6 +23,7 @@ COLOURS = {
     "init_failed": "#f5b5b0",
     "family_dropped": "#f3c1d9",
     "guard_open": "#c7dcf7",
+    "check_failed": "#c4e8e5",
     "rules_lost": "#ffd39b",
     "hint_lost": "#f9eaa0",
     "canary_lost": "#d9d2f5",

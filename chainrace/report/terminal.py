@@ -18,6 +18,7 @@ from chainrace.base.errors import in_one_line
 from chainrace.base.narration import listen
 from chainrace.base.text import clean
 from chainrace.judge.explored import Explored, Finding
+from chainrace.judge.outcome import NOT_ASKED
 from chainrace.judge.progress import Progress as ExplorationProgress
 from chainrace.judge.replayed import Replayed
 from chainrace.judge.verdict import FIXED, ORIGINAL, Arm, Verdict
@@ -301,7 +302,8 @@ def finding_lines(finding: Finding) -> Iterator[str]:
         else:
             yield "Monitor: does not run for this family; nothing was repaired"
     found = finding.detected_by
-    yield f"azure-npm: {'finds ' + found if found else 'finds no chain, and crashloops'}"
+    if found != NOT_ASKED:
+        yield f"azure-npm: {'finds ' + found if found else 'finds no chain, and crashloops'}"
     yield f"replayed: the same end in {finding.same} of {finding.replays}"
 
 

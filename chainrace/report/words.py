@@ -13,6 +13,7 @@ from chainrace.judge.explored import (
 )
 from chainrace.judge.outcome import (
     CANARY_LOST,
+    CHECK_FAILED,
     FAMILY_DROPPED,
     GUARD_OPEN,
     HINT_LOST,
@@ -34,6 +35,9 @@ MEANINGS: dict[Name, str] = {
     ),
     GUARD_OPEN: (
         "A packet from a neighbour reaches what listens on 127.0.0.1 of the node (CVE-2020-8558)."
+    ),
+    CHECK_FAILED: (
+        "The subject's own check, a command of lab.toml, fails; after a clean start it does not."
     ),
     RULES_LOST: (
         "kubelet believes that all is well, but some of its chains, jumps or rules are missing."
@@ -58,15 +62,16 @@ GLOSSARY: dict[str, str] = {
         "every interleaving is executed on the node, or shown to equal one that was"
     ),
     "failure mode": (
-        "what kubelet lost: init_failed, rules_lost, hint_lost, canary_lost, guard_open, "
-        "family_dropped"
+        "what the subject lost: init_failed, rules_lost, hint_lost, canary_lost, guard_open, "
+        "family_dropped, check_failed"
     ),
     "family": "IPv4 or IPv6",
     "finding": "a failure mode with its shortest schedule, replayed three times",
     "hint": "the chain KUBE-IPTABLES-HINT in mangle, by which programs tell the backend",
     "interleaving": "one order of all steps of all actors",
     "lane": (
-        "one process line that can step: k kubelet IPv4, x kubelet IPv6, s, t, ... the script's"
+        "one process line that can step: k kubelet IPv4, x kubelet IPv6, s, t, ... the script's, "
+        "d, e, ... another subject's"
     ),
     "Monitor": "kubelet's loop that makes its rules again where mangle's canary is gone",
     "preemption": "an actor is stopped though it could go on",

@@ -12,6 +12,7 @@ from chainrace.explore.scripts import Script
 from chainrace.judge.verdict import ORIGINAL
 from chainrace.model import schedule as schedules
 from chainrace.model.schedule import Schedule
+from chainrace.model.subject import Subject
 from chainrace.report import made_by, verdict
 from chainrace.report.document import MadeBy
 from chainrace.report.verdict import Document, Numbered
@@ -22,6 +23,7 @@ from chainrace.settings.config import (
     with_backend,
     with_kubelet,
 )
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 # Of findings that are told where one is named that there is not.
 MOST_TOLD = 12
@@ -45,6 +47,7 @@ class Again:
     boot: bool
     schedule: Schedule
     found: str
+    subject: Subject = KUBELET
 
     def as_it_was(self, brought: Script) -> Script:
         """A script that was brought to a node, called and begun as the results have it."""
@@ -79,6 +82,7 @@ def again(folder: Path, what: str | None, script: str | None, config: LabConfig)
         boot=kept["boot"],
         schedule=schedule_of(numbered.finding["schedule"] if numbered else str(what)),
         found=str(numbered) if numbered else "",
+        subject=made_by.subject_in(made),
     )
 
 

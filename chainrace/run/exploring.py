@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chainrace.base.paths import Paths
 from chainrace.explore.options import Options
-from chainrace.explore.preparation import prepared, pristine
+from chainrace.explore.preparation import brought, prepared, pristine
 from chainrace.explore.replay import Replayer
 from chainrace.explore.run import ExplorationRun, Teller
 from chainrace.explore.scripts import Script, bring_script, script_on
@@ -16,6 +16,7 @@ from chainrace.judge.explored import Explored
 from chainrace.judge.outcome import Name
 from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model.schedule import Schedule
+from chainrace.model.subject import Subject
 from chainrace.node.listening import Listening
 from chainrace.node.node import Node
 from chainrace.report import made_by, views
@@ -26,6 +27,7 @@ from chainrace.run.origin import origin_of
 from chainrace.run.trials import SCRIPTS_ON_NODE
 from chainrace.settings.config import LabConfig
 from chainrace.settings.scripts import look
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 BOOT = "boot"
 BOOT_ON_NODE = "/usr/local/lib/chainrace/save/boot.sh"
@@ -91,14 +93,20 @@ def with_remark(explored: Explored, remark: str) -> Explored:
 
 @contextmanager
 def scripts(
-    nodes: list[Node], file: Path | None, prepare: Path | None, *, boot: bool, expect: int = 0
+    nodes: list[Node],
+    file: Path | None,
+    prepare: Path | None,
+    *,
+    boot: bool,
+    expect: int = 0,
+    subject: Subject = KUBELET,
 ) -> Iterator[list[Script]]:
     """A script of the user's own, or the service's start at boot, or the fix and the original.
 
     On nodes on which `prepare` has run, until this is left. `expect` is the code that they are
     to end with. Raises UsageError and LabError.
     """
-    with prepared(nodes, prepare) as how:
+    with prepared(nodes, prepare) as how, brought(nodes, subject):
         if boot:
             chosen = [replace(script_on(nodes[0], BOOT, BOOT_ON_NODE), boot=True)]
         elif file is not None:
@@ -107,7 +115,7 @@ def scripts(
             chosen = [
                 script_on(nodes[0], name, SCRIPTS_ON_NODE[name]) for name in (FIXED, ORIGINAL)
             ]
-        yield [replace(one, prepared=how, expect=expect) for one in chosen]
+        yield [replace(one, prepared=how, expect=expect, subject=subject) for one in chosen]
 
 
 def replay(
@@ -129,8 +137,15 @@ def replay(
     limit = config.limits.trial
     outcomes: list[Name] = []
     with pristine(paths, [node], limit) as (snapshots,):
-        replayer = Replayer(node.agent, script.path, limit, boot=script.boot, snapshots=snapshots)
-        with terminal.step("taking the reference: kubelet's clean start"):
+        replayer = Replayer(
+            node.agent,
+            script.path,
+            limit,
+            boot=script.boot,
+            snapshots=snapshots,
+            subject=script.subject,
+        )
+        with terminal.step(f"taking the reference: the clean start of {script.subject.name}"):
             reference = replayer.reference()
         for number in range(1, times + 1):
             replayed = replayer.run(schedule, reference, each=True)

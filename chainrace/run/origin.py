@@ -15,6 +15,7 @@ from chainrace.explore.scripts import Script
 from chainrace.node.node import Node
 from chainrace.report.made_by import Kept, Origin
 from chainrace.settings.config import LabConfig
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 UNKNOWN = "unknown"
 GIT_SECONDS = 10
@@ -41,6 +42,7 @@ def origin_of(
             for script in chosen
             if node is not None
         },
+        subject=chosen[0].subject if chosen else KUBELET,
     )
 
 

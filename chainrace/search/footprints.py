@@ -11,19 +11,25 @@ from chainrace.search.step import EVERYTHING, Footprint, footprint, tables_alone
 class Footprints:
     """The footprints of commands. One that was seen to touch more than it says touches all.
 
+    A command of another's that names the subject by one of its `words` touches all, too.
     `joined` is what comes along with a step of kubelet's: its work on the other family that
     is not explored, where it cannot go on before that.
     """
 
+    words: tuple[str, ...] = ()
     widened: set[Call] = field(default_factory=set)
     joined: dict[Call, Footprint] = field(default_factory=dict)
 
     def of(self, call: Call) -> Footprint:
         """What a command may read and write."""
-        if call in self.widened:
+        if call in self.widened or self._means_the_subject(call):
             return EVERYTHING
         more = self.joined.get(call)
         return footprint(call) if more is None else footprint(call) | more
+
+    def _means_the_subject(self, call: Call) -> bool:
+        told = " ".join((call.program, *call.arguments))
+        return call.actor != "subject" and any(word in told for word in self.words)
 
     def join(self, call: Call, others: Iterable[Call]) -> None:
         """Have other commands come along with one."""

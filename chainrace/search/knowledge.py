@@ -21,11 +21,19 @@ class Knowledge:
     `states` are by key, `endings` by what an end leaves.
     """
 
-    def __init__(self, families: Sequence[str], *, reduced: bool, kubelet: bool = True) -> None:
-        """Unless `reduced`, nothing is inferred and no order left out."""
+    def __init__(
+        self,
+        families: Sequence[str],
+        *,
+        reduced: bool,
+        kubelet: bool = True,
+        words: tuple[str, ...] = (),
+    ) -> None:
+        """Unless `reduced`, nothing is inferred and no order left out. `words` mean the subject."""
         self.families = tuple(families)
         self.kubelets = tuple(ACTOR_OF[family] for family in families) if kubelet else ()
-        self.footprints = Footprints()
+        self.subjects = self.kubelets or (SUBJECT_ACTOR,)
+        self.footprints = Footprints(words=words)
         self.futures = Futures(self.footprints)
         self.effects = Effects(self.footprints)
         self.states: dict[str, State] = {}
@@ -49,7 +57,7 @@ class Knowledge:
         for lane, before, after in steps:
             self.futures.learn(lane, before, after)
         self.runs += [
-            after.histories[SCRIPT_ACTOR] for lane, _, after in steps if lane not in KUBELETS
+            after.histories[SCRIPT_ACTOR] for lane, _, after in steps if owner(lane) == SCRIPT_ACTOR
         ][-1:]
 
     def as_step(self, call: Call) -> Step:
@@ -81,8 +89,7 @@ class Knowledge:
         return found
 
     def _over(self, state: State, futures: Mapping[str, Footprint]) -> bool:
-        subjects = (*self.kubelets, SUBJECT_ACTOR)
-        if self.restarts or not all(state.ended.get(lane, True) for lane in subjects):
+        if self.restarts or not all(state.ended[lane] for lane in self.subjects):
             return False
         script = futures.get(SCRIPT_ACTOR, Footprint())
         others = {"nft", "sets", "units"} & (script.writes) or LIVES & script.reads

@@ -59,11 +59,16 @@ def footprint(call: Call) -> Footprint:
     made = _footprint(call)
     if call.actor == "kubelet":
         made |= Footprint(writes=frozenset({LIFE[_family(call)]}))
+    if call.actor == "subject":
+        made |= Footprint(writes=LIVES)
     return made
 
 
 def _footprint(call: Call) -> Footprint:
-    if call.arguments == ("begins",) and call.program == "kubelet" and call.actor == "kubelet":
+    if call.arguments == ("begins",) and call.program == call.actor == "subject":
+        # Systemd reads its unit, the unit its files; what it needs may be told by the kernel.
+        return Footprint(reads=frozenset({"units", "files", "sysctl"}), writes=LIVES)
+    if call.arguments == ("begins",) and call.program == call.actor == "kubelet":
         # What could change kubelet's own start touches everything: its unit, files and programs.
         return Footprint(writes=LIVES)
     if call.kind == "shell":  # it does nothing but start others

@@ -194,6 +194,27 @@ class Scenario(Section):
         return self
 
 
+class SubjectConfig(Section):
+    """A subject of the user's own: a unit that sets firewall rules and trusts that they stay.
+
+    `unit` is a file (with a / in it, relative to lab.toml), or the name of one that the image has.
+    `done` and `check` are commands for the node's shell (docs/how-to/test-a-subject.md).
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")  # node-guard
+    unit: str = Field(pattern=r"^[\w@./-]{1,200}\.service$")  # units/node-guard.service
+    done: str = ""
+    check: str = ""
+
+
+def _subjects_apart(found: list[SubjectConfig]) -> list[SubjectConfig]:
+    names = ["kubelet", *(one.name for one in found)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two subjects are called {name}")
+    return found
+
+
 def _named_apart(scenarios: list[Scenario]) -> list[Scenario]:
     names = [one.name for one in scenarios]
     for name in names:
@@ -215,6 +236,7 @@ class LabConfig(Section):
     kubelet: KubeletConfig = KubeletConfig()
     limits: LimitsConfig = LimitsConfig()
     scenario: Annotated[list[Scenario], AfterValidator(_named_apart)] = [OUTAGE]
+    subject: Annotated[list[SubjectConfig], AfterValidator(_subjects_apart)] = []
 
     @property
     def backend(self) -> Backend | None:
@@ -306,7 +328,12 @@ WORDS = {
     "value_error": "{error}",
 }
 # For a text that must look so, a sample by the name of its key.
-LIKE = {"name": "outage-1.36", "user": "azureuser", "version": DEFAULT_KUBELET}
+LIKE = {
+    "name": "outage-1.36",
+    "user": "azureuser",
+    "version": DEFAULT_KUBELET,
+    "unit": "units/guard.service",
+}
 
 
 def in_words(error: ValidationError) -> str:
@@ -353,6 +380,7 @@ MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("limits",): LimitsConfig,
     ("scenario",): Scenario,
     ("scenario", "image"): ImageConfig,
+    ("subject",): SubjectConfig,
 }
 
 

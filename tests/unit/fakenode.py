@@ -21,7 +21,7 @@ BUILT_IN = {"filter": ("INPUT", "OUTPUT"), "mangle": ("OUTPUT",)}
 TARGETS = ("ACCEPT", "DROP", "RETURN", "MARK")
 EXE = "xtables-nft-multi"
 OPEN_PORT = 61321
-NOBODY_TO_GO_ON = "the script has not ended: a process waits, and none of its processes is held"
+NOBODY_TO_GO_ON = "the script has not ended: a process waits, and nothing of it is held"
 
 
 class Said(NamedTuple):
@@ -718,7 +718,7 @@ class Node:
         if rules_too:
             seen |= {"rules": self.texts(), "lock": "", "programs": list(self.programs)}
         if evidence:
-            seen |= {"journal": list(self.journal), "guard": self.guard}
+            seen |= {"journal": list(self.journal), "guard": self.guard, "check": 0}
         return seen
 
 
@@ -763,9 +763,17 @@ class FakeAgent:
         self.asked.append("break")
 
     def _arm(
-        self, *, script: str | None, lazy: list[str], limit: float, boot: bool, fresh: bool
+        self,
+        *,
+        script: str | None,
+        lazy: list[str],
+        limit: float,
+        boot: bool,
+        fresh: bool,
+        program: dict[str, str] | None,
     ) -> None:
         assert limit > 0
+        assert program is None
         assert not boot
         del fresh  # the rules are the clean ones in any case, the disk is what it was left
         self.node = Node(

@@ -81,7 +81,7 @@ class House:
             {"cron.service"},
             set(),
         )
-        self.owners.at_work = True
+        self.owners.at_work.add("s")
         self.static = folder / "iptables-static"
         self.door = Door(
             self.owners,

@@ -32,7 +32,7 @@ class Actor:
         self.owners = Owners(
             "kubelet.service", OWN, lambda pid: self.units.get(pid, ""), {"cron.service"}, set()
         )
-        self.owners.at_work = True
+        self.owners.at_work.add("s")
         self.owners.of(MAIN)
         self.held: dict[int, Held] = {}
         self.queued: dict[str, str] = {}
@@ -43,7 +43,7 @@ class Actor:
             OWN,
             new_units=lambda: self.left,
             jobs=lambda: self.queued,
-            subject_unit="kubelet.service",
+            others=frozenset({"kubelet.service"}),
         )
         self.script.begun = True
         self.script.main_pid = MAIN
@@ -235,7 +235,7 @@ def test_kubelets_own_job_keeps_it_not_from_ending(actor: Actor) -> None:
 
 def test_one_that_waits_for_nobody_who_is_held_is_not_settled(actor: Actor) -> None:
     actor.fork(MAIN + 1)
-    assert "none of its processes is held" in actor.settle()
+    assert "nothing of it is held" in actor.settle()
 
 
 def polling(stack: ExitStack, *words: str) -> int:

@@ -727,7 +727,7 @@ def test_a_step_is_over_when_its_process_has_ended(gate: Gate) -> None:
 def test_a_script_that_waits_for_nobody_who_is_held_passes_the_limit(gate: Gate) -> None:
     one, machine = gate("sleep 9")
     machine.asleep = {"sleep 9"}
-    with pytest.raises(NodeError, match="none of its processes is held"):
+    with pytest.raises(NodeError, match="nothing of it is held"):
         walk(one, ("s", None))
 
 

@@ -13,7 +13,7 @@ MAIN, AGENT = 100, 1
 
 def owners(units: Mapping[int, str], busy: tuple[str, ...] = ("cron.service",)) -> Owners:
     found = Owners(KUBELET, OWN, lambda pid: units.get(pid, ""), set(busy), {AGENT})
-    found.at_work = True
+    found.at_work.add("s")
     return found
 
 
@@ -45,9 +45,9 @@ def test_a_process_is_whose_its_unit_is(unit: str, whose: str) -> None:
 
 def test_a_unit_that_comes_while_no_script_is_at_work_is_nobodys() -> None:
     found = owners({7: "logrotate.service"})
-    found.at_work = False
+    found.at_work.clear()
     assert found.of(7) == NOBODY
-    found.at_work = True
+    found.at_work.add("s")
     assert found.of(7) == SCRIPT
 
 

@@ -1,0 +1,101 @@
+"""A subject's unit under the gate: when it has done, and whether it was started anew."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from chainrace.gate.program import Program, run_command
+from chainrace.gate.whose import Owners
+
+UNIT = "guard.service"
+
+
+@dataclass
+class Machine:
+    state: str = "inactive"
+    number: str = ""
+    queued: dict[str, str] = field(default_factory=dict)
+
+    def unit_state(self, unit: str) -> str:
+        assert unit == UNIT
+        return self.state
+
+    def invocation(self, unit: str) -> str:
+        assert unit == UNIT
+        return self.number
+
+
+def program(machine: Machine, done: str = "", *, others_wait: bool = False) -> Program:
+    owners = Owners("kubelet.service", "s.service", lambda _: "", set(), set(), program_unit=UNIT)
+    found = Program(
+        owners,
+        {},
+        UNIT,
+        "d",
+        jobs=lambda: machine.queued,
+        machine=machine,
+        done_command=done,
+        others_wait=lambda: others_wait,
+    )
+    found.begun = True
+    return found
+
+
+def settle(one: Program) -> str:
+    """What is missing when nothing has moved between two looks."""
+    one.missing()
+    return one.missing()
+
+
+@pytest.mark.parametrize("state", ["active", "inactive", "failed"])
+def test_it_has_done_when_systemd_says_that_its_start_is_over(state: str) -> None:
+    one = program(Machine(state))
+    assert settle(one) == ""
+    assert one.ended
+    assert one.failed() is (state == "failed")
+
+
+@pytest.mark.parametrize("state", ["activating", "deactivating", "reloading"])
+def test_it_has_not_while_systemd_is_at_work_on_it(state: str) -> None:
+    one = program(Machine(state))
+    assert settle(one) == f"guard.service is {state}"
+    assert not one.ended
+
+
+def test_a_job_for_it_is_to_come() -> None:
+    one = program(Machine("inactive", queued={UNIT: "running"}))
+    assert settle(one) == "systemd has a job for guard.service"
+
+
+@pytest.mark.parametrize(
+    ("others_wait", "why"), [(True, ""), (False, "systemd has a job for guard.service")]
+)
+def test_a_job_that_waits_for_what_is_held_is_settled_but_not_done(
+    why: str, *, others_wait: bool
+) -> None:
+    one = program(Machine("inactive", queued={UNIT: "waiting"}), others_wait=others_wait)
+    assert settle(one) == why
+    assert not one.ended
+
+
+@pytest.mark.parametrize(("line", "ended"), [("true", True), ("exit 3", False)])
+def test_the_users_own_command_must_say_so_too(line: str, *, ended: bool) -> None:
+    one = program(Machine("active"), line)
+    settle(one)
+    assert one.ended is ended
+
+
+def test_one_that_was_started_again_is_told() -> None:
+    machine = Machine("active", "1")
+    one = program(machine)
+    settle(one)
+    assert one.restarts == 0
+    machine.number = "2"
+    settle(one)
+    assert one.restarts == 1
+
+
+def test_a_command_that_does_not_end_is_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainrace.gate.program.COMMAND_SECONDS", 0.2)
+    assert run_command("sleep 5") != 0
+    assert run_command("exit 0") == 0

@@ -1,0 +1,134 @@
+"""A subject that is not kubelet: how it is named, what it promises, what may mean it."""
+
+from pathlib import Path
+
+import pytest
+
+from chainrace.base.errors import UsageError
+from chainrace.judge.outcome import (
+    CHECK_FAILED,
+    HEALTHY,
+    INIT_FAILED,
+    NOT_ASKED,
+    RULES_LOST,
+    judge_unit,
+    reference_of_unit,
+)
+from chainrace.model.trial import Call, Ending
+from chainrace.search.footprints import Footprints
+from chainrace.search.step import EVERYTHING, LIVES, footprint
+from chainrace.settings.config import LabConfig, SubjectConfig
+from chainrace.settings.subject import subject_of, subjects
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
+
+BEFORE = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
+AFTER = "*filter\n:INPUT ACCEPT [0:0]\n:GUARD - [0:0]\n-A INPUT -j GUARD\nCOMMIT\n"
+STARTED = {"ipv4": "initialised", "ipv6": "initialised"}
+
+
+def ending(ipv4: str, words: dict[str, str] | None = None, check: int = 0) -> Ending:
+    return Ending(STARTED if words is None else words, (), {"ipv4": ipv4, "ipv6": ""}, check=check)
+
+
+REFERENCE = reference_of_unit({"ipv4": BEFORE, "ipv6": ""}, ending(AFTER), "guard")
+
+
+def test_what_its_clean_start_adds_is_what_it_promises() -> None:
+    assert REFERENCE["ipv4"].entries == {"filter :GUARD", "filter -A INPUT -j GUARD"}
+    assert judge_unit(REFERENCE, ending(AFTER), checked=True).name == HEALTHY
+    lost = judge_unit(REFERENCE, ending(BEFORE), checked=True)
+    assert lost.families["ipv4"].modes == (RULES_LOST,)
+    assert lost.families["ipv6"].modes == (HEALTHY,)
+    assert lost.detected_by == NOT_ASKED
+
+
+def test_a_start_that_fails_is_a_failure_mode_beside_what_is_missing() -> None:
+    failed = ending(BEFORE, dict.fromkeys(STARTED, "failed"))
+    assert judge_unit(REFERENCE, failed, checked=True).families["ipv4"].modes == (
+        INIT_FAILED,
+        RULES_LOST,
+    )
+
+
+@pytest.mark.parametrize(("checked", "modes"), [(True, (CHECK_FAILED,)), (False, (HEALTHY,))])
+def test_a_check_counts_where_it_holds_after_a_clean_start(
+    modes: tuple[str, ...], *, checked: bool
+) -> None:
+    judged = judge_unit(REFERENCE, ending(AFTER, check=3), checked=checked)
+    assert judged.families["ipv4"].modes == modes
+    assert ("3" in judged.families["ipv4"].cause) is checked
+
+
+@pytest.mark.parametrize(
+    ("left", "why"),
+    [
+        (ending(AFTER, dict.fromkeys(STARTED, "failed")), "guard failed even on a clean start"),
+        (ending(BEFORE), "guard added no rules at all"),
+    ],
+)
+def test_a_start_that_is_not_clean_is_no_reference(left: Ending, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        reference_of_unit({"ipv4": BEFORE, "ipv6": ""}, left, "guard")
+
+
+def config(**more: str) -> LabConfig:
+    return LabConfig(subject=[SubjectConfig(name="guard", unit="guard.service", **more)])
+
+
+def test_kubelet_is_the_subject_where_none_is_named() -> None:
+    assert subject_of(config(), None) == KUBELET
+    assert list(subjects(config())) == ["kubelet", "guard"]
+    assert KUBELET.armed() is None
+
+
+def test_a_subject_of_lab_toml_is_told_to_the_gate() -> None:
+    chosen = subject_of(config(check="ping -c1 192.0.2.1"), "guard")
+    assert chosen.armed() == {"unit": "guard.service", "done": "", "check": "ping -c1 192.0.2.1"}
+
+
+def test_one_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="there is no subject docker") as told:
+        subject_of(config(), "docker")
+    assert "kubelet, guard" in told.value.remedy
+
+
+@pytest.mark.parametrize("text", [None, "", "[Unit]\n"])
+def test_a_unit_file_must_be_one(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "guard.service"
+    if text is not None:
+        file.write_text(text)
+    wrong = LabConfig(subject=[SubjectConfig(name="guard", unit=str(file))])
+    with pytest.raises(UsageError, match=r"guard.service"):
+        subject_of(wrong, "guard")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "kubelet", "unit": "a.service"},
+        {"name": "Guard", "unit": "a.service"},
+        {"name": "a", "unit": "a"},
+        {"name": "a", "unit": "a b.service"},
+    ],
+)
+def test_a_subject_has_a_name_of_its_own_and_a_service(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="subject"):
+        LabConfig.model_validate({"subject": [wrong]})
+
+
+@pytest.mark.parametrize(
+    "line", ["systemctl restart guard", "pkill -f guard.sh", "rm /etc/guard.conf"]
+)
+def test_a_command_that_may_mean_the_subject_touches_everything(line: str) -> None:
+    program, *words = line.split()
+    call = Call("script", program, tuple(words))
+    assert Footprints(words=("guard",)).of(call) == EVERYTHING
+    own = Call("subject", "iptables", ("-N", "guard"))
+    assert Footprints(words=("guard",)).of(own) != EVERYTHING
+
+
+def test_each_step_of_its_changes_what_can_be_seen_of_it() -> None:
+    assert footprint(Call("subject", "iptables", ("-N", "A"))).writes >= LIVES
+    begins = footprint(Call("subject", "subject", ("begins",)))
+    assert begins.writes == LIVES
+    assert "files" in begins.reads
