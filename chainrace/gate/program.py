@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chainrace.gate.rest import Look
-from chainrace.gate.script import ScriptActor
-from chainrace.gate.whose import Process
+from chainrace.gate.script import Held, ScriptActor
+from chainrace.gate.whose import Owners, Process
+from chainrace.model.actors import SUBJECT_ACTOR
 
 # The seconds that a user's own command may take.
 COMMAND_SECONDS = 30.0
@@ -24,6 +25,16 @@ ON_ITS_WAY = ("activating", "deactivating", "reloading")
 
 class Machine(Protocol):
     """What is asked of the machine: systemd's part (gate/systemd.py)."""
+
+    @property
+    def subject_unit(self) -> str: ...
+
+    @property
+    def script_unit(self) -> str: ...
+
+    def jobs(self) -> dict[str, str]: ...
+
+    def new_units(self) -> list[str]: ...
 
     def unit_state(self, unit: str) -> str: ...
 
@@ -81,6 +92,29 @@ class Program(ScriptActor):
             self._invocation = now
         self.ended = True
         return ""
+
+
+def program_of(
+    about: Mapping[str, str],
+    owners: Owners,
+    held: dict[int, Held],
+    machine: Machine,
+    *,
+    others_wait: Callable[[], bool],
+) -> Program:
+    """The subject that a request of the lab's is about: its `unit`, its `done`."""
+    return Program(
+        owners,
+        held,
+        about["unit"],
+        SUBJECT_ACTOR,
+        new_units=machine.new_units,
+        jobs=machine.jobs,
+        others=frozenset({machine.subject_unit, machine.script_unit}),
+        machine=machine,
+        done_command=about["done"],
+        others_wait=others_wait,
+    )
 
 
 def run_command(line: str) -> int:

@@ -11,29 +11,29 @@ import os
 import select
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from chainrace.gate import guard
+from chainrace.gate.arrivals import Arrivals
 from chainrace.gate.clean import CleanState
-from chainrace.gate.door import Door, Waiting, interpreter_of
+from chainrace.gate.door import Door, Waiting
 from chainrace.gate.kubelet import FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.lanes import Lanes
 from chainrace.gate.monitor import look_over, of_canary
-from chainrace.gate.process import Command, describe, file_of, held_in_exec
+from chainrace.gate.process import Command
 from chainrace.gate.procevents import Ended
-from chainrace.gate.program import Program, run_command
-from chainrace.gate.programs import library, meanings, without_library
+from chainrace.gate.program import program_of
+from chainrace.gate.programs import library, without_library
 from chainrace.gate.proof import Proof, Settled
 from chainrace.gate.script import Held, ScriptActor
 from chainrace.gate.shell import NodeError
 from chainrace.gate.shells import Shells
+from chainrace.gate.shown import Shown
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.world import World
 from chainrace.model.actors import KUBELET, KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR, owner
-from chainrace.model.rules import FAMILIES
 
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
@@ -70,7 +70,6 @@ class Stepping:
         self.commands: list[Command] = []
         self.limit = limit
         self._script_path = script
-        self._by_env = False
         self._free = False
         self._disturbed = ""
         self._asked = asked
@@ -106,7 +105,17 @@ class Stepping:
                 jobs=self._machine.jobs,
                 others=frozenset({self._machine.subject_unit, program["unit"] if program else ""}),
             )
-            self.program = self._program_of(program)
+            self.program = (
+                None
+                if program is None
+                else program_of(
+                    program,
+                    self._owners,
+                    self.held,
+                    self._machine,
+                    others_wait=lambda: bool(self.script.ready()),
+                )
+            )
             self.actors: dict[str, ScriptActor] = {SCRIPT_ACTOR: self.script}
             if self.program is not None:
                 self.actors[SUBJECT_ACTOR] = self.program
@@ -126,6 +135,7 @@ class Stepping:
                     script,
                 )
             )
+            self._arrivals = Arrivals(script, self._owners, self.actors, self._shells, self._proof)
             stack.callback(self._end_all)
             # Entered last: whatever is held goes on before its unit is ended.
             self._door = stack.enter_context(
@@ -140,11 +150,20 @@ class Stepping:
             )
             for actor in self.actors.values():
                 stack.callback(actor.pipes.close)
-            self._door.let_pass(self._is_the_script)
+            self._door.let_pass(self._arrivals.is_the_script)
             self._poll = select.poll()
             for descriptor in self.filenos():
                 self._poll.register(descriptor, select.POLLIN)
             self._world = World(clean.backend, self.pump, self._poll)
+            self._shown = Shown(
+                self._journal,
+                self.kubelet,
+                self.program,
+                self.script,
+                self._proof,
+                self._world,
+                program["check"] if program else "",
+            )
             self._stack = stack.pop_all()
 
     def filenos(self) -> tuple[int, ...]:
@@ -194,23 +213,15 @@ class Stepping:
                 for one, made in zip(self.commands, self._trail)
             ],
             **self._lanes.local(),
-            "first_family": self.kubelet.first_family(one.command for one in self.held.values()),
-            "restarts": self.program.restarts if self.program else self.kubelet.restarts,
-            "stopped": self.kubelet.stopped,
-            "words": self._words(),
-            "script_code": self.script.code,
+            **self._shown.actors(one.command for one in self.held.values()),
             "beginning": self._beginning,
             "doubts": [*self._proof.doubts, *self._unheld()],
         }
         started = time.monotonic()
         if rules_too:
-            seen["rules"] = self._world.parts(self._proof.take_changed())
-            seen["lock"] = self._proof.lock()
-            seen["programs"] = meanings()
+            seen |= self._shown.rules()
         if evidence:
-            seen["journal"] = self._journal.lines
-            seen["guard"] = self._reached(seen["rules"])
-            seen["check"] = run_command(self._check) if self._check else 0
+            seen |= self._shown.evidence(seen["rules"])
         seen["reading"] = time.monotonic() - started
         return seen
 
@@ -232,6 +243,7 @@ class Stepping:
         while time.monotonic() < since + limit and not self.kubelet.stopped:
             if initialised and all(looked(family) for family in initialised):
                 break
+            self._heed()
             self.pump(LOOKS[-1])
         self._proof.take_changed()
         return {
@@ -260,37 +272,11 @@ class Stepping:
     def _end_all(self) -> None:
         self._machine.end(list(self._owners.script))
 
-    def _is_the_script(self, waiting: Waiting) -> bool:
-        """The script's own execve is its first step, which has been taken: it is not held."""
-        if waiting.pid == self.script.main_pid and self._by_env:
-            # env(1), which its first line names, has become the shell: `#!/usr/bin/env bash`.
-            self._by_env = False
-            return True
-        if self.script.main_pid is not None or waiting.path != os.path.realpath(
-            self._script_path or ""
-        ):
-            return False
-        self.script.main_pid = waiting.pid
-        interpreter = interpreter_of(waiting.opening.handle)
-        self._by_env = os.path.basename(interpreter) == "env"
-        for number in (1, 2):
-            with suppress(OSError):
-                self.script.silent.add(os.readlink(f"/proc/{waiting.pid}/fd/{number}"))
-        return True
-
     def _see(self, waiting: Waiting) -> None:
-        pid, now = waiting.pid, time.monotonic()
-        if waiting.owner == SCRIPT:
-            interpreter = interpreter_of(waiting.opening.handle)
-            command = held_in_exec(pid, now, waiting.path, interpreter, self._owners.label(pid))
-            if command is not None and (why := self._shells.unwatched(command, interpreter)):
-                self._proof.doubt(why)
-        elif pid in self.running:  # one process may open the library twice
-            command = None
-        else:
-            command = describe(pid, now, in_exec=waiting.opening.in_exec)
-            if command is not None:
-                command.actor = KUBELET
+        pid = waiting.pid
+        # One process of kubelet's may open the library twice.
+        again = waiting.owner != SCRIPT and pid in self.running
+        command = None if again else self._arrivals.named(waiting)
         if command is None:
             self._door.allow(waiting)
             return
@@ -303,21 +289,9 @@ class Stepping:
             )
         self.held[pid] = Held(command, waiting)
         if waiting.owner == SCRIPT:
-            self._silence(pid)
-            command.input = self._actor_of(pid).listen(self.held[pid]).input
-            command.source, command.target = file_of(pid, 0), file_of(pid, 1)
+            self._arrivals.connect(self.held[pid])
         if self._free:
             self._release(self.held[pid])
-
-    def _silence(self, pid: int) -> None:
-        """A unit's own output goes to the journal, where nobody of the script's reads it."""
-        if self._owners.script[pid].parent == 1:
-            for number in (1, 2):
-                with suppress(OSError):
-                    self._actor_of(pid).silent.add(os.readlink(f"/proc/{pid}/fd/{number}"))
-
-    def _actor_of(self, pid: int) -> ScriptActor:
-        return self.actors[self._owners.script[pid].actor]
 
     def _end(self, ended: Ended) -> None:
         command = self.running.pop(ended.pid, None)
@@ -393,7 +367,7 @@ class Stepping:
         self.commands.append(command)
         self._proof.let_go(command)
         if one.waiting.owner == SCRIPT:
-            actor = self._actor_of(command.pid)
+            actor = self._arrivals.actor_of(command.pid)
             actor.let_go(command.pid, len(self.commands) - 1, listen=not self._free)
         if not self._free:
             for each in self.actors.values():
@@ -464,33 +438,3 @@ class Stepping:
         # Of kubelet systemd is asked, as long as it has not been started: so it comes last.
         of_others = self.program.missing() if self.program else ""
         return self.script.missing() or of_others or self.kubelet.missing(held, others_wait=waits)
-
-    def _program_of(self, program: dict[str, str] | None) -> Program | None:
-        self._check = program["check"] if program else ""
-        if program is None:
-            return None
-        return Program(
-            self._owners,
-            self.held,
-            program["unit"],
-            SUBJECT_ACTOR,
-            new_units=self._machine.new_units,
-            jobs=self._machine.jobs,
-            others=frozenset({self._machine.subject_unit, self._machine.script_unit}),
-            machine=self._machine,
-            done_command=program["done"],
-            others_wait=lambda: bool(self.script.ready()),
-        )
-
-    def _words(self) -> dict[str, str]:
-        """Whether the subject's start came to its end, by family: `initialised` or `failed`."""
-        if self.program is None:
-            return self._journal.words
-        if not self.program.ended:
-            return {}
-        word = "failed" if self.program.failed() else "initialised"
-        return dict.fromkeys(FAMILIES, word)
-
-    def _reached(self, rules: dict[str, str]) -> list[int]:
-        """The ports of 127.0.0.1 that a neighbour reaches: what kubelet's guard is for."""
-        return guard.reached(guard.ports_of(rules["ipv4"])) if self.program is None else []

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chainrace.gate.program import Program, run_command
+from chainrace.gate.program import Program, program_of, run_command
 from chainrace.gate.whose import Owners
 
 UNIT = "guard.service"
@@ -15,6 +15,14 @@ class Machine:
     state: str = "inactive"
     number: str = ""
     queued: dict[str, str] = field(default_factory=dict)
+    subject_unit: str = "kubelet.service"
+    script_unit: str = "s.service"
+
+    def jobs(self) -> dict[str, str]:
+        return self.queued
+
+    def new_units(self) -> list[str]:
+        return []
 
     def unit_state(self, unit: str) -> str:
         assert unit == UNIT
@@ -27,16 +35,8 @@ class Machine:
 
 def program(machine: Machine, done: str = "", *, others_wait: bool = False) -> Program:
     owners = Owners("kubelet.service", "s.service", lambda _: "", set(), set(), program_unit=UNIT)
-    found = Program(
-        owners,
-        {},
-        UNIT,
-        "d",
-        jobs=lambda: machine.queued,
-        machine=machine,
-        done_command=done,
-        others_wait=lambda: others_wait,
-    )
+    about = {"unit": UNIT, "done": done}
+    found = program_of(about, owners, {}, machine, others_wait=lambda: others_wait)
     found.begun = True
     return found
 

@@ -1,6 +1,7 @@
 """The gate's loop, with a made-up machine at the edge of the process: no root, no systemd."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any, ClassVar, Self, cast
 
 import pytest
 
-from chainrace.gate import guard
+from chainrace.gate import arrivals, guard, shown
 from chainrace.gate import stepping as gates
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Waiting
@@ -376,9 +377,9 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gate]:
     monkeypatch.setattr(gates, "World", FakeWorld)
     monkeypatch.setattr(gates, "library", lambda: "libxtables")
     monkeypatch.setattr(gates, "without_library", list)
-    monkeypatch.setattr(gates, "meanings", lambda: ["xtables-nft-multi"])
-    monkeypatch.setattr(gates, "describe", described)
-    monkeypatch.setattr(gates, "held_in_exec", held)
+    monkeypatch.setattr(shown, "meanings", lambda: ["xtables-nft-multi"])
+    monkeypatch.setattr(arrivals, "describe", described)
+    monkeypatch.setattr(arrivals, "held_in_exec", held)
     monkeypatch.setattr(guard, "reached", lambda _: [61321])
 
     def arm(
@@ -886,6 +887,20 @@ def test_a_monitor_that_does_not_look_is_waited_for_up_to_the_limit(gate: Gate) 
     seen = one.watch(0.05)
     assert seen["looked"] == {"ipv4": False, "ipv6": False}
     assert seen["seconds"] >= 0.05
+
+
+def test_a_watch_too_is_broken_off_when_the_lab_says_something(gate: Gate) -> None:
+    """An interruption does not wait for the Monitor's minute."""
+    here, there = os.pipe()
+    one, _ = gate("iptables -F", asked=here)
+    walk(one, ("k", None), ("x", None))
+    os.write(there, b"anything")
+    begun = time.monotonic()
+    with pytest.raises(NodeError, match="broken off"):
+        one.watch(60.0)
+    assert time.monotonic() - begun < 5
+    for end in (here, there):
+        os.close(end)
 
 
 def test_in_the_end_all_that_followed_from_the_script_is_ended(gate: Gate) -> None:

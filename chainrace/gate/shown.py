@@ -1,0 +1,70 @@
+"""What can be seen of a start that is under the gate, as plain data for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from chainrace.gate import guard
+from chainrace.gate.journal import Journal
+from chainrace.gate.kubelet import Kubelet
+from chainrace.gate.process import Command
+from chainrace.gate.program import Program, run_command
+from chainrace.gate.programs import meanings
+from chainrace.gate.proof import Proof
+from chainrace.gate.script import ScriptActor
+from chainrace.gate.world import World
+from chainrace.model.rules import FAMILIES
+
+
+@dataclass
+class Shown:
+    """Both actors and the node; `check` is the user's own command on an end."""
+
+    journal: Journal
+    kubelet: Kubelet
+    program: Program | None
+    script: ScriptActor
+    proof: Proof
+    world: World
+    check: str
+
+    def actors(self, held: Iterable[Command]) -> dict[str, Any]:
+        """Where the subject and the script are; `held` waits at the gate."""
+        return {
+            "first_family": self.kubelet.first_family(held),
+            "restarts": self.program.restarts if self.program else self.kubelet.restarts,
+            "stopped": self.kubelet.stopped,
+            "words": self._words(),
+            "script_code": self.script.code,
+        }
+
+    def rules(self) -> dict[str, Any]:
+        """All firewall state, who holds iptables' lock, what its programs' names mean."""
+        return {
+            "rules": self.world.parts(self.proof.take_changed()),
+            "lock": self.proof.lock(),
+            "programs": meanings(),
+        }
+
+    def evidence(self, rules: dict[str, str]) -> dict[str, Any]:
+        """What an end is judged by besides its rules."""
+        return {
+            "journal": self.journal.lines,
+            "guard": self._reached(rules),
+            "check": run_command(self.check) if self.check else 0,
+        }
+
+    def _words(self) -> dict[str, str]:
+        """Whether the subject's start came to its end, by family: `initialised` or `failed`."""
+        if self.program is None:
+            return self.journal.words
+        if not self.program.ended:
+            return {}
+        word = "failed" if self.program.failed() else "initialised"
+        return dict.fromkeys(FAMILIES, word)
+
+    def _reached(self, rules: dict[str, str]) -> list[int]:
+        """The ports of 127.0.0.1 that a neighbour reaches: what kubelet's guard is for."""
+        return guard.reached(guard.ports_of(rules["ipv4"])) if self.program is None else []
