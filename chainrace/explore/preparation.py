@@ -72,15 +72,18 @@ def brought(nodes: list[Node], subject: Subject) -> Iterator[None]:
 
 
 def _refuse_unclear(node: Node, subject: Subject) -> None:
-    said = node.connection.succeed(f"systemctl show -P LoadState -P Type '{subject.unit}'").split()
-    if said[:1] != ["loaded"]:
+    loaded, kind = (
+        node.connection.succeed(f"systemctl show -P {about} '{subject.unit}'").strip()
+        for about in ("LoadState", "Type")
+    )
+    if loaded != "loaded":
         raise LabError(
-            f"{subject.unit} is no unit that systemd can load: {' '.join(said)}",
+            f"{subject.unit} is no unit that systemd can load: {loaded}",
             "name a unit of the image, or a file with a / in its name",
         )
-    if said[-1] in UNCLEAR and not subject.done:
+    if kind in UNCLEAR and not subject.done:
         raise LabError(
-            f"{subject.unit} has Type={said[-1]}: systemd does not know when it has done",
+            f"{subject.unit} has Type={kind}: systemd does not know when it has done",
             f"write a command that says so into lab.toml: done, of the subject {subject.name}",
         )
 
