@@ -119,6 +119,7 @@ class ExplorationRun:
             tuple(self._findings),
             doubts=tuple(self._doubts),
             unexercised=self._unexercised,
+            subject=self._script.subject.name,
             alone=tuple(f"takes away {entry}" for entry in alone.takes) if alone else (),
         )
 

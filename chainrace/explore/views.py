@@ -6,7 +6,7 @@ from typing import Any
 
 from chainrace.base.errors import LabError
 from chainrace.judge import outcome as outcomes
-from chainrace.model.actors import SUBJECT_ACTOR, owner
+from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR, owner
 from chainrace.model.rules import RuleSet
 from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
@@ -44,7 +44,7 @@ def own_programs(view: View) -> tuple[str, ...]:
     """The names of a subject's own programs and scripts: by them a command may mean it."""
     calls = calls_of(view, SUBJECT_ACTOR)
     names = {call.program for call in calls if called(call) is None and call.program not in SHELLS}
-    return tuple(sorted(names - {"subject"}))
+    return tuple(sorted(names - {SUBJECT}))
 
 
 @dataclass(frozen=True)

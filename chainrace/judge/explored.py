@@ -178,7 +178,7 @@ class Explored:
 
     `begun` says whether both families were explored at all. `doubts` are sentences on why
     nothing is proved; `unexercised` is one on why the script was not exercised, else empty.
-    `alone` is what it does to others when it runs alone: that is no harm of kubelet's.
+    `alone` is what it does to others when it runs alone: that is no harm of the subject's.
     """
 
     script: str
@@ -190,6 +190,7 @@ class Explored:
     doubts: tuple[str, ...] = ()
     unexercised: str = ""
     alone: tuple[str, ...] = ()
+    subject: str = "kubelet"
 
     def shortest(self) -> dict[Name, Finding]:
         """For each failure mode the shortest finding that was reproduced."""
@@ -216,7 +217,10 @@ class Explored:
         """The sentence behind the verdict."""
         verdict = self.verdict
         if verdict == HARMFUL:
-            parts = [f"interleavings harm kubelet: {', '.join(self.shortest())}", *self._open()]
+            parts = [
+                f"interleavings harm {self.subject}: {', '.join(self.shortest())}",
+                *self._open(),
+            ]
             if self.doubts:
                 parts.append(f"besides, something is in doubt: {self._doubt}")
             return "; ".join(parts)
@@ -228,7 +232,8 @@ class Explored:
         if verdict == UNFINISHED:
             return "; ".join((self._so_far, *self.pending()))
         orders = in_short(sum(graph.orders for graph in self.graphs))
-        return f"no order of whole processes harms kubelet: {self._states}, for {orders} orders"
+        what = f"no order of whole processes harms {self.subject}"
+        return f"{what}: {self._states}, for {orders} orders"
 
     @property
     def stand(self) -> Stand:

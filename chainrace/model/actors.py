@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 KUBELET, SCRIPT, OTHER = "kubelet", "script", "other"
+SUBJECT = "subject"  # one that is not kubelet
 SERVICE_STOP, SERVICE_START = "service stop", "service start"
 # kubelet's lanes: its work on a family. It looks at exit codes alone.
 KUBELETS = {"k": "ipv4", "x": "ipv6"}

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
-from chainrace.model.actors import KUBELETS, owner
+from chainrace.model.actors import group, owner
 
 # k3, s12, s*
 TURN = re.compile(r"([a-z])([1-9][0-9]*|\*)")
@@ -80,18 +80,13 @@ def from_steps(actors: tuple[str, ...]) -> Schedule:
     runs = [(actor, len(list(steps))) for actor, steps in groupby(actors)]
     if not runs:
         raise ValueError("a schedule has at least one turn")
-    last = {_whose(actor): index for index, (actor, _) in enumerate(runs)}
+    last = {group(actor): index for index, (actor, _) in enumerate(runs)}
     return Schedule(
         tuple(
-            Turn(actor, None if last[_whose(actor)] == index and owner(actor) == actor else steps)
+            Turn(actor, None if last[group(actor)] == index and owner(actor) == actor else steps)
             for index, (actor, steps) in enumerate(runs)
         )
     )
-
-
-def _whose(actor: str) -> str:
-    """Whose lane it is: what one of kubelet's has left may need the other to go on."""
-    return "kubelet" if actor in KUBELETS else "script"
 
 
 def cost(schedule: Schedule) -> tuple[int, int, int]:

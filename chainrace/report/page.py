@@ -11,6 +11,7 @@ import jinja2
 
 from chainrace.base.text import clean
 from chainrace.judge.outcome import WORST_FIRST
+from chainrace.model.actors import KUBELET
 from chainrace.report import failures, graphviz, picture, verdict, words
 from chainrace.report.maps import LETTERS, Grid, drawable, first_shown, grids
 from chainrace.report.strip import strip
@@ -37,6 +38,7 @@ def draw(folder: Path) -> str:
         document=document,
         folder=folder.resolve().name,
         tested=tested(document),
+        subject=subject_of(document),
         covered=words.covered(document),
         glossary=words.GLOSSARY,
         lines=document.get("lines", {}),
@@ -73,13 +75,21 @@ def tested(document: verdict.Document) -> list[str]:
     scripts = dict.fromkeys([*verdict.explored_in(document), *raced])
     kubelet = node.get("kubelet") or made_by.get("kubelet")
     backend = node.get("backend") or made_by.get("backend")
+    subject = subject_of(document)
     found = [
         " and ".join(scripts),
+        "" if subject == KUBELET else subject,
         f"kubelet {str(kubelet).removeprefix('Kubernetes ')}" if kubelet else "",
         f"{backend} backend" if backend else "",
         _image(node.get("image")),
     ]
     return [one for one in found if one]
+
+
+def subject_of(document: verdict.Document) -> str:
+    """Whom the scripts were raced with, by name."""
+    made_by = document.get("made_by") or {}
+    return str((made_by.get("subject") or {"name": KUBELET})["name"])
 
 
 def _image(identity: object) -> str:

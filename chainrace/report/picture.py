@@ -13,7 +13,8 @@ NAME = "map.png"
 CELL = 44
 LEFT, TOP, BOTTOM = 90, 124, 60
 # The titles of both axes; the page has the same.
-DOWN, ACROSS = "kubelet's steps when the script begins", "kubelet's steps when the script goes on"
+DOWN = "the subject's steps when the script begins"
+ACROSS = "the subject's steps when the script goes on"
 LEAST_HEIGHT = 300  # the title's that stands upright
 LEAST_WIDTH = 900  # the legend's
 MOST_LETTERS = 200  # of a line: a script names its commands as it likes

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainrace.model.actors import ACTORS, KUBELET, SCRIPT, SCRIPT_ACTOR, owner
+from chainrace.model.actors import ACTORS, KUBELET, SCRIPT, SCRIPT_ACTOR, SUBJECT, owner
 from chainrace.model.trial import Call
 
-WIDTH = 60  # of kubelet's column; its longest step of note fits
+WIDTH = 60  # of the subject's column; its longest step of note fits
 
 
 def side_by_side(view: Mapping[str, Any]) -> Iterator[str]:
     """Every step of a view, a line each, with the exit codes that are not 0."""
     counts = dict.fromkeys(ACTORS, 0)
-    yield f"step  {'kubelet':<{WIDTH}}  {ACTORS[SCRIPT_ACTOR]}"
+    yield f"step  {'subject':<{WIDTH}}  {ACTORS[SCRIPT_ACTOR]}"
     for one in view["commands"]:
         call = Call.of(one)
         actor = one["lane"]
@@ -28,7 +28,7 @@ def _short(call: Call) -> str:
     if "-w" in words:
         at = words.index("-w")
         del words[at : at + 2]
-    if call.actor not in (KUBELET, SCRIPT):
+    if call.actor not in (KUBELET, SUBJECT, SCRIPT):
         words.insert(0, f"[{call.actor}]")  # a unit that the script started
     text = " ".join(words)
     longest = WIDTH - len("  → 1")

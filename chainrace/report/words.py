@@ -54,7 +54,7 @@ MEANINGS: dict[Name, str] = {
 
 # The terms that the page itself uses.
 GLOSSARY: dict[str, str] = {
-    "actor": "whose order is chosen: kubelet, or the script with all that follows from it",
+    "actor": "whose order is chosen: the subject, or the script with all that follows from it",
     "backend": "what iptables means: nft (nf_tables) or legacy (x_tables)",
     "canary": ("the chain KUBE-KUBELET-CANARY; kubelet's Monitor looks for mangle's once a minute"),
     "end state": "a state in which nothing that is left can change the outcome",
@@ -89,7 +89,7 @@ GLOSSARY: dict[str, str] = {
 # What an exploration's verdict on a script covers.
 SAID_OF: dict[ScriptVerdict, str] = {
     HARMLESS: (
-        "Every order of whole processes is covered, of kubelet's start and of all that follows "
+        "Every order of whole processes is covered, of the subject's start and of all that follows "
         "from the script."
     ),
     HARMFUL: (
@@ -111,7 +111,7 @@ def covered(document: Document) -> list[str]:
     ]
     if explored:
         said.append(
-            "Not covered are what happens inside one process, and timers of kubelet and systemd."
+            "Not covered are what happens inside one process, and timers of programs and systemd."
         )
     if arms(document):
         said.append(

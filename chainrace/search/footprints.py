@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from chainrace.model.actors import SUBJECT
 from chainrace.model.trial import Call
 from chainrace.search.step import EVERYTHING, Footprint, footprint, tables_alone
 
@@ -29,7 +30,7 @@ class Footprints:
 
     def _means_the_subject(self, call: Call) -> bool:
         told = " ".join((call.program, *call.arguments))
-        return call.actor != "subject" and any(word in told for word in self.words)
+        return call.actor != SUBJECT and any(word in told for word in self.words)
 
     def join(self, call: Call, others: Iterable[Call]) -> None:
         """Have other commands come along with one."""

@@ -7,6 +7,7 @@ command starts is no part of it: that is a step of its own.
 
 from functools import cache
 
+from chainrace.model.actors import SUBJECT
 from chainrace.model.rules import FAMILIES
 from chainrace.model.trial import Call
 from chainrace.search import command, programs, resources
@@ -59,13 +60,13 @@ def footprint(call: Call) -> Footprint:
     made = _footprint(call)
     if call.actor == "kubelet":
         made |= Footprint(writes=frozenset({LIFE[_family(call)]}))
-    if call.actor == "subject":
+    if call.actor == SUBJECT:
         made |= Footprint(writes=LIVES)
     return made
 
 
 def _footprint(call: Call) -> Footprint:
-    if call.arguments == ("begins",) and call.program == call.actor == "subject":
+    if call.arguments == ("begins",) and call.program == call.actor == SUBJECT:
         # Systemd reads its unit, the unit its files; what it needs may be told by the kernel.
         return Footprint(reads=frozenset({"units", "files", "sysctl"}), writes=LIVES)
     if call.arguments == ("begins",) and call.program == call.actor == "kubelet":

@@ -46,7 +46,7 @@ VIEW = {
 
 def test_a_timeline_shows_both_actors_side_by_side_with_their_exit_codes() -> None:
     heading, saves, checks, deletes = side_by_side(VIEW)
-    assert heading.split() == ["step", "kubelet", "script", "and", "what", "it", "starts"]
+    assert heading.split() == ["step", "subject", "script", "and", "what", "it", "starts"]
     assert saves.split() == ["s1", "iptables-save"]
     assert checks.split() == ["k1", "iptables", "-C", "OUTPUT", "-j", "KUBE-FIREWALL", "→", "1"]
     assert deletes.split() == ["s2", "[iptables.service]", "iptables", "-X", "→", "4"]
