@@ -131,8 +131,8 @@ def test_a_cell_that_is_pointed_at_says_both_commands(opened: webdriver.Chrome) 
 
 def test_the_axes_of_the_map_have_titles(opened: webdriver.Chrome) -> None:
     titles = [one.text for one in opened.find_elements(By.CSS_SELECTOR, ".across, .down")]
-    assert "kubelet's steps when the script goes on →" in titles
-    assert "← kubelet's steps when the script begins" in titles
+    assert "the subject's steps when the script goes on →" in titles
+    assert "← the subject's steps when the script begins" in titles
 
 
 def test_the_keyboard_alone_reaches_every_cell(opened: webdriver.Chrome) -> None:
