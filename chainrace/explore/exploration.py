@@ -370,6 +370,7 @@ class Exploration:
                 time.monotonic() - self._begun,
                 self._left(),
                 tuple(sorted(self._harm)),
+                len(self._executed),
             )
         )
 

@@ -281,9 +281,9 @@ def _shown(name: str) -> str:
 
 def _time_left(progress: ExplorationProgress) -> str:
     """At least the time of what is open already; what that opens is not known."""
-    if not progress.transitions:
+    if not progress.executed:
         return ""
-    known = progress.open * progress.elapsed / progress.transitions
+    known = progress.open * progress.elapsed / progress.executed
     budget = "" if progress.left is None else f", {progress.left:.0f} s of the budget"
     return f", at least {known:.0f} s left{budget}"
 
