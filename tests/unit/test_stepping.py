@@ -25,7 +25,7 @@ from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
 from chainrace.model.actors import KUBELET
 
-OWN, SUBJECT = "chainrace-script.service", "kubelet.service"
+OWN, SUBJECT, GUARD = "chainrace-script.service", "kubelet.service", "guard.service"
 FIRST = 5_000_000  # no such processes are there
 KUBELET_PID = FIRST + 1
 
@@ -99,6 +99,7 @@ class Machine:
         self.pid, self.state = 0, "inactive"
         self.queued: dict[str, str] = {}
         self.left: list[str] = []
+        self.program: list[Any] = []  # what a subject that is not kubelet runs
         self.behind: list[str] = []
         self.ended: list[int] | None = None
         self.entropy = ""
@@ -141,9 +142,24 @@ class Machine:
     def subject_state(self) -> str:
         return self.state
 
-    def begin_subject(self, entropy: str) -> None:
+    def begin_subject(self, entropy: str, unit: str = SUBJECT) -> None:
         self.entropy = entropy
-        self.start_subject()
+        if unit == SUBJECT:
+            self.start_subject()
+            return
+        shell = Shell(next(self.numbers), deque(self.program))
+        self.units[shell.pid], self.words[shell.pid] = unit, "guard.sh"
+        self.state = "activating"
+        self.coming.append((shell.pid, "/usr/sbin/guard.sh", True))
+        self.shells[shell.pid] = shell
+
+    def unit_state(self, unit: str) -> str:
+        assert unit == GUARD
+        return self.state
+
+    def invocation(self, unit: str) -> str:
+        assert unit == GUARD
+        return "1"
 
     def begin_script(self, path: str) -> None:
         shell = Shell(next(self.numbers), deque(self.lines))
@@ -236,7 +252,7 @@ class Machine:
                 shell.code = wanted[1]
                 continue
             pid = next(self.numbers)
-            self.units[pid] = OWN
+            self.units[pid] = self.units[shell.pid]
             self.coming.append(Forked(shell.pid, pid))
             if isinstance(wanted, tuple):
                 self.shells[pid] = Shell(pid, deque(wanted[1]))
@@ -247,6 +263,8 @@ class Machine:
             self.coming.append((pid, f"/usr/bin/{wanted.split()[0]}", True))
             return
         self.coming.append(Ended(shell.pid, shell.code, 1.0))
+        if self.units[shell.pid] == GUARD and self.shells.get(shell.pid) is shell:
+            self.state = "failed" if shell.code else "active"
 
 
 class FakeDoor:
@@ -916,3 +934,54 @@ def test_kubelets_own_command_is_kubelets_whatever_its_unit_says(gate: Gate) -> 
     one, _ = gate("iptables -F")
     walk(one, ("k", 2))
     assert {made["actor"] for made in view(one)["commands"]} == {KUBELET}
+
+
+# A subject in kubelet's place.
+
+
+def guarded(gate: Gate, *lines: Any, program: list[Any]) -> tuple[Stepping, Machine]:
+    about = {"unit": GUARD, "done": "", "check": ""}
+    return gate(*lines, change=lambda node: node.program.extend(program), program=about)
+
+
+def test_a_subjects_unit_is_held_as_the_script_is(gate: Gate) -> None:
+    one, _ = guarded(gate, "iptables -F", program=["iptables -N A"])
+    seen = view(one)
+    assert seen["next"].keys() == {"d", "s"}
+    assert seen["done"] == {"k": True, "x": True, "d": False, "s": False}
+    walk(one, ("d", 3), ("s", None))
+    assert lines(one) == [
+        ("d", "subject begins"),
+        ("d", "guard.sh"),
+        ("d", "iptables -N A"),
+        ("s", "script begins"),
+        ("s", "iptables -F"),
+    ]
+    assert view(one)["done"]["d"]
+    assert {made["actor"] for made in view(one)["commands"][:3]} == {"subject"}
+
+
+def test_each_of_the_two_gets_its_own_answers(gate: Gate) -> None:
+    one, machine = guarded(gate, "iptables -F", program=["iptables -N A"])
+    machine.codes = {"iptables -F": 1, "iptables -N A": 2}
+    walk(one, ("s", 2), ("d", None))
+    answers = [
+        {said["step"]: said["code"] for said in made["answers"]} for made in view(one)["commands"]
+    ]
+    assert answers[1][1] == 1
+    assert answers[-1] == {3: 0, 4: 2}
+
+
+@pytest.mark.parametrize(("code", "word"), [(0, "initialised"), (1, "failed")])
+def test_how_its_start_ended_is_systemds_word(gate: Gate, code: int, word: str) -> None:
+    one, _ = guarded(gate, "iptables -F", program=["iptables -N A", ("exits", code)])
+    assert view(one)["words"] == {}
+    walk(one, ("d", None))
+    assert view(one)["words"] == {"ipv4": word, "ipv6": word}
+
+
+def test_no_packet_is_tried_for_it(gate: Gate) -> None:
+    one, _ = guarded(gate, "iptables -F", program=["iptables -N A"])
+    walk(one, ("d", None), ("s", None))
+    seen = view(one, rules=True)
+    assert (seen["guard"], seen["check"]) == ([], 0)
