@@ -18,6 +18,7 @@ from chainrace.cli.options import (
     ScriptOptions,
     SubjectName,
 )
+from chainrace.explore.replay import refuse_strangers
 from chainrace.host import setup
 from chainrace.judge.explored import EXIT_OF, HARMFUL, conclusion
 from chainrace.judge.exposure import NOT_EXPOSED, why_not_exposed
@@ -156,6 +157,7 @@ def replay(
 
 def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> None:
     """Run a schedule so often, and end with what that led to."""
+    refuse_strangers(chosen.schedule, chosen.subject)
     remarks = check(chosen.config, chosen.script, chosen.prepare)
     paths = Paths()
     for remark in remarks:

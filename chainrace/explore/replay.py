@@ -6,7 +6,7 @@ from chainrace.explore.views import Reference, as_seen, ending_of, reference_of
 from chainrace.explore.walker import PRISTINE, Walker
 from chainrace.judge.replayed import Replayed
 from chainrace.judge.timeline import timeline
-from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS
+from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS, SUBJECT_ACTOR, SUBJECT_LANES
 from chainrace.model.schedule import Schedule
 from chainrace.model.subject import Subject
 from chainrace.node.agent import Agent
@@ -28,6 +28,18 @@ def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
             raise UsageError(f"{actor} is no actor", f"actors are {known}")
     # A kubelet that the script restarts has steps left even after `k*`.
     return turns + [(actor, None) for actor in HISTORIES]
+
+
+def refuse_strangers(schedule: Schedule, subject: Subject) -> None:
+    """Raise UsageError for a schedule with steps of a subject that takes no part."""
+    others = SUBJECT_LANES if subject.by_family else "".join(KUBELETS)
+    for turn in schedule.turns:
+        if turn.actor in others:
+            own = ", ".join(KUBELETS) if subject.by_family else SUBJECT_ACTOR
+            raise UsageError(
+                f"{turn}: {ACTORS[turn.actor]} takes no part where {subject.name} is the subject",
+                f"the steps of {subject.name} are {own}; another subject: --subject NAME",
+            )
 
 
 def lazy_in(schedule: Schedule) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from chainrace.base.errors import UsageError
+from chainrace.explore.replay import refuse_strangers
 from chainrace.judge.outcome import (
     CHECK_FAILED,
     HEALTHY,
@@ -14,6 +15,8 @@ from chainrace.judge.outcome import (
     judge_unit,
     reference_of_unit,
 )
+from chainrace.model.schedule import parse
+from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
 from chainrace.search.footprints import Footprints
 from chainrace.search.step import EVERYTHING, LIVES, footprint
@@ -125,6 +128,22 @@ def test_a_command_that_may_mean_the_subject_touches_everything(line: str) -> No
     assert Footprints(words=("guard",)).of(call) == EVERYTHING
     own = Call("subject", "iptables", ("-N", "guard"))
     assert Footprints(words=("guard",)).of(own) != EVERYTHING
+
+
+OTHER = subject_of(config(), "guard")
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"), [("d2 s* d*", KUBELET), ("k1 s* k*", OTHER), ("s1 x* s*", OTHER)]
+)
+def test_a_schedule_of_another_subject_is_refused(name: str, subject: Subject) -> None:
+    with pytest.raises(UsageError, match=f"takes no part where {subject.name} is the subject"):
+        refuse_strangers(parse(name), subject)
+
+
+@pytest.mark.parametrize(("name", "subject"), [("k1 s* x*", KUBELET), ("s1 d* t1 s*", OTHER)])
+def test_one_of_its_own_fits(name: str, subject: Subject) -> None:
+    refuse_strangers(parse(name), subject)
 
 
 def test_each_step_of_its_changes_what_can_be_seen_of_it() -> None:
