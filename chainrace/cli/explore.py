@@ -29,6 +29,7 @@ from chainrace.report.terminal import Terminal
 from chainrace.run import exploring, session
 from chainrace.run.again import Again, again, schedule_of
 from chainrace.settings import config as configuration
+from chainrace.settings.config import with_packages
 from chainrace.settings.keeping import Keeping
 from chainrace.settings.subject import subject_of
 
@@ -59,6 +60,7 @@ def explore(
     kept, terminal = keep.keeping, output.terminal()
     config = node.applied()
     raced = subject_of(config, subject)
+    config = with_packages(config, raced.packages)
     remarks = check(config, script.script, node.prepare)
     paths = Paths()
     for remark in remarks:
@@ -141,8 +143,9 @@ def replay(
             raise UsageError("--of is about results", "name them, too: --from FOLDER")
         _refuse_both(script.script, boot=boot)
         config = node.applied()
+        raced = subject_of(config, subject)
         chosen = Again(
-            config=config,
+            config=with_packages(config, raced.packages),
             name="",
             script=script.script,
             prepare=node.prepare,
@@ -150,7 +153,7 @@ def replay(
             boot=boot,
             schedule=schedule_of(what),
             found="",
-            subject=subject_of(config, subject),
+            subject=raced,
         )
     _replay(chosen, times, keep.keeping, output.terminal())
 

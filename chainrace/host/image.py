@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,22 +60,25 @@ class Image:
         return str(STORE_INSIDE / self.folder.name / name)
 
 
-def current(paths: Paths) -> Path:
-    """The folder in which the image of today's recipe stands, or would stand."""
+def current(paths: Paths, packages: Sequence[str] = ()) -> Path:
+    """The folder in which the image of today's recipe stands, or would stand.
+
+    `packages` are Debian's, which it has besides.
+    """
     # One that was built before there were hashes counts as none.
-    name = recipe.digest(paths.provision / "image", sums.NAME)
+    name = recipe.digest(paths.provision / "image", sums.NAME, *packages)
     return paths.store / f"image-{name}"
 
 
-def ensure(paths: Paths) -> Image:
+def ensure(paths: Paths, packages: Sequence[str] = ()) -> Image:
     """Build the image unless today's recipe already has. Raises LabError."""
-    folder = current(paths)
-    recipe.build_once(folder, lambda partial: _build(paths, partial))
+    folder = current(paths, packages)
+    recipe.build_once(folder, lambda partial: _build(paths, partial, packages))
     sums.verify(folder)
     return Image(folder)
 
 
-def _build(paths: Paths, folder: Path) -> None:
+def _build(paths: Paths, folder: Path, packages: Sequence[str]) -> None:
     space = os.statvfs(paths.store)
     if space.f_bavail * space.f_frsize < NEEDED_BYTES:
         raise LabError(
@@ -91,6 +95,7 @@ def _build(paths: Paths, folder: Path) -> None:
                 str(folder),
                 debian.mirror(),
                 str(KEYRING),
+                *packages,
             ]
         ),
         remedy=f"see {log}",
@@ -100,7 +105,8 @@ def _build(paths: Paths, folder: Path) -> None:
     if os.geteuid() != 0:
         run(as_root(["chown", str(os.getuid()), str(folder)]), remedy=f"see {folder}", timeout=10)
     identity = {
-        "recipe": current(paths).name,
+        "recipe": current(paths, packages).name,
+        "packages": list(packages),
         "manifest_sha256": hashlib.sha256((folder / "manifest.txt").read_bytes()).hexdigest(),
         "root_sha256": sums.write(folder, FILES)["root.raw"],
     }

@@ -25,7 +25,7 @@ from chainrace.host import (
 from chainrace.host.acceleration import Acceleration
 from chainrace.host.image import Image
 from chainrace.host.keys import Login
-from chainrace.settings.config import LabConfig
+from chainrace.settings.config import LabConfig, refuse_packages
 
 # The first is what `vagrant up` brings; the others help to explore.
 NODES = ["node1", "node2", "node3", "node4"]
@@ -58,6 +58,7 @@ def check(paths: Paths, config: LabConfig) -> None:
     """
     libvirt.check_place(paths)
     if config.image:
+        refuse_packages(config)
         own_image.check(paths, config.image)
     kubelet.check(paths, config.kubelet)
 
@@ -75,6 +76,9 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
     if config.image:
         with step(f"a copy of {Path(config.image.path).name}"):
             chosen = own_image.ensure(paths, config.image)
+    elif more := config.node.packages:
+        with step(f"node image with {' '.join(more)}"):
+            chosen = image.ensure(paths, more)
     else:
         chosen = built
     box_file = box.ensure(paths, chosen)

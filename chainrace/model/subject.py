@@ -11,6 +11,7 @@ class Subject:
 
     `done` and `check` are commands for the node's /bin/sh. With `done` it has done where that ends
     with 0, too; an end is harm where `check` does not end with 0 and does after a clean start.
+    `packages` are Debian's, which the lab's own image has for it.
     `by_family`: its work on each family is a lane of its own, and it looks at exit codes alone.
     """
 
@@ -20,6 +21,7 @@ class Subject:
     check: str = ""
     text: bytes = b""
     by_family: bool = False
+    packages: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ class KeptSubject(TypedDict):
     done: str
     check: str
     text: str
+    packages: list[str]
 
 
 class MadeBy(TypedDict):

@@ -84,6 +84,7 @@ def _kept(subject: Subject) -> KeptSubject:
         "done": subject.done,
         "check": subject.check,
         "text": subject.text.decode(errors="replace"),
+        "packages": list(subject.packages),
     }
 
 
@@ -92,7 +93,14 @@ def subject_in(made: MadeBy) -> Subject:
     kept = made.get("subject")
     if kept is None:
         return KUBELET
-    return Subject(kept["name"], kept["unit"], kept["done"], kept["check"], kept["text"].encode())
+    return Subject(
+        kept["name"],
+        kept["unit"],
+        kept["done"],
+        kept["check"],
+        kept["text"].encode(),
+        packages=tuple(kept["packages"]),
+    )
 
 
 def read(folder: Path) -> Any:

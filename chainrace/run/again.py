@@ -22,6 +22,7 @@ from chainrace.settings.config import (
     LabConfig,
     with_backend,
     with_kubelet,
+    with_packages,
 )
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
@@ -73,8 +74,9 @@ def again(folder: Path, what: str | None, script: str | None, config: LabConfig)
     if name not in made["scripts"]:
         raise UsageError(f"{folder} keeps no script {name}", f"it has {_names(made)}")
     kept = made["scripts"][name]
+    subject = made_by.subject_in(made)
     return Again(
-        config=_as_it_was(config, document, made),
+        config=with_packages(_as_it_was(config, document, made), subject.packages),
         name=name,
         script=made_by.script_in(folder, name, made),
         prepare=made_by.prepare_in(folder, made),
@@ -82,7 +84,7 @@ def again(folder: Path, what: str | None, script: str | None, config: LabConfig)
         boot=kept["boot"],
         schedule=schedule_of(numbered.finding["schedule"] if numbered else str(what)),
         found=str(numbered) if numbered else "",
-        subject=made_by.subject_in(made),
+        subject=subject,
     )
 
 

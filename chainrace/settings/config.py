@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -40,6 +41,10 @@ LONGEST_DAYS = 30
 Name = Annotated[str, Field(min_length=1)]
 
 
+# docker.io
+Package = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]{1,80}$")]
+
+
 class Section(BaseModel):
     """A part of a file that people write: no key that nobody reads, no value converted."""
 
@@ -47,11 +52,15 @@ class Section(BaseModel):
 
 
 class NodeConfig(Section):
-    """The virtual machine, and what `iptables` means on it. Memory in MiB."""
+    """The virtual machine, and what `iptables` means on it. Memory in MiB.
+
+    `packages` are Debian's, which the lab's own image has besides.
+    """
 
     backend: Backend | None = None
     cpus: int = Field(default=2, ge=1, le=16)
     memory_mib: int = Field(default=1536, ge=768, le=65536)
+    packages: list[Package] = []
 
 
 def _plain(version: str) -> str:
@@ -205,6 +214,7 @@ class SubjectConfig(Section):
     unit: str = Field(pattern=r"^[\w@./-]{1,200}\.service$")  # units/node-guard.service
     done: str = ""
     check: str = ""
+    packages: list[Package] = []
 
 
 def _subjects_apart(found: list[SubjectConfig]) -> list[SubjectConfig]:
@@ -267,6 +277,25 @@ def with_backend(config: LabConfig, backend: Backend) -> LabConfig:
 def with_image(config: LabConfig, image: ImageConfig) -> LabConfig:
     """The same on another image."""
     return config.model_copy(update={"image": image})
+
+
+def with_packages(config: LabConfig, packages: Sequence[str]) -> LabConfig:
+    """The same with more Debian packages on the lab's own image. Raises UsageError for another."""
+    every = sorted({*config.node.packages, *packages})
+    changed = config.model_copy(update={"node": config.node.model_copy(update={"packages": every})})
+    if config.image is not None:
+        refuse_packages(changed)
+    return changed
+
+
+def refuse_packages(config: LabConfig) -> None:
+    """Raise UsageError where packages are asked for that an image of the user's cannot get."""
+    if config.node.packages:
+        named = ", ".join(config.node.packages)
+        raise UsageError(
+            f"{named}: packages are installed on the lab's own image alone",
+            "install them on your image",
+        )
 
 
 def with_kubelet(config: LabConfig, kubelet: str) -> LabConfig:

@@ -32,8 +32,8 @@ def subject_of(config: LabConfig, name: str | None) -> Subject:
 def _subject(one: SubjectConfig) -> Subject:
     file = REPOSITORY / one.unit
     if "/" not in one.unit:
-        return Subject(one.name, one.unit, one.done, one.check)
+        return Subject(one.name, one.unit, one.done, one.check, packages=tuple(one.packages))
     text = read_input(file, f"name a unit file in lab.toml, as unit of the subject {one.name}")
     if b"[Service]" not in text:
         raise UsageError(f"{file} is no service: it has no [Service]", "name a file of systemd's")
-    return Subject(one.name, file.name, one.done, one.check, text)
+    return Subject(one.name, file.name, one.done, one.check, text, packages=tuple(one.packages))

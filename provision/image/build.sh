@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Azure Linux-like node image from Debian packages.
 #
-#   build.sh OUT MIRROR KEYRING
+#   build.sh OUT MIRROR KEYRING [PACKAGE...]
 #
 # OUT gets: root.raw (ext4), vmlinuz, initrd.img, manifest.txt (package=version),
 # ssh_host_ed25519_key.pub. Runs as root; OUT must be empty or absent.
@@ -9,6 +9,7 @@ set -euo pipefail
 umask 022
 
 out=$1 mirror=$2 keyring=$3
+shift 3
 here=$(cd "$(dirname "$0")" && pwd)
 suite=trixie
 size=4G
@@ -21,7 +22,7 @@ cleanup() {
 trap cleanup EXIT
 mkdir -p "$out"
 
-packages=$(sed 's/#.*//' "$here/packages.txt" | xargs | tr ' ' ',')
+packages=$({ sed 's/#.*//' "$here/packages.txt"; echo "$@"; } | xargs | tr ' ' ',')
 
 # INITRD=No: the kernel package would build a 30 MB initrd that nobody boots.
 INITRD=No mmdebstrap --mode=root --variant=minbase --quiet \
@@ -75,6 +76,11 @@ in_tree systemctl --quiet mask \
 	getty.target getty@tty1.service serial-getty@ttyS0.service autovt@.service \
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 	e2scrub_all.timer e2scrub_reap.service fstrim.timer
+# What was asked for besides is at rest until somebody starts it.
+for package; do
+	dpkg-query --root="$tree" -L "$package" |
+		sed -n 's#^.*/systemd/system/\([^/]*\.\(service\|socket\|timer\)\)$#\1#p'
+done | sort -u | while read -r unit; do in_tree systemctl --quiet disable "$unit"; done
 umount "$tree/proc"
 # `systemctl reboot` asks logind, which D-Bus starts then; no boot waits for it.
 rm "$tree/usr/lib/systemd/system/multi-user.target.wants/systemd-logind.service"

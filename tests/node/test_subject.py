@@ -21,8 +21,8 @@ BY_NUMBER = "iptables -I INPUT 1 -p tcp --dport 80 -j ACCEPT\niptables -D INPUT 
 BY_WORDS = BY_NUMBER.replace("-D INPUT 1", "-D INPUT -p tcp --dport 80 -j ACCEPT")
 
 
-def guard(**more: str) -> Subject:
-    config = LabConfig(subject=[SubjectConfig(name="node-guard", unit=UNIT, **more)])
+def guard(check: str) -> Subject:
+    config = LabConfig(subject=[SubjectConfig(name="node-guard", unit=UNIT, check=check)])
     return subject_of(config, "node-guard")
 
 

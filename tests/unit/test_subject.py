@@ -20,7 +20,13 @@ from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
 from chainrace.search.footprints import Footprints
 from chainrace.search.step import EVERYTHING, LIVES, footprint
-from chainrace.settings.config import LabConfig, SubjectConfig
+from chainrace.settings.config import (
+    ImageConfig,
+    LabConfig,
+    SubjectConfig,
+    with_image,
+    with_packages,
+)
 from chainrace.settings.subject import subject_of, subjects
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
@@ -74,8 +80,9 @@ def test_a_start_that_is_not_clean_is_no_reference(left: Ending, why: str) -> No
         reference_of_unit({"ipv4": BEFORE, "ipv6": ""}, left, "guard")
 
 
-def config(**more: str) -> LabConfig:
-    return LabConfig(subject=[SubjectConfig(name="guard", unit="guard.service", **more)])
+def config(check: str = "", packages: tuple[str, ...] = ()) -> LabConfig:
+    own = SubjectConfig(name="guard", unit="guard.service", check=check, packages=list(packages))
+    return LabConfig(subject=[own])
 
 
 def test_kubelet_is_the_subject_where_none_is_named() -> None:
@@ -87,6 +94,16 @@ def test_kubelet_is_the_subject_where_none_is_named() -> None:
 def test_a_subject_of_lab_toml_is_told_to_the_gate() -> None:
     chosen = subject_of(config(check="ping -c1 192.0.2.1"), "guard")
     assert chosen.armed() == {"unit": "guard.service", "done": "", "check": "ping -c1 192.0.2.1"}
+
+
+def test_its_packages_are_on_the_labs_own_image_alone() -> None:
+    loaded = config(packages=("docker.io",))
+    chosen = subject_of(loaded, "guard")
+    assert with_packages(loaded, chosen.packages).node.packages == ["docker.io"]
+    own = with_image(loaded, ImageConfig(path="a.qcow2"))
+    with pytest.raises(UsageError, match="on the lab's own image alone"):
+        with_packages(own, chosen.packages)
+    assert with_packages(own, ()) == own
 
 
 def test_one_that_there_is_not_is_refused_with_those_that_there_are() -> None:
