@@ -128,7 +128,7 @@ def test_an_image_that_is_another_by_now_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = Paths(tmp_path)
-    monkeypatch.setattr(image, "current", lambda _: paths.store / "image-1")
+    monkeypatch.setattr(image, "current", lambda *_: paths.store / "image-1")
     folder = paths.store / "image-1"
     folder.mkdir(parents=True)
     for name in image.FILES:
