@@ -16,6 +16,8 @@ from chainrace.settings.config import LabConfig, SubjectConfig
 from chainrace.settings.subject import subject_of
 from tests.node.fixtures import Bring, Explore
 
+pytestmark = pytest.mark.nightly
+
 UNIT = "examples/subjects/node-guard.service"
 BY_NUMBER = "iptables -I INPUT 1 -p tcp --dport 80 -j ACCEPT\niptables -D INPUT 1\n"
 BY_WORDS = BY_NUMBER.replace("-D INPUT 1", "-D INPUT -p tcp --dport 80 -j ACCEPT")
@@ -47,7 +49,6 @@ def test_a_rule_that_is_deleted_by_number_takes_the_subjects_jump(
     assert "interleavings harm node-guard" in explored.reason
 
 
-@pytest.mark.nightly
 def test_one_that_is_deleted_by_its_words_does_no_harm(
     subject: Subject, own_script: Bring, explore: Explore
 ) -> None:
@@ -55,7 +56,6 @@ def test_one_that_is_deleted_by_its_words_does_no_harm(
     assert explored.verdict == HARMLESS
 
 
-@pytest.mark.nightly
 def test_a_script_that_stops_it_takes_its_work(
     subject: Subject, own_script: Bring, explore: Explore
 ) -> None:
