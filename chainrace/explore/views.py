@@ -8,6 +8,7 @@ from chainrace.base.errors import LabError
 from chainrace.judge import outcome as outcomes
 from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR, owner
 from chainrace.model.rules import RuleSet
+from chainrace.model.shells import SHELLS
 from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
 from chainrace.search import state as states
@@ -16,7 +17,6 @@ from chainrace.search.state import State
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 View = Mapping[str, Any]
-SHELLS = frozenset({"sh", "bash", "dash"})
 
 
 def as_seen(view: View) -> View:

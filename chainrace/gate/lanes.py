@@ -16,13 +16,13 @@ from chainrace.gate.kubelet import BEGINS, FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.process import Command, kind_of
 from chainrace.gate.program import Program
 from chainrace.gate.script import Held, ScriptActor
-from chainrace.gate.whose import SUBJECT
 from chainrace.model.actors import (
     HISTORIES,
     KUBELET,
     KUBELETS,
     LANES,
     SCRIPT_ACTOR,
+    SUBJECT,
     SUBJECT_ACTOR,
     owner,
 )
@@ -114,7 +114,7 @@ class Lanes:
     def _words(self, lane: str, one: Held | None) -> dict[str, Any]:
         command = self.start_of(lane) if one is None else one.command
         actor = {SCRIPT_ACTOR: self._script, SUBJECT_ACTOR: self._program}.get(owner(lane))
-        if one is not None and actor is not None and lane not in KUBELETS:
+        if one is not None and actor is not None:
             command.output = actor.output(one)
         shown = vars(command)
         return {name: shown[name] for name in (*TOLD, *OF_FILES)}

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from chainrace.gate.descriptors import writes
 from chainrace.model.actors import KUBELET, OTHER, SCRIPT, SERVICE_START, SERVICE_STOP
 from chainrace.model.services import SERVICE_UNITS
+from chainrace.model.shells import SHELLS
 
 KUBELET_UNIT = "kubelet.service"
 SCRIPT_UNIT = "chainrace-script.service"
 EXECVEAT = 322
-
-# What is interpreted by one of these starts programs, each of which is seen by itself.
-SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 
 # iptables, ip6tables-save, iptables-legacy-restore, xtables-nft-multi, nft
 PROGRAMS = re.compile(r"(ip6?tables|xtables|nft)\b")

@@ -7,18 +7,16 @@ command, where there is one, says so too.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from chainrace.gate.rest import Look
 from chainrace.gate.script import Held, ScriptActor
+from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners, Process
 from chainrace.model.actors import SUBJECT_ACTOR
 
-# The seconds that a user's own command may take.
-COMMAND_SECONDS = 30.0
 # systemd's words for a unit that goes on (systemd(1), unit states).
 ON_ITS_WAY = ("activating", "deactivating", "reloading")
 
@@ -115,18 +113,3 @@ def program_of(
         done_command=about["done"],
         others_wait=others_wait,
     )
-
-
-def run_command(line: str) -> int:
-    """The exit code of a user's own command; 124 where it did not end in time."""
-    try:
-        return subprocess.run(
-            ["/bin/sh", "-c", line],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        return 124

@@ -87,10 +87,9 @@ class ScriptActor:
     def ready(self) -> list[Held]:
         """Those that wait and have all their input: in a pipeline the writers come first."""
         mine = self.mine()
+        others = list(self.processes())
         found = [
-            one
-            for one in mine
-            if not waits_for_a_writer(one.command.pid, list(self.processes()), self._overflown)
+            one for one in mine if not waits_for_a_writer(one.command.pid, others, self._overflown)
         ]
         # Each may be the other's writer: a coprocess.
         return found or mine

@@ -6,7 +6,8 @@ import os
 from contextlib import suppress
 
 from chainrace.gate.door import interpreter_of
-from chainrace.gate.process import SHELLS, Command
+from chainrace.gate.process import Command
+from chainrace.model.shells import SHELLS
 
 FOLDERS = ("/bin", "/usr/bin", "/usr/local/bin")
 

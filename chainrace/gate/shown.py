@@ -10,10 +10,11 @@ from chainrace.gate import guard
 from chainrace.gate.journal import Journal
 from chainrace.gate.kubelet import Kubelet
 from chainrace.gate.process import Command
-from chainrace.gate.program import Program, run_command
+from chainrace.gate.program import Program
 from chainrace.gate.programs import meanings
 from chainrace.gate.proof import Proof
 from chainrace.gate.script import ScriptActor
+from chainrace.gate.shell import run_command
 from chainrace.gate.world import World
 from chainrace.model.rules import FAMILIES
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chainrace.gate.procevents import Ended, Event, Forked
+from chainrace.model import actors
 from chainrace.model.actors import SCRIPT_ACTOR, SUBJECT_ACTOR
 
 SUBJECT, SCRIPT, LAB, NOBODY = "subject", "script", "lab", "nobody"
@@ -123,7 +124,7 @@ class Owners:
         if unit == self.script_unit:
             return "script"
         if pid in self.script and self.script[pid].actor == SUBJECT_ACTOR:
-            return SUBJECT
+            return actors.SUBJECT
         return "transient unit" if TRANSIENT.match(unit) else unit.removesuffix(".service")
 
     def of(self, pid: int) -> str:

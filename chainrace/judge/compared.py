@@ -38,7 +38,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class Compared:
-    """What an exploration showed of a mitigation. `harm` is the shortest schedule by class."""
+    """What an exploration showed of a mitigation. `harm`: the shortest schedule by mode."""
 
     name: str
     backend: str

@@ -114,9 +114,8 @@ def reference_rules(
     for family in FAMILIES:
         if ending.words.get(family) != "initialised":
             raise ValueError(f"kubelet did not initialise {family} even on a clean start")
-        added = rules.parse(ending.after[family]).missing_from(rules.parse(before[family]))
-        found[family] = RuleSet(frozenset(added))
-        if not added:
+        found[family] = _added(before, ending, family)
+        if not found[family].entries:
             raise ValueError(f"kubelet's clean start added no {family} rules at all")
     if missed := unmade(before, ending.after, calls):
         raise ValueError(f"kubelet was not seen to make {', '.join(missed)}")
@@ -130,15 +129,15 @@ def reference_of_unit(before: Mapping[str, str], ending: Ending, name: str) -> d
     """
     if "failed" in ending.words.values():
         raise ValueError(f"{name} failed even on a clean start")
-    found = {
-        family: RuleSet(
-            frozenset(rules.parse(ending.after[family]).missing_from(rules.parse(before[family])))
-        )
-        for family in FAMILIES
-    }
+    found = {family: _added(before, ending, family) for family in FAMILIES}
     if not any(one.entries for one in found.values()):
         raise ValueError(f"{name} added no rules at all in its clean start")
     return found
+
+
+def _added(before: Mapping[str, str], ending: Ending, family: str) -> RuleSet:
+    added = rules.parse(ending.after[family]).missing_from(rules.parse(before[family]))
+    return RuleSet(frozenset(added))
 
 
 def judge_unit(reference: Mapping[str, RuleSet], ending: Ending, *, checked: bool) -> Outcome:

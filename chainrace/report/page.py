@@ -38,7 +38,7 @@ def draw(folder: Path) -> str:
         document=document,
         folder=folder.resolve().name,
         tested=tested(document),
-        subject=subject_of(document),
+        subject=verdict.subject_of(document),
         covered=words.covered(document),
         glossary=words.GLOSSARY,
         lines=document.get("lines", {}),
@@ -75,7 +75,7 @@ def tested(document: verdict.Document) -> list[str]:
     scripts = dict.fromkeys([*verdict.explored_in(document), *raced])
     kubelet = node.get("kubelet") or made_by.get("kubelet")
     backend = node.get("backend") or made_by.get("backend")
-    subject = subject_of(document)
+    subject = verdict.subject_of(document)
     found = [
         " and ".join(scripts),
         "" if subject == KUBELET else subject,
@@ -84,12 +84,6 @@ def tested(document: verdict.Document) -> list[str]:
         _image(node.get("image")),
     ]
     return [one for one in found if one]
-
-
-def subject_of(document: verdict.Document) -> str:
-    """Whom the scripts were raced with, by name."""
-    made_by = document.get("made_by") or {}
-    return str((made_by.get("subject") or {"name": KUBELET})["name"])
 
 
 def _image(identity: object) -> str:

@@ -13,6 +13,7 @@ from chainrace.base.files import read_text_input
 from chainrace.base.paths import REPOSITORY
 from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model import schedule as schedules
+from chainrace.model.actors import KUBELET
 from chainrace.model.backends import NFT
 from chainrace.model.schedule import cost
 from chainrace.report.document import EXPLORATION, KINDS, fault, parse
@@ -158,3 +159,9 @@ def _told(document: Document, script: str, schedule: str) -> str:
     # The lab's own image has nft by default, another what it has.
     options = [*image, *(() if backend == NFT and not image else ("--backend", backend))]
     return " ".join((f"./lab replay {shlex.quote(schedule)}{chosen}", *map(shlex.quote, options)))
+
+
+def subject_of(document: Document) -> str:
+    """Whom the scripts were raced with, by name."""
+    made_by = document.get("made_by") or {}
+    return str((made_by.get("subject") or {"name": KUBELET})["name"])

@@ -21,7 +21,8 @@ from chainrace.judge.outcome import (
     RULES_LOST,
     Name,
 )
-from chainrace.report.verdict import Document, arms, explored_in
+from chainrace.model.actors import KUBELET
+from chainrace.report.verdict import Document, arms, explored_in, subject_of
 
 # What each failure mode means for the node's user, in one sentence.
 MEANINGS: dict[Name, str] = {
@@ -112,6 +113,11 @@ def covered(document: Document) -> list[str]:
     if explored:
         said.append(
             "Not covered are what happens inside one process, and timers of programs and systemd."
+        )
+    if explored and (subject := subject_of(document)) != KUBELET:
+        said.append(
+            f"Of {subject} it was compared which chains and rules of iptables are there, not in "
+            "which order they stand among others."
         )
     if arms(document):
         said.append(

@@ -155,19 +155,9 @@ class Effects:
         hidden = self._hidden(origin, lane)
         if self.footprints.by_tables_alone(call):
             return digest([call, touched, hidden])
-        # What it reads from files and pipes its own actor has written, and knows. One that looks
-        # at a subject sees where that is; of a file another actor may be the writer.
-        made = self.footprints.of(call)
-        every = made.reads | made.writes
-        seen = [
-            origin.place(other).key if every & LIVES or self._writes_files(origin, other) else ""
-            for other in GROUPS
-            if other != group(lane)
-        ]
-        looks = lane not in KUBELETS and every & (LIVES | {"files"})
-        return digest(
-            [*(call, touched, lane, hidden, origin.place(lane).key), seen if looks else []]
-        )
+        # What it reads from files and pipes its own actor has written, and knows.
+        own = origin.place(lane).key
+        return digest([call, touched, lane, hidden, own, self._seen_of_others(origin, lane, call)])
 
     def _after(self, origin: State, lane: str, call: Call, own: Answer, wrote: str) -> str:
         # What is executed next goes by what the names of programs mean.
@@ -184,6 +174,21 @@ class Effects:
             if name != owner(lane)
             for made in origin.histories[name]
             if self.footprints.of(made.call) == EVERYTHING
+        ]
+
+    def _seen_of_others(self, origin: State, lane: str, call: Call) -> list[str]:
+        """Where other actors are, as far as a command may see that: kubelet's see nothing of it.
+
+        One that looks at a subject sees where that is; of a file another actor may be the writer.
+        """
+        made = self.footprints.of(call)
+        every = made.reads | made.writes
+        if lane in KUBELETS or not every & (LIVES | {"files"}):
+            return []
+        return [
+            origin.place(other).key if every & LIVES or self._writes_files(origin, other) else ""
+            for other in GROUPS
+            if other != group(lane)
         ]
 
     def _writes_files(self, origin: State, name: str) -> bool:

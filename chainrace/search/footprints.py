@@ -29,8 +29,7 @@ class Footprints:
         return footprint(call) if more is None else footprint(call) | more
 
     def _means_the_subject(self, call: Call) -> bool:
-        told = " ".join((call.program, *call.arguments))
-        return call.actor != SUBJECT and any(word in told for word in self.words)
+        return call.actor != SUBJECT and any(word in str(call) for word in self.words)
 
     def join(self, call: Call, others: Iterable[Call]) -> None:
         """Have other commands come along with one."""

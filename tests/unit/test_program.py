@@ -1,10 +1,12 @@
 """A subject's unit under the gate: when it has done, and whether it was started anew."""
 
+import subprocess
 from dataclasses import dataclass, field
 
 import pytest
 
-from chainrace.gate.program import Program, program_of, run_command
+from chainrace.gate.program import Program, program_of
+from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners
 
 UNIT = "guard.service"
@@ -96,6 +98,12 @@ def test_one_that_was_started_again_is_told() -> None:
 
 
 def test_a_command_that_does_not_end_is_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainrace.gate.program.COMMAND_SECONDS", 0.2)
+    monkeypatch.setattr("chainrace.gate.shell.COMMAND_SECONDS", 0.2)
     assert run_command("sleep 5") != 0
     assert run_command("exit 0") == 0
+
+
+def test_no_program_of_the_gates_is_started_by_a_call_that_waits_for_its_execution() -> None:
+    """The gate's own thread must answer for it meanwhile: a check hung the whole node."""
+    for switch in ("_USE_VFORK", "_USE_POSIX_SPAWN"):
+        assert getattr(subprocess, switch) is False

@@ -985,3 +985,16 @@ def test_no_packet_is_tried_for_it(gate: Gate) -> None:
     walk(one, ("d", None), ("s", None))
     seen = view(one, rules=True)
     assert (seen["guard"], seen["check"]) == ([], 0)
+
+
+def test_kubelet_is_not_begun_for_it_whatever_kubelet_is_ordered_behind(gate: Gate) -> None:
+    about = {"unit": GUARD, "done": "", "check": ""}
+
+    def orders(node: Machine) -> None:
+        node.behind.append(OWN)
+        node.program.append("iptables -N A")
+
+    one, machine = gate("iptables -F", change=orders, program=about)
+    walk(one, ("s", None), ("d", None))
+    assert {made["lane"] for made in view(one)["commands"]} == {"d", "s"}
+    assert machine.pid == 0

@@ -50,3 +50,11 @@ def test_a_page_says_what_its_verdict_covers() -> None:
 def test_only_what_is_harmless_is_said_to_be_covered_whole(verdict: str) -> None:
     (said, *_) = covered(changed("exploration", {**EXPLORED, "verdict": verdict}))
     assert said.startswith("Every order of whole processes") is (verdict == "harmless")
+
+
+def test_of_another_subject_it_is_said_what_was_compared() -> None:
+    about = {"name": "guard", "unit": "guard.service"}
+    explored = {"verdict": "harmless"}
+    document = {"kind": "exploration", "scripts": {"x": explored}, "made_by": {"subject": about}}
+    assert any("Of guard it was compared" in said for said in covered(document))
+    assert not any("it was compared" in said for said in covered({**document, "made_by": None}))
