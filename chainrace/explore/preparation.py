@@ -61,8 +61,8 @@ def brought(nodes: list[Node], subject: Subject) -> Iterator[None]:
             if subject.text:
                 node.connection.put(subject.text, file)
             node.connection.succeed("systemctl daemon-reload")
-            node.connection.succeed(f"systemctl stop '{subject.unit}'")
             _refuse_unclear(node, subject)
+            node.connection.succeed(f"systemctl stop '{subject.unit}'")
         yield
     finally:
         for node in nodes:
