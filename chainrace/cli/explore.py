@@ -10,6 +10,7 @@ from chainrace.base.errors import UsageError
 from chainrace.base.paths import Paths
 from chainrace.cli.app import TESTING, check, command, show_rest
 from chainrace.cli.options import (
+    AgainstName,
     Boot,
     ExplorationOptions,
     KeepOptions,
@@ -31,7 +32,7 @@ from chainrace.run.again import Again, again, schedule_of
 from chainrace.settings import config as configuration
 from chainrace.settings.config import with_packages
 from chainrace.settings.keeping import Keeping
-from chainrace.settings.subject import subject_of
+from chainrace.settings.subject import against_of, packages_of, subject_of
 
 
 @command(
@@ -44,6 +45,7 @@ def explore(
     script: ScriptOptions,
     boot: Boot = False,
     subject: SubjectName = None,
+    against: AgainstName = None,
     node: NodeOptions,
     exploration: ExplorationOptions,
     keep: KeepOptions,
@@ -55,12 +57,13 @@ def explore(
     finished, not proved, not exercised, not reproduced.
     Stopped before its end, the same command goes on where it was.
     """
-    _refuse_both(script.script, boot=boot)
+    _refuse_both(script.script, against, boot=boot)
     expect, options = script.expect, exploration.options
     kept, terminal = keep.keeping, output.terminal()
     config = node.applied()
     raced = subject_of(config, subject)
-    config = with_packages(config, raced.packages)
+    other = against_of(config, raced, against)
+    config = with_packages(config, packages_of(raced, other))
     remarks = check(config, script.script, node.prepare)
     paths = Paths()
     for remark in remarks:
@@ -75,13 +78,20 @@ def explore(
             found
             and raced.by_family
             and script.script is None
+            and other is None
             and (reason := why_not_exposed(found))
         ):
             terminal.answer(f"{NOT_EXPOSED}: {reason}; the image is {found}")
             raise typer.Exit(EXIT_OF[NOT_EXPOSED])
         chosen = stack.enter_context(
             exploring.scripts(
-                up, script.script, node.prepare, boot=boot, expect=expect, subject=raced
+                up,
+                script.script,
+                node.prepare,
+                boot=boot,
+                expect=expect,
+                subject=raced,
+                against=other,
             )
         )
         folder = ExplorationFolder(paths.results, config.image.options if config.image else ())
@@ -117,6 +127,7 @@ def replay(
     script: ScriptOptions,
     boot: Boot = False,
     subject: SubjectName = None,
+    against: AgainstName = None,
     node: NodeOptions,
     times: Annotated[
         int, typer.Option(min=1, max=configuration.MOST_TIMES, help="The number of replays.")
@@ -130,7 +141,7 @@ def replay(
     image and backend. 0: kubelet stayed healthy every time; 1: it was harmed.
     """
     if origin is not None:
-        if boot or script.named or node.named or subject:
+        if boot or script.named or node.named or subject or against:
             raise UsageError(
                 "--from brings the script, the node and all that they were run by",
                 "give only a finding's number or a schedule, and --of",
@@ -141,11 +152,12 @@ def replay(
             raise UsageError("a schedule or --from is missing", "./lab replay --help")
         if of is not None:
             raise UsageError("--of is about results", "name them, too: --from FOLDER")
-        _refuse_both(script.script, boot=boot)
+        _refuse_both(script.script, against, boot=boot)
         config = node.applied()
         raced = subject_of(config, subject)
+        other = against_of(config, raced, against)
         chosen = Again(
-            config=with_packages(config, raced.packages),
+            config=with_packages(config, packages_of(raced, other)),
             name="",
             script=script.script,
             prepare=node.prepare,
@@ -154,6 +166,7 @@ def replay(
             schedule=schedule_of(what),
             found="",
             subject=raced,
+            against=other,
         )
     _replay(chosen, times, keep.keeping, output.terminal())
 
@@ -176,6 +189,7 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
             boot=chosen.boot and chosen.script is None,
             expect=chosen.expect,
             subject=chosen.subject,
+            against=chosen.against,
         ) as scripts,
         Folder(paths.results) as folder,
     ):
@@ -197,6 +211,8 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
     raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 
 
-def _refuse_both(script: Path | None, *, boot: bool) -> None:
-    if boot and script is not None:
-        raise UsageError("--boot and --script exclude each other", "give one of them")
+def _refuse_both(script: Path | None, against: str | None, *, boot: bool) -> None:
+    given = {"--boot": boot, "--script": script is not None, "--against": against is not None}
+    named = [name for name, is_given in given.items() if is_given]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} exclude each other", "give one of them")

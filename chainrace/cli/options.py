@@ -196,7 +196,15 @@ SubjectName = Annotated[
     str | None,
     typer.Option(
         "--subject",
-        help="Whom the script is raced with: kubelet, or a subject of lab.toml.",
+        help="Whom the script is raced with: kubelet, or another of ./lab subjects.",
+        rich_help_panel=SCRIPT,
+    ),
+]
+AgainstName = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        help="A subject in the script's place: two programs, and no script.",
         rich_help_panel=SCRIPT,
     ),
 ]

@@ -156,7 +156,7 @@ def list_command(
 
 @command(TESTING, "./lab subjects", "0")
 def subjects(*, output: OutputOptions) -> None:
-    """List the subjects that a script can be raced with: kubelet, and those of lab.toml."""
+    """List the subjects that a script can be raced with: those that ship, and those of lab.toml."""
     rows = [
         {"subject": one.name, "unit": one.unit, "done": one.done, "check": one.check}
         for one in every_subject(configuration.load()).values()

@@ -64,8 +64,9 @@ class Replayer:
         boot: bool = False,
         snapshots: Snapshots | None = None,
         subject: Subject = KUBELET,
+        other: Subject | None = None,
     ) -> None:
-        """`boot`: from before iptables.service has been started.
+        """`boot`: from before iptables.service has been started. `other`: a unit in its place.
 
         With `snapshots` each start is the same disk and memory (explore/preparation.py).
         """
@@ -75,6 +76,7 @@ class Replayer:
         self._limit = limit
         self._boot = boot
         self._subject = subject
+        self._other = other
 
     def reference(self) -> Reference:
         """What a clean start leaves on this node, without a script. Raises LabError."""
@@ -131,12 +133,13 @@ class Replayer:
         return Walker(
             self._agent,
             self._snapshots,
-            self._script,
+            self._script or None,
             # Where both families stand in a schedule, it is one of starts that begin with IPv4.
             None if lazy else FIRST,
             lazy,
             self._limit,
             boot=self._boot,
             subject=self._subject,
+            other=self._other,
             returns=False,
         )

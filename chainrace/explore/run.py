@@ -86,6 +86,7 @@ class ExplorationRun:
                 boot=self._script.boot,
                 snapshots=snapshots[0],
                 subject=self._script.subject,
+                other=self._script.other,
             )
             reference = replayer.reference()
             if self._script.subject.by_family:
@@ -122,6 +123,10 @@ class ExplorationRun:
             subject=self._script.subject.name,
             alone=tuple(f"takes away {entry}" for entry in alone.takes) if alone else (),
         )
+
+    @property
+    def _other(self) -> str:
+        return "the script" if self._script.other is None else self._script.name
 
     @property
     def _is_enough(self) -> bool:
@@ -210,7 +215,7 @@ class ExplorationRun:
             return False
         if alone.code != self._script.expect:
             self._doubt(
-                [f"the script ended with {alone.code}: what it was to do then was not seen"]
+                [f"{self._other} ended with {alone.code}: what it was to do then was not seen"]
             )
         return len(families) > 1 or not alone.joins
 
@@ -225,13 +230,14 @@ class ExplorationRun:
             Walker(
                 node.agent,
                 kept,
-                self._script.path,
+                self._script.path or None,
                 FIRST,
                 lazy_for(families),
                 self._limit,
                 lead_for(families),
                 self._script.boot,
                 self._script.subject,
+                self._script.other,
             )
             for node, kept in zip(self._nodes, snapshots, strict=True)
         ]
@@ -271,7 +277,7 @@ def _identity(node: Node, script: Script) -> str:
         script.digest,
         script.prepared,
         str(script.boot),
-        repr(script.subject),
+        repr((script.subject, script.other)),
         *on_node,
         node_parts,
         node.host.disk,

@@ -18,7 +18,8 @@ class Script:
 
     `boot`: it begins before iptables.service has been started. `prepared`: the digest of
     what was done to the node before, if anything was. `expect`: the code that it ends with.
-    `subject`: whom it is raced with.
+    `subject`: whom it is raced with. `other`: the unit that stands in a script's place; there is
+    no path then.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Script:
     prepared: str = ""
     expect: int = 0
     subject: Subject = KUBELET
+    other: Subject | None = None
 
 
 def bring_script(nodes: list[Node], file: Path) -> Script:
@@ -47,3 +49,9 @@ def script_on(node: Node, name: str, path: str) -> Script:
     """A script that the node has already."""
     data = node.connection.succeed(f"cat '{path}'").encode()
     return Script(name, path, hashlib.sha256(data).hexdigest()[:12])
+
+
+def unit_as_script(other: Subject) -> Script:
+    """A unit in a script's place."""
+    identity = hashlib.sha256(repr(other).encode()).hexdigest()[:12]
+    return Script(other.name, "", identity, other=other)

@@ -81,9 +81,10 @@ class Walker:
     """A node with kubelet and the script, at the state that `at` leads to.
 
     `first` is the family that kubelet is to begin with, None for either; a `lazy` lane
-    waits for all others; `lead` is executed before the root. Without a `script` kubelet starts
-    alone; with `boot` before iptables.service. With `snapshots` each start is the same disk and
-    memory, once `keep_pristine` has kept them; with `returns` states on the way are kept, too.
+    waits for all others; `lead` is executed before the root. `other` is a unit in the script's
+    place; without both the subject starts alone; with `boot` before iptables.service. With
+    `snapshots` each start is the same disk and memory, once `keep_pristine` has kept them; with
+    `returns` states on the way are kept, too.
     """
 
     agent: Agent
@@ -95,6 +96,7 @@ class Walker:
     lead: Turns = field(default_factory=list)
     boot: bool = False
     subject: Subject = KUBELET
+    other: Subject | None = None
     returns: bool = True
     costs: Costs = field(default_factory=Costs)
     differing: int = 0
@@ -222,6 +224,7 @@ class Walker:
                 boot=self.boot,
                 fresh=self.snapshots is not None,
                 program=self.subject.armed(),
+                other=self.other and self.other.as_unit(),
             )
         self.at = ()
         if self.lead:

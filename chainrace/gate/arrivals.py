@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from chainrace.gate.actor import Actor, Held
 from chainrace.gate.door import Waiting, interpreter_of
 from chainrace.gate.process import Command, describe, file_of, held_in_exec
 from chainrace.gate.proof import Proof
-from chainrace.gate.script import Held, ScriptActor
 from chainrace.gate.shells import Shells
 from chainrace.gate.whose import SCRIPT, Owners
 from chainrace.model.actors import KUBELET, SCRIPT_ACTOR
@@ -21,13 +21,13 @@ class Arrivals:
 
     def __init__(
         self,
-        script_path: str | None,
+        script_path: str,
         owners: Owners,
-        actors: Mapping[str, ScriptActor],
+        actors: Mapping[str, Actor],
         shells: Shells,
         proof: Proof,
     ) -> None:
-        """`script_path` is the script's own file."""
+        """`script_path` is the script's own file, empty where there is none."""
         self._script_path = script_path
         self._owners = owners
         self._actors = actors
@@ -42,7 +42,9 @@ class Arrivals:
             # env(1), which its first line names, has become the shell: `#!/usr/bin/env bash`.
             self._by_env = False
             return True
-        if script.main_pid is not None or waiting.path != os.path.realpath(self._script_path or ""):
+        if script.main_pid is not None or not self._script_path:
+            return False
+        if waiting.path != os.path.realpath(self._script_path):
             return False
         script.main_pid = waiting.pid
         interpreter = interpreter_of(waiting.opening.handle)
@@ -56,6 +58,8 @@ class Arrivals:
         if waiting.owner == SCRIPT:
             interpreter = interpreter_of(waiting.opening.handle)
             command = held_in_exec(pid, now, waiting.path, interpreter, self._owners.label(pid))
+            if command is not None and command.exe in self.actor_of(pid).understood:
+                command.kind = "daemon"
             if command is not None and (why := self._shells.unwatched(command, interpreter)):
                 self._proof.doubt(why)
             return command
@@ -73,12 +77,12 @@ class Arrivals:
         command.input = self.actor_of(pid).listen(held).input
         command.source, command.target = file_of(pid, 0), file_of(pid, 1)
 
-    def actor_of(self, pid: int) -> ScriptActor:
+    def actor_of(self, pid: int) -> Actor:
         """Whose a process is, of those with one history each."""
         return self._actors[self._owners.script[pid].actor]
 
     @staticmethod
-    def _keep_silent(actor: ScriptActor, pid: int) -> None:
+    def _keep_silent(actor: Actor, pid: int) -> None:
         for number in (1, 2):
             with suppress(OSError):
                 actor.silent.add(os.readlink(f"/proc/{pid}/fd/{number}"))

@@ -5,7 +5,7 @@ Two lanes: its work on IPv4 (k) and on IPv6 (x). Its first step, in either, is i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from chainrace.gate.journal import Journal
@@ -14,7 +14,6 @@ from chainrace.gate.process import Command
 from chainrace.gate.shell import NodeError
 from chainrace.model.actors import KUBELET, KUBELETS
 
-BEGINS = "begins"
 # The lane whose first step is kubelet's own start.
 FIRST_LANE = "k"
 
@@ -115,10 +114,10 @@ class Kubelet:
         self._before = len(self._commands)
         self.journal.forget(pid)
 
-    def missing(self, held: Iterable[Command], *, others_wait: bool) -> str:
+    def missing(self, held: Iterable[Command], *, others_wait: Callable[[], bool]) -> str:
         """What kubelet still does by itself, in words; empty where it waits or has done.
 
-        `others_wait`: whether a process of the script's waits at the gate.
+        `others_wait`: whether another actor can step.
         """
         if not self.begun:
             return ""
@@ -130,7 +129,7 @@ class Kubelet:
             return "kubelet is on its way to its next step"
         return self._word_missing(first) or self._canary_missing(mine)
 
-    def _find(self, *, others_wait: bool) -> str | None:
+    def _find(self, *, others_wait: Callable[[], bool]) -> str | None:
         """Look for kubelet's process: None when it is there."""
         pid = self._machine.subject_pid()
         if pid:
@@ -143,7 +142,7 @@ class Kubelet:
             return "" if not self._machine.jobs().get(self._machine.subject_unit) else "a job of it"
         if self._machine.jobs().get(self._machine.subject_unit) == "waiting":
             # Behind the script's unit or the service: not before that has gone on.
-            return "" if others_wait else "kubelet's start waits for a unit"
+            return "" if others_wait() else "kubelet's start waits for a unit"
         if self._machine.subject_state() == "failed":
             raise NodeError("kubelet ended before its first step")
         return "kubelet has not been started yet"

@@ -34,7 +34,7 @@ class Command:
     started: float
     ended: float | None = None
     code: int | None = None
-    kind: str = ""  # shell: it does nothing but start others
+    kind: str = ""  # shell: it does nothing but start others; daemon: one of a subject's own
     foreign: bool = False  # it runs in another network namespace than the gate
     input: str = ""  # what its standard input is: file, pipe or nothing
     output: str = ""  # what its standard output and error are, likewise

@@ -1,6 +1,6 @@
-"""A subject that is not kubelet, under the gate: a systemd unit, with all that follows from it.
+"""A unit of systemd's as an actor: a subject, or the other program that it is raced with.
 
-Each program that it executes is a step, as with the script. A daemon never ends: it has done
+Each program that it executes is a step, as with a script. A daemon never ends: it has done
 when systemd says that its start is over, none of its processes is held, and the user's own
 command, where there is one, says so too.
 """
@@ -8,14 +8,14 @@ command, where there is one, says so too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from chainrace.gate.actor import Actor, Held
 from chainrace.gate.rest import Look
-from chainrace.gate.script import Held, ScriptActor
 from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners, Process
-from chainrace.model.actors import SUBJECT_ACTOR
+from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR
 
 # systemd's words for a unit that goes on (systemd(1), unit states).
 ON_ITS_WAY = ("activating", "deactivating", "reloading")
@@ -24,11 +24,7 @@ ON_ITS_WAY = ("activating", "deactivating", "reloading")
 class Machine(Protocol):
     """What is asked of the machine: systemd's part (gate/systemd.py)."""
 
-    @property
-    def subject_unit(self) -> str: ...
-
-    @property
-    def script_unit(self) -> str: ...
+    def begin_unit(self, entropy: str, unit: str) -> None: ...
 
     def jobs(self) -> dict[str, str]: ...
 
@@ -40,15 +36,18 @@ class Machine(Protocol):
 
 
 @dataclass
-class Program(ScriptActor):
-    """`main_unit` is the subject's. `restarts` counts how often it was started anew."""
+class Program(Actor):
+    """`restarts` counts how often it was started anew."""
 
-    machine: Machine | None = None
+    machine: Machine = field(kw_only=True)
     done_command: str = ""
     others_wait: Callable[[], bool] = bool
     restarts: int = 0
-    name: str = "subject"
     _invocation: str = ""
+
+    def begin(self, entropy: str) -> None:
+        """Have systemd start the unit."""
+        self.machine.begin_unit(entropy, self.main_unit)
 
     def is_there(self) -> bool:
         """Systemd is asked, not a process: a unit may have ended at once."""
@@ -64,7 +63,6 @@ class Program(ScriptActor):
 
     def failed(self) -> bool:
         """Whether systemd says that it failed."""
-        assert self.machine is not None  # noqa: S101 - for the type
         return self.machine.unit_state(self.main_unit) == "failed"
 
     def _waits_for_nobody(self, look: Look, mine: Mapping[int, Process]) -> str:
@@ -73,7 +71,6 @@ class Program(ScriptActor):
         return self._over()
 
     def _over(self) -> str:
-        assert self.machine is not None  # noqa: S101 - for the type
         job = self.jobs().get(self.main_unit)
         if job is not None:
             # Behind a unit of the script's it is not started before that has gone on.
@@ -89,27 +86,35 @@ class Program(ScriptActor):
             self.restarts += bool(self._invocation)
             self._invocation = now
         self.ended = True
+        self.code = int(state == "failed")
         return ""
 
 
 def program_of(
-    about: Mapping[str, str],
+    about: Mapping[str, Any],
+    letter: str,
     owners: Owners,
     held: dict[int, Held],
     machine: Machine,
     *,
+    others: frozenset[str],
     others_wait: Callable[[], bool],
 ) -> Program:
-    """The subject that a request of the lab's is about: its `unit`, its `done`."""
+    """The unit that a request of the lab's is about: its `name`, `unit`, `done`, `programs`.
+
+    `others` are the units of the other actors; `others_wait` says whether one of them waits.
+    """
     return Program(
         owners,
         held,
         about["unit"],
-        SUBJECT_ACTOR,
+        letter,
+        SUBJECT if letter == SUBJECT_ACTOR else about["name"],
         new_units=machine.new_units,
         jobs=machine.jobs,
-        others=frozenset({machine.subject_unit, machine.script_unit}),
+        others=others | {about["unit"]},
         machine=machine,
         done_command=about["done"],
+        understood=frozenset(about["programs"]),
         others_wait=others_wait,
     )

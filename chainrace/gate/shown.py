@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrace.gate import guard
+from chainrace.gate.actor import Actor
 from chainrace.gate.journal import Journal
 from chainrace.gate.kubelet import Kubelet
 from chainrace.gate.process import Command
 from chainrace.gate.program import Program
 from chainrace.gate.programs import meanings
 from chainrace.gate.proof import Proof
-from chainrace.gate.script import ScriptActor
 from chainrace.gate.shell import run_command
 from chainrace.gate.world import World
 from chainrace.model.rules import FAMILIES
@@ -21,24 +21,27 @@ from chainrace.model.rules import FAMILIES
 
 @dataclass
 class Shown:
-    """Both actors and the node; `check` is the user's own command on an end."""
+    """Both actors and the node; `check` is the user's own command on an end.
+
+    `program` is a subject in kubelet's place, `other` the script or what stands in its place.
+    """
 
     journal: Journal
     kubelet: Kubelet
     program: Program | None
-    script: ScriptActor
+    other: Actor
     proof: Proof
     world: World
     check: str
 
     def actors(self, held: Iterable[Command]) -> dict[str, Any]:
-        """Where the subject and the script are; `held` waits at the gate."""
+        """Where the subject and the other are; `held` waits at the gate."""
         return {
             "first_family": self.kubelet.first_family(held),
             "restarts": self.program.restarts if self.program else self.kubelet.restarts,
             "stopped": self.kubelet.stopped,
             "words": self._words(),
-            "script_code": self.script.code,
+            "script_code": self.other.code,
         }
 
     def rules(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""kubelet and the script step by step: each process waits until it is told to go.
+"""All actors step by step: each process waits until it is told to go.
 
 The first step of each actor is its start. Between two steps the node is settled: every lane waits
 at its next process, has ended, or cannot go on before another has. All waits end on such facts; a
@@ -15,32 +15,33 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from chainrace.gate.actor import Actor, Held
 from chainrace.gate.arrivals import Arrivals
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Door, Waiting
 from chainrace.gate.kubelet import FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.lanes import Lanes
 from chainrace.gate.monitor import look_over, of_canary
-from chainrace.gate.process import Command
+from chainrace.gate.process import SCRIPT_UNIT, Command
 from chainrace.gate.procevents import Ended
-from chainrace.gate.program import program_of
+from chainrace.gate.program import Program, program_of
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.proof import Proof, Settled
-from chainrace.gate.script import Held, ScriptActor
+from chainrace.gate.script import Script
 from chainrace.gate.shell import NodeError
 from chainrace.gate.shells import Shells
 from chainrace.gate.shown import Shown
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
 from chainrace.gate.world import World
-from chainrace.model.actors import KUBELET, KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR, owner
+from chainrace.model.actors import KUBELET, KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR, group, owner
 
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
 
 
 class Stepping:
-    """One start of kubelet and one run of the script, under the gate. Close it after use."""
+    """One start of the subject and one of the other, under the gate. Close it after use."""
 
     def __init__(
         self,
@@ -53,23 +54,25 @@ class Stepping:
         fresh: bool,
         machine: Systemd,
         asked: int | None = None,
-        program: dict[str, str] | None = None,
+        program: dict[str, Any] | None = None,
+        other: dict[str, Any] | None = None,
     ) -> None:
         """Bring the node to its clean state; nothing has begun when this returns.
 
-        Without a `script` kubelet starts alone. A `lazy` lane of kubelet's steps only where
+        `script` is a file on the node; `other` a unit in its place; without both the subject
+        starts alone. A `lazy` lane of kubelet's steps only where
         the other one cannot go on before it, or where it is told to. `limit` in seconds is for
         each wait. With `boot` it all begins before iptables.service has been started. `fresh`:
         the node is in its clean state already (a restored snapshot). `program` is a subject in
-        kubelet's place: its `unit`, and the user's commands `done` and `check`. `asked` is a
-        descriptor on which whoever drives this may break a wait off. Raises NodeError.
+        kubelet's place: its `name`, `unit`, `programs`, and the user's commands `done` and `check`;
+        `other` likewise. `asked` is a descriptor on which whoever drives this may break a wait off.
+        Raises NodeError.
         """
         self.lazy = lazy
         self.held: dict[int, Held] = {}
         self.running: dict[int, Command] = {}
         self.commands: list[Command] = []
         self.limit = limit
-        self._script_path = script
         self._free = False
         self._disturbed = ""
         self._asked = asked
@@ -87,47 +90,49 @@ class Stepping:
             self._behind = [] if program else self._machine.before_subject(boot=boot)
             self._events = stack.enter_context(self._machine.process_events())
             self._journal = stack.enter_context(self._machine.journal())
+            units = {SUBJECT_ACTOR: program, SCRIPT_ACTOR: other}
+            main_units = {one["unit"]: letter for letter, one in units.items() if one}
             self._owners = Owners(
-                self._machine.subject_unit,
-                self._machine.script_unit,
+                "" if program else self._machine.subject_unit,
+                {SCRIPT_UNIT: SCRIPT_ACTOR, **main_units},
                 self._machine.unit_of,
                 self._machine.busy,
                 {os.getpid()},
-                program_unit=program["unit"] if program else "",
             )
             self.kubelet = Kubelet(
                 self._machine, self._journal, self.commands, takes_part=program is None
             )
-            self.script = ScriptActor(
+            others = frozenset({SCRIPT_UNIT, self._machine.subject_unit, *main_units})
+
+            def of_unit(about: dict[str, Any] | None, letter: str) -> Program | None:
+                return (
+                    None
+                    if about is None
+                    else program_of(
+                        about,
+                        letter,
+                        self._owners,
+                        self.held,
+                        self._machine,
+                        others=others,
+                        others_wait=partial(self._others_wait, letter),
+                    )
+                )
+
+            self.other: Actor = of_unit(other, SCRIPT_ACTOR) or Script(
                 self._owners,
                 self.held,
-                self._machine.script_unit,
+                path=script or "",
+                run=self._machine.begin_script,
                 new_units=self._machine.new_units,
                 jobs=self._machine.jobs,
-                others=frozenset({self._machine.subject_unit, program["unit"] if program else ""}),
+                others=others,
             )
-            self.program = (
-                None
-                if program is None
-                else program_of(
-                    program,
-                    self._owners,
-                    self.held,
-                    self._machine,
-                    others_wait=lambda: bool(self.script.ready()),
-                )
-            )
-            self.actors: dict[str, ScriptActor] = {SCRIPT_ACTOR: self.script}
-            if self.program is not None:
-                self.actors[SUBJECT_ACTOR] = self.program
-            self._lanes = Lanes(
-                script,
-                self.held,
-                self.kubelet,
-                self.script,
-                self.program,
-                may_begin=not self._behind,
-            )
+            subject = of_unit(program, SUBJECT_ACTOR)
+            self.actors: dict[str, Actor] = {SCRIPT_ACTOR: self.other}
+            if subject is not None:
+                self.actors[SUBJECT_ACTOR] = subject
+            self._lanes = Lanes(self.held, self.kubelet, self.actors, may_begin=not self._behind)
             self._proof = stack.enter_context(
                 Proof(
                     self._owners,
@@ -136,7 +141,9 @@ class Stepping:
                     script,
                 )
             )
-            self._arrivals = Arrivals(script, self._owners, self.actors, self._shells, self._proof)
+            self._arrivals = Arrivals(
+                script or "", self._owners, self.actors, self._shells, self._proof
+            )
             stack.callback(self._end_all)
             # Entered last: whatever is held goes on before its unit is ended.
             self._door = stack.enter_context(
@@ -159,8 +166,8 @@ class Stepping:
             self._shown = Shown(
                 self._journal,
                 self.kubelet,
-                self.program,
-                self.script,
+                subject,
+                self.other,
                 self._proof,
                 self._world,
                 program["check"] if program else "",
@@ -351,14 +358,11 @@ class Stepping:
         self.commands.append(command)
         if lane in KUBELETS:
             self.kubelet.begun = True
-            self._machine.begin_subject(self._entropy)
+            self._machine.begin_unit(self._entropy, self._machine.subject_unit)
             return
         self.actors[lane].begun = True
         self._owners.at_work.add(lane)
-        if self.program is not None and lane == SUBJECT_ACTOR:
-            self._machine.begin_subject(self._entropy, self.program.main_unit)
-        else:
-            self._machine.begin_script(self._script_path or "")
+        self.actors[lane].begin(self._entropy)
 
     def _release(self, one: Held) -> None:
         command = one.command
@@ -397,7 +401,7 @@ class Stepping:
         if not self._lanes.may_begin:
             # Both are wanted at once: kubelet is asked for when what comes before it has been.
             jobs = self._machine.jobs()
-            self._lanes.may_begin = self.script.ended or any(unit in jobs for unit in self._behind)
+            self._lanes.may_begin = self.other.ended or any(unit in jobs for unit in self._behind)
             if self._lanes.may_begin and not self.kubelet.begun:
                 begins = {"lane": FIRST_LANE, "before": self._lanes.local()}
                 self._trail.append({**begins, "answers": [], **Settled()._asdict()})
@@ -435,7 +439,12 @@ class Stepping:
             if command.actor == KUBELET:
                 return f"{command.program} {' '.join(command.arguments)} has not ended"
         held = [one.command for one in self.held.values()]
-        waits = bool(self.script.ready()) or (not self.script.begun and bool(self._script_path))
         # Of kubelet systemd is asked, as long as it has not been started: so it comes last.
-        of_others = self.program.missing() if self.program else ""
-        return self.script.missing() or of_others or self.kubelet.missing(held, others_wait=waits)
+        for actor in self.actors.values():
+            if why := actor.missing():
+                return why
+        return self.kubelet.missing(held, others_wait=partial(self._others_wait, FIRST_LANE))
+
+    def _others_wait(self, letter: str) -> bool:
+        """Whether another actor than this one can step."""
+        return any(group(lane) != letter for lane in self._lanes.waiting())

@@ -1,4 +1,4 @@
-"""What the gate asks of a node with systemd: kubelet and the script begun, jobs, timers, ends."""
+"""What the gate asks of a node with systemd: units and the script begun, jobs, timers, ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ class Systemd:
     """The node's own systemd starts both, and says what it still has to do."""
 
     subject_unit = KUBELET_UNIT
-    script_unit = SCRIPT_UNIT
     by_mount = False
 
     def __init__(self) -> None:
@@ -71,8 +70,8 @@ class Systemd:
         return list(found.values())
 
     @staticmethod
-    def begin_subject(entropy: str, unit: str = KUBELET_UNIT) -> None:
-        """Start the subject. `entropy`, in hexadecimal: a restored node would draw the same."""
+    def begin_unit(entropy: str, unit: str) -> None:
+        """Start a unit. `entropy`, in hexadecimal: a restored node would draw the same."""
         data = bytes.fromhex(entropy)
         if data:
             with open("/dev/random", "wb") as device:

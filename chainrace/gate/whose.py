@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from chainrace.gate.process import SCRIPT_UNIT
 from chainrace.gate.procevents import Ended, Event, Forked
 from chainrace.model import actors
 from chainrace.model.actors import SCRIPT_ACTOR, SUBJECT_ACTOR
@@ -58,24 +59,22 @@ class Owners:
 
     def __init__(
         self,
-        subject_unit: str,
-        script_unit: str,
+        at_library: str,
+        main_units: Mapping[str, str],
         unit: Callable[[int], str],
         busy: set[str],
         own: set[int],
-        *,
-        program_unit: str = "",
     ) -> None:
         """`unit` names a process's, `busy` are those that had processes before, `own` the lab's.
 
-        `program_unit` is that of a subject that is not kubelet.
+        `main_units` has the letter of the actor that runs in a unit; `at_library` is kubelet's
+        unit, empty where kubelet is not held so.
         """
-        self.subject_unit = subject_unit
-        self.script_unit = script_unit
         self.unit = unit
+        self._at_library = at_library
+        self._main_units = dict(main_units)
         self._busy = busy
         self._own = set(own)
-        self.program_unit = program_unit
         self.at_work: set[str] = set()  # actors, from their begin until all of each has ended
         self.turn = SCRIPT_ACTOR  # whose step is under way
         self.script: dict[int, Process] = {}  # the script's, and the program's
@@ -109,9 +108,9 @@ class Owners:
         """A process that systemd started for an actor: the root of its descendants."""
         self.actors.setdefault(unit, actor)
         self.units[unit] = self.units.get(unit, 0) + 1
-        # The script itself comes before any unit that it starts. A transient one has a name by
+        # An actor itself comes before any unit that it starts. A transient one has a name by
         # chance: it counts by when it came.
-        rank = 0 if unit in (self.script_unit, self.program_unit) else 1
+        rank = 0 if unit in self._main_units else 1
         name = list(self.units).index(unit) if TRANSIENT.match(unit) else unit
         process = Process(pid, (rank, str(name), self.units[unit]), 1, self.actors[unit])
         self.script[pid] = process
@@ -121,8 +120,8 @@ class Owners:
     def label(self, pid: int) -> str:
         """A name for people of where one of the script's processes runs; the same on each walk."""
         unit = self.unit(pid)
-        if unit == self.script_unit:
-            return "script"
+        if unit == SCRIPT_UNIT:
+            return actors.SCRIPT
         if pid in self.script and self.script[pid].actor == SUBJECT_ACTOR:
             return actors.SUBJECT
         return "transient unit" if TRANSIENT.match(unit) else unit.removesuffix(".service")
@@ -132,11 +131,10 @@ class Owners:
         if pid in self.script:
             return SCRIPT
         unit = self.unit(pid)
-        if unit == self.subject_unit:
+        if unit and unit == self._at_library:
             return SUBJECT
-        of_itself = {self.script_unit: SCRIPT_ACTOR, self.program_unit: SUBJECT_ACTOR}
-        if unit and unit in of_itself:
-            self.adopt(pid, unit, of_itself[unit])
+        if unit in self._main_units:
+            self.adopt(pid, unit, self._main_units[unit])
             return SCRIPT
         if pid in self._own:
             return LAB

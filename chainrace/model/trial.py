@@ -18,7 +18,8 @@ class Call:
     """What one process was asked to do, and whose it was.
 
     `kind` is `shell` where the file executed is one or is interpreted by one: such a process
-    does nothing but start others. `foreign`: it runs in another network namespace. `input` is
+    does nothing but start others; `daemon` for one of a subject's own programs, which goes by
+    the answers that it gets. `foreign`: it runs in another network namespace. `input` is
     what its standard input is, `file`, `pipe` or nothing that anybody writes to; `output`
     likewise; `source` and `target` are the files that they are. `exe` is the name of the file
     that is executed, links resolved. `beside`: a program of the same actor that is not understood

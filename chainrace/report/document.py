@@ -157,7 +157,10 @@ class KeptScript(TypedDict):
 
 
 class KeptSubject(TypedDict):
-    """A subject that is not kubelet; `text` is the unit file that was brought, empty for none."""
+    """A unit: a subject that is not kubelet, or what it is raced with in a script's place.
+
+    `text` is the unit file that was brought, empty for none.
+    """
 
     name: Short
     unit: Annotated[str, Field(pattern=r"^[\w@.-]{1,200}\.service$")]
@@ -165,6 +168,7 @@ class KeptSubject(TypedDict):
     check: str
     text: str
     packages: list[str]
+    programs: list[str]
 
 
 class MadeBy(TypedDict):
@@ -181,6 +185,7 @@ class MadeBy(TypedDict):
     backend: Backend | None
     prepare: Digest | None
     subject: NotRequired[KeptSubject]
+    against: NotRequired[KeptSubject]
     scripts: Annotated[dict[Short, KeptScript], Field(max_length=MOST_GRAPHS)]
 
 

@@ -48,6 +48,7 @@ class Origin:
     prepare: bytes | None
     scripts: Mapping[str, Kept]
     subject: Subject = KUBELET
+    against: Subject | None = None  # a unit in a script's place
 
 
 def keep(folder: Path, origin: Origin) -> None:
@@ -74,6 +75,8 @@ def keep(folder: Path, origin: Origin) -> None:
     }
     if not origin.subject.by_family:
         made["subject"] = _kept(origin.subject)
+    if origin.against is not None:
+        made["against"] = _kept(origin.against)
     store(folder / NAME, made)
 
 
@@ -85,14 +88,23 @@ def _kept(subject: Subject) -> KeptSubject:
         "check": subject.check,
         "text": subject.text.decode(errors="replace"),
         "packages": list(subject.packages),
+        "programs": list(subject.programs),
     }
 
 
 def subject_in(made: MadeBy) -> Subject:
     """The subject of results."""
     kept = made.get("subject")
-    if kept is None:
-        return KUBELET
+    return KUBELET if kept is None else _subject(kept)
+
+
+def against_in(made: MadeBy) -> Subject | None:
+    """The unit in a script's place, None of results with scripts."""
+    kept = made.get("against")
+    return None if kept is None else _subject(kept)
+
+
+def _subject(kept: KeptSubject) -> Subject:
     return Subject(
         kept["name"],
         kept["unit"],
@@ -100,6 +112,7 @@ def subject_in(made: MadeBy) -> Subject:
         kept["check"],
         kept["text"].encode(),
         packages=tuple(kept["packages"]),
+        programs=tuple(kept["programs"]),
     )
 
 

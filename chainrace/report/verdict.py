@@ -1,7 +1,7 @@
 """A stored verdict.json, read for its views."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,10 +145,12 @@ def replay_of(document: Document, folder: Path, script: str, schedule: str) -> s
     return shlex.join((*words, schedule))
 
 
-def _kept(document: Document) -> Mapping[str, Any]:
-    """The scripts that results keep; those of earlier versions keep none."""
+def _kept(document: Document) -> Collection[str]:
+    """What results keep enough of for a replay: scripts, or the unit in a script's place."""
     made_by = document.get("made_by")
-    return made_by["scripts"] if made_by else {}
+    if not made_by:
+        return ()
+    return [made_by["against"]["name"]] if "against" in made_by else made_by["scripts"]
 
 
 def _told(document: Document, script: str, schedule: str) -> str:

@@ -24,6 +24,7 @@ from chainrace.settings.config import (
     with_kubelet,
     with_packages,
 )
+from chainrace.settings.subject import packages_of
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 # Of findings that are told where one is named that there is not.
@@ -49,6 +50,7 @@ class Again:
     schedule: Schedule
     found: str
     subject: Subject = KUBELET
+    against: Subject | None = None
 
     def as_it_was(self, brought: Script) -> Script:
         """A script that was brought to a node, called and begun as the results have it."""
@@ -64,27 +66,29 @@ def again(folder: Path, what: str | None, script: str | None, config: LabConfig)
     """
     document = verdict.read(folder)
     made: MadeBy | None = document.get("made_by")
-    if not made or not made["scripts"]:
+    if not made or not (made["scripts"] or "against" in made):
         raise UsageError(
             f"{folder} keeps no script: it is of an older version, or nothing was raced",
             "name what was run then: ./lab replay SCHEDULE --script FILE",
         )
     numbered = None if what and not what.isdecimal() else _finding(folder, document, what, script)
     name = numbered.script if numbered else _chosen(folder, made, script)
-    if name not in made["scripts"]:
-        raise UsageError(f"{folder} keeps no script {name}", f"it has {_names(made)}")
-    kept = made["scripts"][name]
+    against = made_by.against_in(made)
+    if name not in _names(made):
+        raise UsageError(f"{folder} keeps no script {name}", f"it has {', '.join(_names(made))}")
+    kept = made["scripts"].get(name)
     subject = made_by.subject_in(made)
     return Again(
-        config=with_packages(_as_it_was(config, document, made), subject.packages),
+        config=with_packages(_as_it_was(config, document, made), packages_of(subject, against)),
         name=name,
-        script=made_by.script_in(folder, name, made),
+        script=made_by.script_in(folder, name, made) if kept else None,
         prepare=made_by.prepare_in(folder, made),
-        expect=kept["exit"],
-        boot=kept["boot"],
+        expect=kept["exit"] if kept else 0,
+        boot=kept["boot"] if kept else False,
         schedule=schedule_of(numbered.finding["schedule"] if numbered else str(what)),
         found=str(numbered) if numbered else "",
         subject=subject,
+        against=against,
     )
 
 
@@ -116,16 +120,17 @@ def _finding(folder: Path, document: Document, what: str | None, script: str | N
 
 def _chosen(folder: Path, made: MadeBy, script: str | None) -> str:
     """Whose schedule it is: of the one script, or as `./lab replay` has it the original's."""
-    names = list(made["scripts"])
+    names = _names(made)
     if script is not None:
         return script
     if len(names) > 1 and ORIGINAL not in names:
-        raise UsageError(f"{folder} keeps several scripts", f"name one: --of {_names(made)}")
+        raise UsageError(f"{folder} keeps several scripts", f"name one: --of {', '.join(names)}")
     return names[0] if len(names) == 1 else ORIGINAL
 
 
-def _names(made: MadeBy) -> str:
-    return ", ".join(made["scripts"])
+def _names(made: MadeBy) -> list[str]:
+    """The scripts that results keep, or the unit in a script's place."""
+    return [made["against"]["name"]] if "against" in made else list(made["scripts"])
 
 
 def _as_it_was(config: LabConfig, document: Document, made: MadeBy) -> LabConfig:

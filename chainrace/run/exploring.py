@@ -1,7 +1,7 @@
 """Scripts on nodes that are up: explored exhaustively, or one schedule replayed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from chainrace.explore.options import Options
 from chainrace.explore.preparation import brought, prepared, pristine
 from chainrace.explore.replay import Replayer
 from chainrace.explore.run import ExplorationRun, Teller
-from chainrace.explore.scripts import Script, bring_script, script_on
+from chainrace.explore.scripts import Script, bring_script, script_on, unit_as_script
 from chainrace.judge.explored import Explored
 from chainrace.judge.outcome import Name
 from chainrace.judge.verdict import FIXED, ORIGINAL
@@ -65,7 +65,8 @@ def explore(
         views.draw_after(folder.path, teller.note)
 
     def take_in(run: ExplorationRun, name: str) -> None:
-        remark, _ = look(origin.scripts[name].text)
+        kept = origin.scripts.get(name)
+        remark = look(kept.text)[0] if kept else ""
         explored[name] = with_remark(run.explored, remark)
         folder.end_states(explored[name])
 
@@ -100,14 +101,20 @@ def scripts(
     boot: bool,
     expect: int = 0,
     subject: Subject = KUBELET,
+    against: Subject | None = None,
 ) -> Iterator[list[Script]]:
     """A script of the user's own, or the service's start at boot, or the fix and the original.
 
-    On nodes on which `prepare` has run, until this is left. `expect` is the code that they are
-    to end with. Raises UsageError and LabError.
+    Or `against`, a unit in a script's place. On nodes on which `prepare` has run, until this is
+    left. `expect` is the code that they are to end with. Raises UsageError and LabError.
     """
-    with prepared(nodes, prepare) as how, brought(nodes, subject):
-        if boot:
+    with ExitStack() as stack:
+        how = stack.enter_context(prepared(nodes, prepare))
+        for one in filter(None, (subject, against)):
+            stack.enter_context(brought(nodes, one))
+        if against is not None:
+            chosen = [unit_as_script(against)]
+        elif boot:
             chosen = [replace(script_on(nodes[0], BOOT, BOOT_ON_NODE), boot=True)]
         elif file is not None:
             chosen = [bring_script(nodes, file)]
@@ -144,6 +151,7 @@ def replay(
             boot=script.boot,
             snapshots=snapshots,
             subject=script.subject,
+            other=script.other,
         )
         with terminal.step(f"taking the reference: the clean start of {script.subject.name}"):
             reference = replayer.reference()

@@ -40,9 +40,10 @@ def origin_of(
         scripts={
             script.name: Kept(_text(node, script.path), script.expect, script.boot)
             for script in chosen
-            if node is not None
+            if node is not None and script.other is None
         },
         subject=chosen[0].subject if chosen else KUBELET,
+        against=chosen[0].other if chosen else None,
     )
 
 

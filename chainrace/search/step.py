@@ -7,7 +7,7 @@ command starts is no part of it: that is a step of its own.
 
 from functools import cache
 
-from chainrace.model.actors import SUBJECT
+from chainrace.model.actors import KUBELET, SCRIPT, SUBJECT
 from chainrace.model.rules import FAMILIES
 from chainrace.model.trial import Call
 from chainrace.search import command, programs, resources
@@ -48,6 +48,7 @@ LISTING = frozenset({"-L", "-S"})
 BARE = frozenset({"-F", "-Z"})
 LIFE = {"ipv4": "life/k", "ipv6": "life/x"}
 LIVES = frozenset(LIFE.values())
+OF_A_START = frozenset({"units", "files", "sysctl"})
 # What another network namespace has in common with this one.
 SHARED = frozenset({"files", "lock"})
 
@@ -58,7 +59,7 @@ def footprint(call: Call) -> Footprint:
     if call.beside:
         return EVERYTHING
     made = _footprint(call)
-    if call.actor == "kubelet":
+    if call.actor == KUBELET:
         made |= Footprint(writes=frozenset({LIFE[_family(call)]}))
     if call.actor == SUBJECT:
         made |= Footprint(writes=LIVES)
@@ -66,12 +67,13 @@ def footprint(call: Call) -> Footprint:
 
 
 def _footprint(call: Call) -> Footprint:
-    if call.arguments == ("begins",) and call.program == call.actor == SUBJECT:
-        # Systemd reads its unit, the unit its files; what it needs may be told by the kernel.
-        return Footprint(reads=frozenset({"units", "files", "sysctl"}), writes=LIVES)
-    if call.arguments == ("begins",) and call.program == call.actor == "kubelet":
+    if _begins(call) and call.actor == KUBELET:
         # What could change kubelet's own start touches everything: its unit, files and programs.
         return Footprint(writes=LIVES)
+    if call.kind == "daemon" or (_begins(call) and call.actor != SCRIPT):
+        # Systemd reads its unit, a daemon its files; what it needs may be told by the kernel.
+        makes = () if _begins(call) else ("files", "sysctl")
+        return Footprint(OF_A_START, frozenset(makes))
     if call.kind == "shell":  # it does nothing but start others
         return Footprint()
     network = _of_network(call)
@@ -80,6 +82,10 @@ def _footprint(call: Call) -> Footprint:
     if call.foreign:
         return Footprint(network.reads & SHARED, network.writes & SHARED)
     return network
+
+
+def _begins(call: Call) -> bool:
+    return call.arguments == ("begins",) and call.program == call.actor and not call.exe
 
 
 def _of_network(call: Call) -> Footprint | None:

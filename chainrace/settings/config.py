@@ -22,6 +22,7 @@ from chainrace.base.files import read_text_input
 from chainrace.base.paths import REPOSITORY
 from chainrace.judge.conclusion import EXPLORATION, TRIALS, Evidence
 from chainrace.model.backends import NFT, Backend
+from chainrace.subjects.known import KNOWN
 
 # 1.34.4, v1.34.4
 VERSION = re.compile(r"v?([0-9]+\.[0-9]+\.[0-9]+)")
@@ -207,7 +208,8 @@ class SubjectConfig(Section):
     """A subject of the user's own: a unit that sets firewall rules and trusts that they stay.
 
     `unit` is a file (with a / in it, relative to lab.toml), or the name of one that the image has.
-    `done` and `check` are commands for the node's shell (docs/how-to/test-a-subject.md).
+    `done` and `check` are commands for the node's shell, `programs` names of its own programs
+    (docs/how-to/test-a-subject.md).
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")  # node-guard
@@ -215,10 +217,11 @@ class SubjectConfig(Section):
     done: str = ""
     check: str = ""
     packages: list[Package] = []
+    programs: list[Annotated[str, Field(pattern=r"^[\w.+-]{1,100}$")]] = []  # dockerd
 
 
 def _subjects_apart(found: list[SubjectConfig]) -> list[SubjectConfig]:
-    names = ["kubelet", *(one.name for one in found)]
+    names = [*(one.name for one in KNOWN), *(one.name for one in found)]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two subjects are called {name}")

@@ -5,9 +5,8 @@ from chainrace.base.files import read_input
 from chainrace.base.paths import REPOSITORY
 from chainrace.model.subject import Subject
 from chainrace.settings.config import LabConfig, SubjectConfig
+from chainrace.subjects.known import KNOWN
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
-
-KNOWN = (KUBELET,)
 
 
 def subjects(config: LabConfig) -> dict[str, Subject]:
@@ -29,11 +28,39 @@ def subject_of(config: LabConfig, name: str | None) -> Subject:
     return every[name]
 
 
+def against_of(config: LabConfig, subject: Subject, name: str | None) -> Subject | None:
+    """The subject in the script's place, None where the call names none. Raises UsageError."""
+    if name is None:
+        return None
+    other = subject_of(config, name)
+    if other.unit == subject.unit:
+        raise UsageError(f"{name} cannot be raced with itself", "name two subjects: ./lab subjects")
+    if not other.done and other.by_family:
+        raise UsageError(f"{name} is a subject only", "name another one: ./lab subjects")
+    return other
+
+
+def packages_of(*subjects: Subject | None) -> tuple[str, ...]:
+    """The Debian packages that some subjects need together."""
+    return tuple(name for one in subjects if one for name in one.packages)
+
+
 def _subject(one: SubjectConfig) -> Subject:
     file = REPOSITORY / one.unit
-    if "/" not in one.unit:
-        return Subject(one.name, one.unit, one.done, one.check, packages=tuple(one.packages))
-    text = read_input(file, f"name a unit file in lab.toml, as unit of the subject {one.name}")
-    if b"[Service]" not in text:
-        raise UsageError(f"{file} is no service: it has no [Service]", "name a file of systemd's")
-    return Subject(one.name, file.name, one.done, one.check, text, packages=tuple(one.packages))
+    unit, text = one.unit, b""
+    if "/" in one.unit:
+        text = read_input(file, f"name a unit file in lab.toml, as unit of the subject {one.name}")
+        if b"[Service]" not in text:
+            raise UsageError(
+                f"{file} is no service: it has no [Service]", "name a file of systemd's"
+            )
+        unit = file.name
+    return Subject(
+        one.name,
+        unit,
+        one.done,
+        one.check,
+        text,
+        packages=tuple(one.packages),
+        programs=tuple(one.programs),
+    )

@@ -18,6 +18,7 @@ from typing import Any, Self, cast
 
 from chainrace.gate.agent import Agent, Line, serve
 from chainrace.gate.backends import in_use, legacy_tables
+from chainrace.gate.process import SCRIPT_UNIT
 from chainrace.gate.procevents import ProcessEvents
 from chainrace.gate.rules import RESTORE, read
 from chainrace.gate.shell import run
@@ -106,7 +107,7 @@ class LightJournal:
 class Light:
     """What systemd is on a node: starts the subject and the script, and ends them."""
 
-    subject_unit, script_unit = "kubelet.service", "chainrace-script.service"
+    subject_unit = "kubelet.service"
     by_mount = True
     busy: frozenset[str] = frozenset({"-"})
     journal = LightJournal
@@ -158,11 +159,11 @@ class Light:
     def file_systems() -> list[str]:
         return ["/", *OWN]
 
-    def begin_subject(self, _: str) -> None:
-        self._start(self.subject_unit, str(SUBJECT), CHAINRACE_LOG="/run/subject.log")
+    def begin_unit(self, _: str, unit: str) -> None:
+        self._start(unit, str(SUBJECT), CHAINRACE_LOG="/run/subject.log")
 
     def begin_script(self, script: str) -> None:
-        self._start(self.script_unit, script)
+        self._start(SCRIPT_UNIT, script)
 
     def _start(self, unit: str, program: str, **more: str) -> None:
         # The root is known before it executes anything: it waits for a word.

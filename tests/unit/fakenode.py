@@ -771,9 +771,10 @@ class FakeAgent:
         boot: bool,
         fresh: bool,
         program: dict[str, str] | None,
+        other: dict[str, str] | None,
     ) -> None:
         assert limit > 0
-        assert program is None
+        assert program is other is None
         assert not boot
         del fresh  # the rules are the clean ones in any case, the disk is what it was left
         self.node = Node(

@@ -76,7 +76,7 @@ class House:
         self.units: dict[int, str] = dict(UNITS)
         self.owners = Owners(
             "kubelet.service",
-            "chainrace-script.service",
+            {"chainrace-script.service": "s"},
             lambda pid: self.units.get(pid, ""),
             {"cron.service"},
             set(),

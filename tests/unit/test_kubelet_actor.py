@@ -71,7 +71,9 @@ class Started:
         self.kubelet.pid = PID
 
     def missing(self, *held: str, others_wait: bool = NOBODY_WAITS) -> str:
-        return self.kubelet.missing([command(line) for line in held], others_wait=others_wait)
+        return self.kubelet.missing(
+            [command(line) for line in held], others_wait=lambda: others_wait
+        )
 
 
 def test_before_it_begins_it_has_done_nothing_and_nothing_is_missing() -> None:

@@ -17,14 +17,14 @@ class Machine:
     state: str = "inactive"
     number: str = ""
     queued: dict[str, str] = field(default_factory=dict)
-    subject_unit: str = "kubelet.service"
-    script_unit: str = "s.service"
 
     def jobs(self) -> dict[str, str]:
         return self.queued
 
     def new_units(self) -> list[str]:
         return []
+
+    def begin_unit(self, entropy: str, unit: str) -> None: ...
 
     def unit_state(self, unit: str) -> str:
         assert unit == UNIT
@@ -36,9 +36,17 @@ class Machine:
 
 
 def program(machine: Machine, done: str = "", *, others_wait: bool = False) -> Program:
-    owners = Owners("kubelet.service", "s.service", lambda _: "", set(), set(), program_unit=UNIT)
-    about = {"unit": UNIT, "done": done}
-    found = program_of(about, owners, {}, machine, others_wait=lambda: others_wait)
+    owners = Owners("", {"s.service": "s", UNIT: "d"}, lambda _: "", set(), set())
+    about = {"name": "guard", "unit": UNIT, "done": done, "programs": []}
+    found = program_of(
+        about,
+        "d",
+        owners,
+        {},
+        machine,
+        others=frozenset({"kubelet.service", "s.service"}),
+        others_wait=lambda: others_wait,
+    )
     found.begun = True
     return found
 

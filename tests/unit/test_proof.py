@@ -88,7 +88,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def owners() -> Owners:
     found = Owners(
         "kubelet.service",
-        "chainrace-script.service",
+        {"chainrace-script.service": "s"},
         lambda pid: UNITS.get(pid, ""),
         {"cron.service"},
         set(),

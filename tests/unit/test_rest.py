@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,13 +23,13 @@ def start() -> Iterator[Callable[..., int]]:
     """Start a program of Python's, wait until it sleeps, and return its pid."""
     with ExitStack() as stack:
 
-        def begin(code: str, stdin: int = NULL, stdout: int = NULL, *, sleeps: bool = True) -> int:
+        def begin(code: str, stdin: int = NULL, stdout: int = NULL, *, state: str = "S") -> int:
             child = subprocess.Popen(
                 [sys.executable, "-ISc", code], stdin=stdin, stdout=stdout, close_fds=True
             )
             stack.callback(child.wait)
             stack.callback(child.kill)
-            wait_for(child.pid, "S" if sleeps else "R")
+            wait_for(child.pid, state)
             return child.pid
 
         yield begin
@@ -49,7 +50,7 @@ def why(*pids: int, held: tuple[int, ...] = (), children: tuple[int, ...] = ()) 
 
 
 def test_one_that_computes_goes_on(start: Callable[..., int]) -> None:
-    assert why(start("while True: pass", sleeps=False)).endswith("runs")
+    assert why(start("while True: pass", state="R")).endswith("runs")
 
 
 def test_one_that_sleeps_for_a_time_goes_on(start: Callable[..., int]) -> None:
@@ -115,8 +116,33 @@ def test_one_thread_that_goes_on_is_enough(start: Callable[..., int]) -> None:
     assert why(start(code)).endswith("sleeps")
 
 
+VFORKS = (
+    "import ctypes, threading, time\n"
+    "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+    "libc = ctypes.PyDLL(None)\n"
+    "libc.vfork() or libc.pause()"
+)
+
+
+def test_a_thread_that_sleeps_beside_one_that_forks_polls_while_the_child_is_held(
+    start: Callable[..., int],
+) -> None:
+    """Go's runtime: its sysmon looks again and again for the thread that waits in clone."""
+    pid = start(VFORKS, state="D")
+    (child,) = (int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    try:
+        looks = [Look([child], ()) for _ in range(2)]
+        assert [one.missing([pid, child], lambda _: (child,)) for one in looks] == ["", ""]
+        assert looks[0].polls == [pid]
+        assert looks[0].prints == looks[1].prints
+        assert why(pid, held=(child,), children=()).endswith(("sleeps", "is about to go on"))
+        assert why(pid, children=(child,)).endswith("sleeps")  # nobody holds it
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 def test_those_that_are_held_or_stopped_by_the_gate_wait(start: Callable[..., int]) -> None:
-    pid = start("while True: pass", sleeps=False)
+    pid = start("while True: pass", state="R")
     assert Look([pid], ()).missing([pid], lambda _: ()) == ""
     assert Look((), [pid]).missing([pid], lambda _: ()) == ""
 

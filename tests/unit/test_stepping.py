@@ -86,7 +86,7 @@ class Journal:
 class Machine:
     """The node: what happens is put into `coming`, which the door takes."""
 
-    subject_unit, script_unit, by_mount = SUBJECT, OWN, False
+    subject_unit, by_mount = SUBJECT, False
 
     def __init__(self, work: list[str | tuple[str, str]], lines: list[Any]) -> None:
         self.work, self.lines = deque(work), lines
@@ -142,7 +142,7 @@ class Machine:
     def subject_state(self) -> str:
         return self.state
 
-    def begin_subject(self, entropy: str, unit: str = SUBJECT) -> None:
+    def begin_unit(self, entropy: str, unit: str) -> None:
         self.entropy = entropy
         if unit == SUBJECT:
             self.start_subject()
@@ -940,7 +940,7 @@ def test_kubelets_own_command_is_kubelets_whatever_its_unit_says(gate: Gate) -> 
 
 
 def guarded(gate: Gate, *lines: Any, program: list[Any]) -> tuple[Stepping, Machine]:
-    about = {"unit": GUARD, "done": "", "check": ""}
+    about = {"name": "guard", "unit": GUARD, "done": "", "check": "", "programs": []}
     return gate(*lines, change=lambda node: node.program.extend(program), program=about)
 
 
@@ -988,7 +988,7 @@ def test_no_packet_is_tried_for_it(gate: Gate) -> None:
 
 
 def test_kubelet_is_not_begun_for_it_whatever_kubelet_is_ordered_behind(gate: Gate) -> None:
-    about = {"unit": GUARD, "done": "", "check": ""}
+    about = {"name": "guard", "unit": GUARD, "done": "", "check": "", "programs": []}
 
     def orders(node: Machine) -> None:
         node.behind.append(OWN)

@@ -19,6 +19,7 @@ from chainrace.model.schedule import parse
 from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
 from chainrace.search.footprints import Footprints
+from chainrace.search.resources import Footprint
 from chainrace.search.step import EVERYTHING, LIVES, footprint
 from chainrace.settings.config import (
     ImageConfig,
@@ -27,7 +28,7 @@ from chainrace.settings.config import (
     with_image,
     with_packages,
 )
-from chainrace.settings.subject import subject_of, subjects
+from chainrace.settings.subject import against_of, packages_of, subject_of, subjects
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 BEFORE = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -87,13 +88,19 @@ def config(check: str = "", packages: tuple[str, ...] = ()) -> LabConfig:
 
 def test_kubelet_is_the_subject_where_none_is_named() -> None:
     assert subject_of(config(), None) == KUBELET
-    assert list(subjects(config())) == ["kubelet", "guard"]
+    assert list(subjects(config())) == ["kubelet", "docker", "guard"]
     assert KUBELET.armed() is None
 
 
 def test_a_subject_of_lab_toml_is_told_to_the_gate() -> None:
     chosen = subject_of(config(check="ping -c1 192.0.2.1"), "guard")
-    assert chosen.armed() == {"unit": "guard.service", "done": "", "check": "ping -c1 192.0.2.1"}
+    assert chosen.armed() == {
+        "name": "guard",
+        "unit": "guard.service",
+        "done": "",
+        "check": "ping -c1 192.0.2.1",
+        "programs": [],
+    }
 
 
 def test_its_packages_are_on_the_labs_own_image_alone() -> None:
@@ -107,9 +114,9 @@ def test_its_packages_are_on_the_labs_own_image_alone() -> None:
 
 
 def test_one_that_there_is_not_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="there is no subject docker") as told:
-        subject_of(config(), "docker")
-    assert "kubelet, guard" in told.value.remedy
+    with pytest.raises(UsageError, match="there is no subject cron") as told:
+        subject_of(config(), "cron")
+    assert "kubelet, docker, guard" in told.value.remedy
 
 
 @pytest.mark.parametrize("text", [None, "", "[Unit]\n"])
@@ -126,6 +133,7 @@ def test_a_unit_file_must_be_one(tmp_path: Path, text: str | None) -> None:
     "wrong",
     [
         {"name": "kubelet", "unit": "a.service"},
+        {"name": "docker", "unit": "a.service"},
         {"name": "Guard", "unit": "a.service"},
         {"name": "a", "unit": "a"},
         {"name": "a", "unit": "a b.service"},
@@ -168,3 +176,36 @@ def test_each_step_of_its_changes_what_can_be_seen_of_it() -> None:
     begins = footprint(Call("subject", "subject", ("begins",)))
     assert begins.writes == LIVES
     assert "files" in begins.reads
+
+
+def test_a_unit_in_the_scripts_place_begins_as_a_subject_does() -> None:
+    begins = footprint(Call("guard", "guard", ("begins",)))
+    assert begins == Footprint(reads=frozenset({"units", "files", "sysctl"}))
+    # A process of the same words is none.
+    assert footprint(Call("guard", "guard", ("begins",), exe="guard")) == EVERYTHING
+
+
+def test_a_program_of_its_own_goes_by_its_answers() -> None:
+    daemon = footprint(Call("guard", "guardd", ("--all",), kind="daemon", exe="guardd"))
+    assert daemon.writes == {"files", "sysctl"}
+    assert footprint(Call("guard", "guardd", ("--all",), exe="guardd")) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("guard", "with itself"), ("kubelet", "a subject only"), ("cron", "there is no subject cron")],
+)
+def test_what_stands_in_the_scripts_place_is_another_subject(name: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        against_of(config(), OTHER, name)
+
+
+def test_two_subjects_are_raced_with_the_packages_of_both() -> None:
+    loaded = config(packages=("ipset",))
+    subject, other = (
+        subject_of(loaded, "guard"),
+        against_of(loaded, subject_of(loaded, "guard"), "docker"),
+    )
+    assert packages_of(subject, other) == ("ipset", "docker.io")
+    assert against_of(loaded, subject, None) is None
+    assert packages_of(KUBELET, None) == ()

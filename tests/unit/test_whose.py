@@ -12,7 +12,7 @@ MAIN, AGENT = 100, 1
 
 
 def owners(units: Mapping[int, str], busy: tuple[str, ...] = ("cron.service",)) -> Owners:
-    found = Owners(KUBELET, OWN, lambda pid: units.get(pid, ""), set(busy), {AGENT})
+    found = Owners(KUBELET, {OWN: "s"}, lambda pid: units.get(pid, ""), set(busy), {AGENT})
     found.at_work.add("s")
     return found
 

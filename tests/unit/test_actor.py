@@ -1,4 +1,4 @@
-"""The script with all that follows from it: which of it waits, what it is answered, its end."""
+"""An actor, here a script: which of it waits, what it is answered, when it has ended."""
 
 import os
 import signal
@@ -11,11 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace.gate import script as scripts
+from chainrace.gate import actor as actors
+from chainrace.gate.actor import Answer, Held
 from chainrace.gate.door import Waiting
 from chainrace.gate.process import Command
 from chainrace.gate.procevents import Ended, Forked
-from chainrace.gate.script import Answer, Held, ScriptActor
+from chainrace.gate.script import Script
 from chainrace.gate.whose import Owners
 from chainrace.gate.written import digest
 
@@ -30,17 +31,22 @@ class Actor:
     def __init__(self) -> None:
         self.units = {MAIN: OWN}
         self.owners = Owners(
-            "kubelet.service", OWN, lambda pid: self.units.get(pid, ""), {"cron.service"}, set()
+            "kubelet.service",
+            {OWN: "s"},
+            lambda pid: self.units.get(pid, ""),
+            {"cron.service"},
+            set(),
         )
         self.owners.at_work.add("s")
         self.owners.of(MAIN)
         self.held: dict[int, Held] = {}
         self.queued: dict[str, str] = {}
         self.left: list[str] = []
-        self.script = ScriptActor(
+        self.script = Script(
             self.owners,
             self.held,
-            OWN,
+            path="/script",
+            run=lambda _: None,
             new_units=lambda: self.left,
             jobs=lambda: self.queued,
             others=frozenset({"kubelet.service"}),
@@ -257,7 +263,7 @@ POLLS = "import select; select.poll().poll()"
 def test_one_that_polls_is_waited_for_a_while(
     actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scripts, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(actors, "QUIET_SECONDS", 0.05)
     with ExitStack() as stack:
         pid = polling(stack, "python3", "-ISc", POLLS)
         actor.fork(pid)
@@ -273,7 +279,7 @@ def test_one_that_polls_is_waited_for_a_while(
 def test_a_client_of_systemds_waits_for_its_job(
     actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scripts, "_names", lambda pids: ["systemctl" for _ in pids])
+    monkeypatch.setattr(actors, "_names", lambda pids: ["systemctl" for _ in pids])
     with ExitStack() as stack:
         pid = polling(stack, "python3", "-ISc", POLLS)
         actor.fork(pid)

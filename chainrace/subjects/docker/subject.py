@@ -1,0 +1,13 @@
+"""Docker as a subject.
+
+dockerd makes its chains and jumps once, at its start, by the iptables program, and again when
+firewalld is reloaded (libnetwork/iptables/iptables.go and firewalld.go of Moby). It makes them
+again in no other case: moby/moby#21327.
+"""
+
+from chainrace.model.subject import Subject
+
+# containerd starts with it; all of them change rules through iptables alone.
+PROGRAMS = ("dockerd", "containerd")
+
+SUBJECT = Subject("docker", "docker.service", packages=("docker.io",), programs=PROGRAMS)

@@ -1,0 +1,6 @@
+"""The subjects that chainrace knows by itself: a folder each."""
+
+from chainrace.subjects.docker.subject import SUBJECT as DOCKER
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
+
+KNOWN = (KUBELET, DOCKER)
