@@ -20,7 +20,7 @@ CHILDREN = frozenset(
 )  # clone, fork, vfork, wait4, waitid, clone3, sigsuspend
 # Each waits for another of the script's, if for any: open of a fifo, fcntl (F_SETLKW), flock.
 LOCKS = frozenset({2, 257, 72, 73})
-FORKS = frozenset({56, 58, 435})  # clone, vfork, clone3: it waits there with CLONE_VFORK
+FORKS = frozenset({"56", "58", "435"})  # clone, vfork, clone3: it waits there with CLONE_VFORK
 SLEEPS = frozenset({35, 230})  # nanosleep, clock_nanosleep
 POLLS = frozenset({7, 23, 34, 45, 47, 128, 202, 219, 232, 270, 271, 281, 299, 441, 449})
 WORDS = {
@@ -60,22 +60,21 @@ class Look:
         name, state = _status(pid)
         if state in ("Z", "X"):
             return ""  # its end has been, or will be heard of
-        calls = {}
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            told = _read(f"/proc/{pid}/task/{thread}/syscall").split()
-            if not told or not told[0].isdigit():
-                return f"{name} runs"
-            calls[thread] = told
-        forks = any(int(told[0]) in FORKS for told in calls.values())
-        watches = forks and any(child in self._held for child in children)
+        # 56 0x4111 0x0 0x0 0x0 0x0 0x0 0x7ffe10 0x7f1a02, or: running
+        calls = {
+            thread: _read(f"/proc/{pid}/task/{thread}/syscall").split()
+            for thread in os.listdir(f"/proc/{pid}/task")
+        }
+        forks = any(told and told[0] in FORKS for told in calls.values())
+        if forks and any(child in self._held for child in children):
+            # Its other threads cannot start another meanwhile, whatever they do: Go's runtime holds
+            # a lock over the fork and the execve (syscall.ForkLock, syscall/exec_unix.go of Go).
+            self.prints[pid] = "forks"
+            return ""
         marks = []
         for thread, told in calls.items():
-            if watches and int(told[0]) in SLEEPS:
-                # Go's runtime looks each 10 ms whether the thread that forks is back from its
-                # system call. Source: sysmon() of runtime/proc.go.
-                self.polls.append(pid)
-                marks.append(f"{thread}:{told[0]}")
-                continue
+            if not told or not told[0].isdigit():
+                return f"{name} runs"
             if why := self._in_call(pid, told, every, children):
                 return f"{name} {why}"
             marks.append(f"{thread}:{told[0]}:{_switches(pid, thread)}")

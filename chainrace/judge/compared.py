@@ -1,4 +1,4 @@
-"""Versions of kubelet, and mitigations of the outage, as they stand side by side."""
+"""Versions of kubelet, mitigations of the outage, subjects: as they stand side by side."""
 
 from dataclasses import dataclass
 
@@ -51,3 +51,19 @@ class Compared:
     orders: int
     preemptions: int | None
     commands: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What an exploration showed of a subject and another program.
+
+    `other` is a script or another subject; `harm` the shortest schedule by failure mode; `folder`
+    has the results. One that could not be explored says why in `reason`, and has no folder.
+    """
+
+    subject: str
+    other: str
+    verdict: str
+    reason: str
+    harm: dict[str, str]
+    folder: str

@@ -202,10 +202,8 @@ def test_what_stands_in_the_scripts_place_is_another_subject(name: str, why: str
 
 def test_two_subjects_are_raced_with_the_packages_of_both() -> None:
     loaded = config(packages=("ipset",))
-    subject, other = (
-        subject_of(loaded, "guard"),
-        against_of(loaded, subject_of(loaded, "guard"), "docker"),
-    )
+    subject = subject_of(loaded, "guard")
+    other = against_of(loaded, subject, "docker")
     assert packages_of(subject, other) == ("ipset", "docker.io")
     assert against_of(loaded, subject, None) is None
     assert packages_of(KUBELET, None) == ()
