@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,9 +81,14 @@ class Agent:
         try:
             with running(self._name, request, arguments or ""):
                 # Answers to what was given up, or broken off, come before this one's.
-                for _ in range(self._owed):
-                    reply = self._receive(request, deadline, timeout)
-                    self._owed -= 1
+                reply = self._owed_answers(request, deadline, timeout)
+        except KeyboardInterrupt:
+            # Whatever cleans up would wait for this one's end, and for ever where it restores a
+            # snapshot first: what the node still owes is not known there.
+            self.break_off()
+            with suppress(AgentError):
+                self._owed_answers("break", Deadline(BREAK_SECONDS), BREAK_SECONDS)
+            raise
         finally:
             with self._lock:
                 self._asking = False
@@ -91,6 +97,14 @@ class Agent:
                 f"{self._name}: {reply['error']}", f"look at the node: ./lab ssh {self._name}"
             )
         return reply["ok"]
+
+    def _owed_answers(self, request: str, deadline: Deadline, timeout: float) -> dict[str, Any]:
+        """The last of all answers that the node owes."""
+        reply: dict[str, Any] = {}
+        while self._owed:
+            reply = self._receive(request, deadline, timeout)
+            self._owed -= 1
+        return reply
 
     def break_off(self) -> None:
         """Have the request that another thread waits for end soon, with a refusal."""

@@ -1,6 +1,7 @@
 """The lab's end of the line to a node's agent, which may answer anything, slowly or without end."""
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -141,6 +142,28 @@ def test_a_request_can_be_broken_off_while_it_is_waited_for(node: Node) -> None:
     with pytest.raises(RefusedError, match="broken off"):
         agent.ask("walk", timeout=10)
     assert agent.ask("rules", timeout=10) == ["walk", "break"]
+
+
+def test_an_interruption_breaks_off_what_is_asked_and_waits_for_its_end(node: Node) -> None:
+    """Else a snapshot that is restored then would not know of the answers that are owed."""
+    owed: list[str] = []
+
+    def does(there: socket.socket) -> None:
+        for request in requests(there):
+            if request["do"] == "walk":
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            elif request["do"] == "break":
+                time.sleep(0.2)
+                owed.extend(["walk", "break"])
+                there.sendall(b'{"error": "broken off"}\n{"ok": null}\n')
+            else:
+                there.sendall(json.dumps({"ok": request["do"]}).encode() + b"\n")
+
+    agent = node(does)
+    with pytest.raises(KeyboardInterrupt):
+        agent.ask("walk", timeout=10)
+    assert owed == ["walk", "break"]
+    assert agent.ask("rules", timeout=10) == "rules"
 
 
 def test_the_limit_of_whoever_breaks_a_request_off_does_not_cut_the_requests_own_short() -> None:
