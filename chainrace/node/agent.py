@@ -74,11 +74,11 @@ class Agent:
         the latter two the line is of no use.
         """
         deadline = Deadline(timeout)
-        with self._lock:
-            self._send(request, arguments, deadline)
-            self._owed += 1
-            self._asking = True
         try:
+            with self._lock:
+                self._owed += 1
+                self._asking = True
+                self._send(request, arguments, deadline)
             with running(self._name, request, arguments or ""):
                 # Answers to what was given up, or broken off, come before this one's.
                 reply = self._owed_answers(request, deadline, timeout)
@@ -99,9 +99,9 @@ class Agent:
         return reply["ok"]
 
     def _owed_answers(self, request: str, deadline: Deadline, timeout: float) -> dict[str, Any]:
-        """The last of all answers that the node owes."""
+        """The last of the answers that the node owes now; more may be owed meanwhile."""
         reply: dict[str, Any] = {}
-        while self._owed:
+        for _ in range(self._owed):
             reply = self._receive(request, deadline, timeout)
             self._owed -= 1
         return reply
