@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from chainrace.gate import stops
 from chainrace.gate.descriptors import (
     F_GETPIPE_SZ,
     F_SETPIPE_SZ,
@@ -34,11 +35,6 @@ ROOM = 1 << 20
 UNKNOWN = "unknown"
 STOP_SECONDS = 2.0
 LOOK_SECONDS = 0.0001
-# clone, fork, vfork, clone3 of x86-64: who sleeps there in state D waits for a child's execve(2).
-FORKS = frozenset({56, 57, 58, 435})
-# They stop themselves where their child is stopped, and nobody lets them go on.
-# Source: su-common.c of util-linux; exec_nopty.c of sudo.
-WATCHERS = frozenset({"su", "runuser", "sudo"})
 
 
 class Pipes:
@@ -53,16 +49,16 @@ class Pipes:
         """Stop a process, and wait until it is. False where that is impossible, or seen."""
         if pid in self._stopped:
             return True
-        if _stop_is_seen(pid):
+        if stops.is_seen(pid):
             return False
         try:
             handle = self._stopped[pid] = os.pidfd_open(pid)
-            signal.pidfd_send_signal(handle, signal.SIGSTOP)
+            stops.send(pid, handle)
         except ProcessLookupError:
             return True  # it has ended: it reads nothing
         # A reader that has not woken up for its signal yet would still take what comes.
         deadline = time.monotonic() + STOP_SECONDS
-        while not _is_stopped(pid):
+        while not stops.have_effect(pid):
             if time.monotonic() > deadline:
                 self.go_on(pid)
                 return False
@@ -307,52 +303,3 @@ class Capture:
         self.let_read()
         if self in self._pipes.captures:
             self._pipes.captures.remove(self)
-
-
-def _stat(path: str) -> tuple[str, list[str]]:
-    """A process's or thread's own name, and what follows it: state, parent, group, ..."""
-    with open(f"{path}/stat", encoding="utf-8", errors="replace") as file:
-        # 812 (sh) S 1 812 812 ...
-        name, _, rest = file.read().partition(" (")[2].rpartition(") ")
-    return name, rest.split()
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether no thread of a process can come to read anything before it gets a SIGCONT.
-
-    One that waits for a child that is held (vfork(2)) stops as soon as that wait is over.
-    """
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            path = f"/proc/{pid}/task/{thread}"
-            state = _stat(path)[1][0]
-            if state == "D":
-                with open(f"{path}/syscall", encoding="ascii") as file:
-                    # 58 0x7ffe10 ...
-                    number = file.read().split()[0]
-                if number.isdigit() and int(number) in FORKS:
-                    continue
-            if state not in "TtZX":
-                return False
-    except OSError:
-        pass  # it has ended
-    return True
-
-
-def _stop_is_seen(pid: int) -> bool:
-    """Whether a script can tell: by a trap, or as it is stopped by others, too.
-
-    Or its parent acts on it: su, sudo, a shell with job control (`set -m`), which gives each of
-    its jobs a process group of its own, in its own session.
-    """
-    try:
-        _, (state, parent, *group) = _stat(f"/proc/{pid}")
-        name, (_, _, *above) = _stat(f"/proc/{parent}")
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            # SigCgt:	0000000000010002
-            caught = [int(line.split()[1], 16) for line in file if line.startswith("SigCgt:")]
-    except OSError:
-        return False
-    trapped = bool(caught[0] >> signal.SIGCONT - 1 & 1)
-    job = group[0] != above[0] and group[1] == above[1]
-    return state == "T" or trapped or job or name in WATCHERS
