@@ -62,6 +62,8 @@ def brought(nodes: list[Node], subject: Subject) -> Iterator[None]:
                 node.connection.put(subject.text, file)
             node.connection.succeed("systemctl daemon-reload")
             _refuse_unclear(node, subject)
+            if subject.prepare:
+                node.connection.succeed(subject.prepare)
             node.connection.succeed(f"systemctl stop '{subject.unit}'")
         yield
     finally:

@@ -48,7 +48,7 @@ def ports_of(rules: str) -> list[int]:
 
 def reached(ports: list[int]) -> list[int]:
     """The ports of 127.0.0.1 at which a neighbour is answered. Raises NodeError."""
-    with _neighbour(), ExitStack() as stack:
+    with neighbour(), ExitStack() as stack:
         seen = stack.enter_context(
             socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
         )
@@ -131,7 +131,7 @@ def _tcp(packet: bytes) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _neighbour() -> Iterator[None]:
+def neighbour() -> Iterator[None]:
     """A namespace with a link to the node, its route to 127.0.0.1 over that; removed again."""
     _remove()
     before = _set(ROUTE_LOCALNET, "1")

@@ -57,8 +57,15 @@ class Shown:
         return {
             "journal": self.journal.lines,
             "guard": self._reached(rules),
-            "check": run_command(self.check) if self.check else 0,
+            "check": self._checked(),
         }
+
+    def _checked(self) -> int:
+        """What the user's own check ends with, beside a neighbour that it may ask as."""
+        if not self.check:
+            return 0
+        with guard.neighbour():
+            return run_command(self.check)
 
     def _words(self) -> dict[str, str]:
         """Whether the subject's start came to its end, by family: `initialised` or `failed`."""

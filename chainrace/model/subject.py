@@ -10,7 +10,8 @@ from typing import Any
 class Subject:
     """A systemd unit on the node, by its name; `text` is the unit file that is brought there.
 
-    `done` and `check` are commands for the node's /bin/sh. With `done` it has done where that ends
+    `prepare`, `done` and `check` are commands for the node's /bin/sh. `prepare` is run once, before
+    all. With `done` it has done where that ends
     with 0, too; an end is harm where `check` does not end with 0 and does after a clean start.
     `programs` are its own that go by the answers they get alone, and change rules through other
     programs alone. `packages` are Debian's, which the lab's own image has for it.
@@ -25,6 +26,7 @@ class Subject:
     by_family: bool = False
     packages: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    prepare: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ class KeptSubject(TypedDict):
 
     name: Short
     unit: Annotated[str, Field(pattern=r"^[\w@.-]{1,200}\.service$")]
+    prepare: str
     done: str
     check: str
     text: str

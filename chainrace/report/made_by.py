@@ -84,6 +84,7 @@ def _kept(subject: Subject) -> KeptSubject:
     return {
         "name": subject.name,
         "unit": subject.unit,
+        "prepare": subject.prepare,
         "done": subject.done,
         "check": subject.check,
         "text": subject.text.decode(errors="replace"),
@@ -113,6 +114,7 @@ def _subject(kept: KeptSubject) -> Subject:
         kept["text"].encode(),
         packages=tuple(kept["packages"]),
         programs=tuple(kept["programs"]),
+        prepare=kept["prepare"],
     )
 
 

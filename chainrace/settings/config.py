@@ -208,12 +208,13 @@ class SubjectConfig(Section):
     """A subject of the user's own: a unit that sets firewall rules and trusts that they stay.
 
     `unit` is a file (with a / in it, relative to lab.toml), or the name of one that the image has.
-    `done` and `check` are commands for the node's shell, `programs` names of its own programs
-    (docs/how-to/test-a-subject.md).
+    `prepare`, `done` and `check` are commands for the node's shell, `programs` names of its own
+    programs (docs/how-to/test-a-subject.md).
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")  # node-guard
     unit: str = Field(pattern=r"^[\w@./-]{1,200}\.service$")  # units/node-guard.service
+    prepare: str = ""
     done: str = ""
     check: str = ""
     packages: list[Package] = []

@@ -63,4 +63,5 @@ def _subject(one: SubjectConfig) -> Subject:
         text,
         packages=tuple(one.packages),
         programs=tuple(one.programs),
+        prepare=one.prepare,
     )

@@ -1,6 +1,8 @@
 """The subjects that chainrace knows by itself: a folder each."""
 
+from chainrace.subjects.cni.subject import SUBJECT as CNI
 from chainrace.subjects.docker.subject import SUBJECT as DOCKER
+from chainrace.subjects.firewalld.subject import SUBJECT as FIREWALLD
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
-KNOWN = (KUBELET, DOCKER)
+KNOWN = (KUBELET, DOCKER, CNI, FIREWALLD)

@@ -15,8 +15,9 @@ from chainrace.base.errors import UsageError
 from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.cli import explore as commands
 from chainrace.cli import main
-from chainrace.explore.scripts import Script
+from chainrace.explore.scripts import Script, unit_as_script
 from chainrace.judge.outcome import RULES_LOST
+from chainrace.model.subject import Subject
 from chainrace.node.node import Node
 from chainrace.report import verdict
 from chainrace.report.explored import ExplorationFolder
@@ -26,6 +27,7 @@ from chainrace.run import origin
 from chainrace.run.again import Again, again
 from chainrace.run.origin import as_typed, origin_of
 from chainrace.settings.config import ImageConfig, KubeletConfig, LabConfig, NodeConfig
+from chainrace.subjects.docker.subject import SUBJECT as DOCKER
 from tests.unit.explorations import HARMED, ORIGIN
 from tests.unit.test_explored import SOUND, finding
 
@@ -236,6 +238,39 @@ def test_a_boot_of_then_is_begun_as_one_again(both: Path) -> None:
     found: Again = replace(again(both, None, None, TODAY), boot=True)
     brought = Script("original", "/own/abc", "abc", expect=0)
     assert found.as_it_was(brought) == replace(brought, boot=True)
+
+
+GUARD = Subject(
+    "guard",
+    "guard.service",
+    "true",
+    "iptables -C INPUT -j GUARD",
+    b"[Service]\n",
+    packages=("ipset",),
+    programs=("guardd",),
+    prepare="mkdir /run/guard",
+)
+
+
+def test_two_subjects_are_raced_again_with_nothing_else_to_type(tmp_path: Path) -> None:
+    folder = ExplorationFolder(tmp_path)
+    folder.made_by(replace(ORIGIN, scripts={}, prepare=None, subject=GUARD, against=DOCKER))
+    folder.conclude({"docker": replace(HARMED, script="docker")}, {}, interrupted=False)
+    found = again(folder.path, None, None, TODAY)
+    assert (found.subject, found.against, found.script) == (GUARD, DOCKER, None)
+    assert found.config.node.packages == ["docker.io", "ipset"]
+    assert found.name == "docker"
+    document = verdict.read(folder.path)
+    (first, *_) = verdict.findings_in(document)
+    assert verdict.again(document, folder.path, first).endswith(" 1")
+    with pytest.raises(UsageError, match="keeps no script mine") as told:
+        again(folder.path, "s2 d* s*", "mine", TODAY)
+    assert told.value.remedy == "it has docker"
+
+
+def test_a_unit_in_a_scripts_place_is_kept_as_that() -> None:
+    made = origin_of(LabConfig(), node_with({}), [unit_as_script(GUARD)])
+    assert (made.scripts, made.against) == ({}, GUARD)
 
 
 def test_the_command_brings_what_the_results_keep_to_a_node_as_it_was(

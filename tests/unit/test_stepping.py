@@ -4,7 +4,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -978,6 +978,24 @@ def test_how_its_start_ended_is_systemds_word(gate: Gate, code: int, word: str) 
     assert view(one)["words"] == {}
     walk(one, ("d", None))
     assert view(one)["words"] == {"ipv4": word, "ipv6": word}
+
+
+def test_its_check_is_run_beside_a_neighbour(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[bool] = []
+
+    @contextmanager
+    def neighbour() -> Iterator[None]:
+        there.append(True)
+        yield
+        there.append(False)
+
+    monkeypatch.setattr(guard, "neighbour", neighbour)
+    monkeypatch.setattr(shown, "run_command", lambda line: int(line) if there == [True] else 1)
+    about = {"name": "guard", "unit": GUARD, "done": "", "check": "7", "programs": []}
+    one, _ = gate(program=about, begun=False, change=lambda node: node.program.append("true"))
+    walk(one, ("d", None))
+    assert view(one, rules=True)["check"] == 7
+    assert there == [True, False]
 
 
 def test_no_packet_is_tried_for_it(gate: Gate) -> None:

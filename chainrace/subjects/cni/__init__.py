@@ -1,0 +1,1 @@
+"""CNI: one pod with a hostPort, by the plugins bridge and portmap."""

@@ -1,0 +1,63 @@
+"""CNI's plugins as a subject: what a container runtime has them do for one pod with a hostPort.
+
+bridge gives the pod its address and the masquerade, portmap maps port 8080 of the node to it. Both
+are run once for each pod, and nobody heals what they made (plugins/meta/portmap of
+containernetworking/plugins). The pod is a network namespace with a web server.
+"""
+
+from chainrace.model.subject import Subject
+
+SCRIPT = "/usr/local/lib/chainrace/save/cni-pod.sh"
+PORT, POD = 8080, "10.88.0.0/24"
+
+UNIT = f"""[Unit]
+Description=One pod with a hostPort, by CNI's plugins
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={SCRIPT}
+"""
+
+ADD = f"""#!/bin/sh
+set -e
+export CNI_COMMAND=ADD CNI_CONTAINERID=pod CNI_NETNS=/run/netns/pod CNI_IFNAME=eth0
+export CNI_PATH=/usr/lib/cni
+iptables -A FORWARD -d {POD} -j ACCEPT
+result=$(/usr/lib/cni/bridge <<'END'
+{{"cniVersion": "0.4.0", "name": "pods", "type": "bridge", "bridge": "cni0", "isGateway": true,
+ "ipMasq": true, "ipam": {{"type": "host-local", "ranges": [[{{"subnet": "{POD}"}}]],
+ "routes": [{{"dst": "0.0.0.0/0"}}]}}}}
+END
+)
+/usr/lib/cni/portmap >/dev/null <<END
+{{"cniVersion": "0.4.0", "name": "pods", "type": "portmap",
+ "runtimeConfig": {{"portMappings": [{{"hostPort": {PORT}, "containerPort": 80,
+ "protocol": "tcp"}}]}}, "prevResult": $result}}
+END
+"""
+
+# A pod that is there already: its server answers as soon as it has an address.
+PREPARE = f"""cat >{SCRIPT} <<'EOF'
+{ADD}EOF
+chmod 755 {SCRIPT}
+ip netns add pod
+ip -n pod link set lo up
+echo 1 >/proc/sys/net/ipv4/ip_forward
+ip netns exec pod busybox httpd -p 80 -h /usr/lib
+"""
+
+ANSWERS = (
+    "ip netns exec chainrace-n busybox wget -T 20 -q -O /dev/null "
+    f"http://192.0.2.1:{PORT}/os-release"
+)
+
+SUBJECT = Subject(
+    "cni-portmap",
+    "cni-pod.service",
+    check=ANSWERS,
+    text=UNIT.encode(),
+    packages=("busybox", "containernetworking-plugins"),
+    programs=("bridge", "host-local", "portmap"),
+    prepare=PREPARE,
+)

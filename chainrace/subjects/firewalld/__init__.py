@@ -1,0 +1,1 @@
+"""firewalld: its chains and zones, by the iptables programs."""
