@@ -73,7 +73,7 @@ class Proof:
                 self._witness = stack.enter_context(witness())
                 if self._witness.unwatched:
                     self.doubt(
-                        "what the script's shell looks at by itself cannot be seen: "
+                        "what a shell looks at by itself cannot be seen: "
                         f"{self._witness.unwatched}"
                     )
             except (OSError, NodeError) as error:
@@ -186,7 +186,7 @@ class Proof:
             whose = self._owners.of(change.pid)
             unit = self._owners.unit(change.pid) or "a unit that is gone"
             if change.pid in self._owners.ever:
-                self.doubt(f"{change.program} of the script changed {what} by itself, unheld")
+                self.doubt(f"{change.program} changed {what} by itself, unheld")
             elif whose == SUBJECT:
                 self.doubt(f"{change.program} of kubelet changed {what} without being held")
             else:
@@ -245,21 +245,21 @@ class Proof:
             return "" if int(look.at) in mine else f"a process: {look.answer}"
         if look.how == CONNECTS:
             if look.answer == 0:
-                self.doubt(f"a shell of the script's talks to {look.at} by itself")
+                self.doubt(f"a shell talks to {look.at} by itself")
             return f"{look.at}: {look.answer}"
         place = place_of(look.at, mine)
         if not place or place == self._script or place in self._known_files:
             return ""
         if look.how == READS:
             self.doubt(
-                f"a shell of the script's reads {place} by itself: what it read is not followed"
+                f"a shell reads {place} by itself: what it read is not followed"
             )
         # What stands there is looked at now, after the shell: it must be the same as it saw.
         if written.get(place, set()) - mine:
-            self.doubt(f"{place} was written while a shell of the script's looked at it")
+            self.doubt(f"{place} was written while a shell looked at it")
         now = _kind(look.at)
         if bool(now) == (look.answer < 0):
-            self.doubt(f"{place} came or went while a shell of the script's looked at it")
+            self.doubt(f"{place} came or went while a shell looked at it")
         return f"{place}: {look.answer} {now}".rstrip()
 
     def _by_itself(self, pid: int) -> bool:

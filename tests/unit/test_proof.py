@@ -169,7 +169,7 @@ def test_a_process_of_the_scripts_that_was_not_held_is_a_doubt(
     step(proof, command(MAIN))
     kernel.change(MAIN + 1, program="python3")
     proof.settle()
-    assert proof.doubts == ["python3 of the script changed ipv4/filter by itself, unheld"]
+    assert proof.doubts == ["python3 changed ipv4/filter by itself, unheld"]
 
 
 def test_one_of_kubelets_that_was_not_held_is_a_doubt(
