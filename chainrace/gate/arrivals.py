@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from chainrace.gate.actor import Actor, Held
 from chainrace.gate.door import Waiting, interpreter_of
-from chainrace.gate.process import Command, describe, file_of, held_in_exec
+from chainrace.gate.process import DAEMON, Command, describe, file_of, held_in_exec
 from chainrace.gate.proof import Proof
 from chainrace.gate.shells import Shells
 from chainrace.gate.whose import SCRIPT, Owners
@@ -59,7 +59,7 @@ class Arrivals:
             interpreter = interpreter_of(waiting.opening.handle)
             command = held_in_exec(pid, now, waiting.path, interpreter, self._owners.label(pid))
             if command is not None and command.exe in self.actor_of(pid).understood:
-                command.kind = "daemon"
+                command.kind = DAEMON
             if command is not None and (why := self._shells.unwatched(command, interpreter)):
                 self._proof.doubt(why)
             return command

@@ -19,6 +19,8 @@ KUBELET_UNIT = "kubelet.service"
 SCRIPT_UNIT = "chainrace-script.service"
 EXECVEAT = 322
 
+# The kind of a subject's own program, which goes by the answers that it gets (model/subject.py).
+DAEMON = "daemon"
 # iptables, ip6tables-save, iptables-legacy-restore, xtables-nft-multi, nft
 PROGRAMS = re.compile(r"(ip6?tables|xtables|nft)\b")
 

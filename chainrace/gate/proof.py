@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from chainrace.gate.looks import CONNECTS, READS, SIGNALS, Look, place_of
 from chainrace.gate.nftables import generation
-from chainrace.gate.process import Command
+from chainrace.gate.process import DAEMON, Command
 from chainrace.gate.shell import NodeError
 from chainrace.gate.whose import SUBJECT, Owners
 from chainrace.gate.witness import Change, Witness
@@ -73,8 +73,7 @@ class Proof:
                 self._witness = stack.enter_context(witness())
                 if self._witness.unwatched:
                     self.doubt(
-                        "what a shell looks at by itself cannot be seen: "
-                        f"{self._witness.unwatched}"
+                        f"what a shell looks at by itself cannot be seen: {self._witness.unwatched}"
                     )
             except (OSError, NodeError) as error:
                 self.doubt(f"the kernel keeps no record of changes of rules: {error}")
@@ -204,9 +203,10 @@ class Proof:
 
     def _take_files(self, files: Files) -> tuple[str, bool]:
         mine = {
-            path: pids & self._owners.ever
+            path: own
             for path, pids in files.written.items()
-            if pids & self._owners.ever and not path.startswith(NOT_FILES)
+            if (own := {pid for pid in pids & self._owners.ever if not self._is_daemon(pid)})
+            and not path.startswith(NOT_FILES)
         }
         self._by_steps.update(
             path for path, pids in mine.items() if not all(map(self._by_itself, pids))
@@ -251,9 +251,7 @@ class Proof:
         if not place or place == self._script or place in self._known_files:
             return ""
         if look.how == READS:
-            self.doubt(
-                f"a shell reads {place} by itself: what it read is not followed"
-            )
+            self.doubt(f"a shell reads {place} by itself: what it read is not followed")
         # What stands there is looked at now, after the shell: it must be the same as it saw.
         if written.get(place, set()) - mine:
             self.doubt(f"{place} was written while a shell looked at it")
@@ -261,6 +259,11 @@ class Proof:
         if bool(now) == (look.answer < 0):
             self.doubt(f"{place} came or went while a shell looked at it")
         return f"{place}: {look.answer} {now}".rstrip()
+
+    def _is_daemon(self, pid: int) -> bool:
+        """Whether a process is a subject's own program: its files have numbers drawn by chance."""
+        command = self._steps.get(pid)
+        return command is not None and command.kind == DAEMON
 
     def _by_itself(self, pid: int) -> bool:
         """Whether what a process of the script's does is a shell's own doing, no step's."""

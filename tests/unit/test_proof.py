@@ -11,7 +11,7 @@ import pytest
 
 from chainrace.gate import proof as proofs
 from chainrace.gate.looks import CONNECTS, EXISTS, READS, SIGNALS, Look
-from chainrace.gate.process import Command
+from chainrace.gate.process import DAEMON, Command
 from chainrace.gate.procevents import Forked
 from chainrace.gate.proof import Proof, Settled
 from chainrace.gate.shell import NodeError
@@ -451,6 +451,19 @@ def test_what_others_write_and_what_is_no_file_is_left_out(
     }
     kernel.contents = dict.fromkeys(kernel.written, "content")
     assert proof.settle() == Settled()
+
+
+def test_what_a_subjects_own_program_writes_is_left_out_what_another_adds_is_not(
+    kernel: Kernel, begin: Callable[[], Proof]
+) -> None:
+    """Docker's files have the numbers of its networks in them, which it draws by chance."""
+    proof = begin()
+    proof._owners.feed(Forked(MAIN, MAIN + 1))  # noqa: SLF001
+    step(proof, command(MAIN, "dockerd", kind=DAEMON))
+    kernel.written, kernel.contents = {"/srv/network": {MAIN}}, {"/srv/network": "4711"}
+    assert proof.settle() == Settled()
+    kernel.written["/srv/network"] = {MAIN, MAIN + 1}
+    assert proof.settle()[0] != ""
 
 
 def test_what_a_process_of_the_scripts_that_has_ended_wrote_is_its_own(

@@ -7,7 +7,7 @@ again in no other case: moby/moby#21327.
 
 from chainrace.model.subject import Subject
 
-# containerd starts with it; all of them change rules through iptables alone.
-PROGRAMS = ("dockerd", "containerd")
+# They change rules through iptables alone.
+PROGRAMS = ("dockerd", "docker-init", "docker-proxy", "runc")
 
 SUBJECT = Subject("docker", "docker.service", packages=("docker.io",), programs=PROGRAMS)
