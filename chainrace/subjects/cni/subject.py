@@ -57,7 +57,7 @@ SUBJECT = Subject(
     "cni-pod.service",
     check=ANSWERS,
     text=UNIT.encode(),
-    packages=("busybox", "containernetworking-plugins"),
+    packages=("busybox-static", "containernetworking-plugins"),
     programs=("bridge", "host-local", "portmap"),
     prepare=PREPARE,
 )

@@ -1,4 +1,4 @@
-"""Docker as a subject.
+"""Docker as a subject: its chains and jumps, and one container with a published port.
 
 dockerd makes its chains and jumps once, at its start, by the iptables program, and again when
 firewalld is reloaded (libnetwork/iptables/iptables.go and firewalld.go of Moby). It makes them
@@ -9,5 +9,27 @@ from chainrace.model.subject import Subject
 
 # They change rules through iptables alone.
 PROGRAMS = ("dockerd", "docker-init", "docker-proxy", "runc")
+PORT = 8080
 
-SUBJECT = Subject("docker", "docker.service", packages=("docker.io",), programs=PROGRAMS)
+# The container is started again with dockerd: `--restart always`.
+PREPARE = f"""set -e
+mkdir -p /run/chainrace/web
+cp "$(command -v busybox)" /run/chainrace/web/busybox
+systemctl start docker.service
+tar -C /run/chainrace/web -c busybox | docker import - web
+docker run --detach --restart always --name web --publish {PORT}:80 web /busybox httpd -f -h /
+systemctl stop docker.socket docker.service
+"""
+
+ANSWERS = (
+    f"ip netns exec chainrace-n busybox wget -T 20 -q -O /dev/null http://192.0.2.1:{PORT}/busybox"
+)
+
+SUBJECT = Subject(
+    "docker",
+    "docker.service",
+    check=ANSWERS,
+    packages=("busybox-static", "docker.io"),
+    programs=PROGRAMS,
+    prepare=PREPARE,
+)
