@@ -6,6 +6,7 @@ change its word. Each pattern stands beside a line that it matches.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -20,12 +21,24 @@ class Bad:
 
 @dataclass(frozen=True)
 class BadLine:
-    """What of a node's text matched, how often, and the first such line."""
+    """What of a node's text matched, how often, and the first such line.
+
+    `expected` is why it is no fault here, where a scenario says so.
+    """
 
     node: str
     means: str
     times: int
     first: str
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Known-bad lines that have this text in them are expected, for a reason."""
+
+    line: str
+    reason: str
 
 
 TABLE = (
@@ -92,14 +105,15 @@ TABLE = (
 )
 
 
-def known_bad_lines(node: str, text: str) -> list[BadLine]:
-    """What a node's text has that is known to be bad, in the table's order."""
-    found: dict[int, list[str]] = {}
+def known_bad_lines(node: str, text: str, expected: Sequence[Expected] = ()) -> list[BadLine]:
+    """What a node's text has that is known to be bad: what is not expected first, by the table."""
+    found: dict[tuple[str, int], list[str]] = {}
     for line in text.splitlines():
+        reason = next((one.reason for one in expected if one.line in line), "")
         for number, bad in enumerate(TABLE):
             if bad.pattern.search(line):
-                found.setdefault(number, []).append(line.strip())
+                found.setdefault((reason, number), []).append(line.strip())
     return [
-        BadLine(node, TABLE[number].means, len(lines), lines[0])
-        for number, lines in sorted(found.items())
+        BadLine(node, TABLE[number].means, len(lines), lines[0], reason)
+        for (reason, number), lines in sorted(found.items())
     ]

@@ -1,12 +1,13 @@
 """What a node itself says is wrong with it: on its console, and in its journal."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.base.text import write
-from chainrace.judge.badlines import BadLine, known_bad_lines
+from chainrace.judge.badlines import BadLine, Expected, known_bad_lines
 from chainrace.node.machine import console_since
 from chainrace.node.node import Booted
 
@@ -25,7 +26,9 @@ class Listening:
     After a reboot: the journal since that.
     """
 
-    def __init__(self, paths: Paths, node: Booted) -> None:
+    def __init__(self, paths: Paths, node: Booted, expected: Sequence[Expected] = ()) -> None:
+        """`expected` are the scenario's."""
+        self._expected = expected
         self._node = node
         self._console = paths.console(node.machine.name)
         self._from = node.console_from
@@ -41,4 +44,4 @@ class Listening:
             text += self._node.connection.run(JOURNAL.format(since=self._since)).stdout
         name = self._node.machine.name
         write(folder / f"{name}.log", text)
-        return known_bad_lines(name, text)
+        return known_bad_lines(name, text, self._expected)

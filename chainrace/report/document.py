@@ -56,6 +56,7 @@ class BadLine(TypedDict):
     means: str
     times: Count
     first: str
+    expected: NotRequired[str]
 
 
 class Cell(TypedDict):

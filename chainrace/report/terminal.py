@@ -207,7 +207,8 @@ class Terminal:
     def known_bad_lines(self, known_bad_lines: Sequence[Mapping[str, Any]]) -> None:
         """What is known to be bad of what the node said, whatever the verdict is."""
         for one in known_bad_lines:
-            self.say(f"{one['node']}: {one['means']} ({one['times']} times): {one['first']}")
+            why = f"expected, {one['expected']}: " if one.get("expected") else ""
+            self.say(f"{one['node']}: {why}{one['means']} ({one['times']} times): {one['first']}")
 
     def closing(self, verdict: str, reason: str, where: str) -> None:
         """The closing verdict, and where the evidence lies."""

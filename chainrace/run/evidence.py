@@ -3,7 +3,7 @@
 import random
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from chainrace.explore.replay import Replayer
 from chainrace.explore.run import ExplorationRun
 from chainrace.explore.scripts import Script, bring_script, script_on
 from chainrace.host.setup import NODES
+from chainrace.judge.badlines import Expected
 from chainrace.judge.conclusion import EXPLORATION, REBOOT, TRIALS
 from chainrace.judge.explored import EXIT_OF, Finding
 from chainrace.judge.exposure import why_not_exposed
@@ -75,7 +76,8 @@ def run(
                 folder.image(up.found)
                 folder.not_exposed(reason)
                 folder.made_by(origin_of(chosen.config, None))
-                _conclude(folder, about, Listening(paths, up), terminal, interrupted=False)
+                listening = Listening(paths, up, chosen.expected_lines)
+                _conclude(folder, about, listening, terminal, interrupted=False)
         else:
             if reason and TRIALS in chosen.evidence:
                 terminal.note("no randomized trials: the original cannot restart what is not there")
@@ -167,7 +169,8 @@ def take(
     origin = origin_of(chosen.config, node, [original, fixed])
     folder.made_by(origin)
     remark, _ = look(origin.scripts[fixed.name].text)
-    evidence = Evidence(paths, nodes, chosen.config.limits, folder, terminal)
+    limits, expected = chosen.config.limits, chosen.expected_lines
+    evidence = Evidence(paths, nodes, limits, folder, terminal, expected_lines=expected)
     with evidence.concluded():
         if EXPLORATION in chosen.evidence:
             share = EXPLORATION_SHARE if TRIALS in chosen.evidence else 1.0
@@ -195,11 +198,14 @@ class Evidence:
         limits: LimitsConfig,
         folder: ResultsFolder,
         terminal: Terminal,
+        *,
+        expected_lines: Sequence[Expected] = (),
     ) -> None:
         self._paths = paths
         self._nodes = nodes
         self._node = nodes[0]
         self._limits = limits
+        self._expected_lines = expected_lines
         self._folder = folder
         self._terminal = terminal
         self._about: dict[str, Any] = {}
@@ -215,7 +221,7 @@ class Evidence:
             "tables": self._node.agent.ask("tables", timeout=TABLES_SECONDS),
         }
         self._folder.node(self._about)
-        listening = Listening(self._paths, self._node)
+        listening = Listening(self._paths, self._node, self._expected_lines)
         finished: list[bool] = []
 
         def conclude() -> None:

@@ -179,6 +179,13 @@ def _once(names: list[Evidence]) -> list[Evidence]:
 Kinds = Annotated[list[Evidence], AfterValidator(_once)]
 
 
+class ExpectedLine(Section):
+    """A known-bad log line that is no fault in a scenario: what is in it, and why."""
+
+    line: str = Field(min_length=4)
+    reason: str = Field(min_length=4)
+
+
 class Scenario(Section):
     """One thing to show. What it does not name is as in the other parts of lab.toml.
 
@@ -196,6 +203,7 @@ class Scenario(Section):
     exit: int = Field(default=0, ge=0, le=MOST_EXIT)
     evidence: Kinds = [EXPLORATION, TRIALS]
     budget: Annotated[str, AfterValidator(_duration)] | None = None
+    expected_lines: list[ExpectedLine] = []
 
     @model_validator(mode="after")
     def _of_a_script(self) -> Self:

@@ -8,6 +8,7 @@ from _pytest.mark.expression import Expression
 
 from chainrace.base.errors import UsageError
 from chainrace.base.paths import REPOSITORY
+from chainrace.judge.badlines import Expected
 from chainrace.judge.conclusion import Evidence
 from chainrace.model.backends import Backend
 from chainrace.settings.amount import Amount
@@ -32,7 +33,7 @@ class Chosen:
 
     `script` is a file that stands in the fix's place, None for the outage's fix; `budget`
     in seconds, None where lab.toml names none; `expect` the code that the script is to end with;
-    `prepare` a file that changes the node first.
+    `prepare` a file that changes the node first; `expected_lines` are no fault of the node.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Chosen:
     budget: float | None
     expect: int = 0
     prepare: Path | None = None
+    expected_lines: tuple[Expected, ...] = ()
 
     def amount(self, pairs: int | None, budget: float | None) -> Amount:
         """How much to see: what the call says, what lab.toml says, or the default.
@@ -120,6 +122,7 @@ def _resolved(config: LabConfig, scenario: Scenario) -> Chosen:
         budget=seconds(scenario.budget) if scenario.budget else None,
         expect=scenario.exit,
         prepare=REPOSITORY / scenario.prepare if scenario.prepare else None,
+        expected_lines=tuple(Expected(one.line, one.reason) for one in scenario.expected_lines),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainrace.judge.badlines import TABLE, Bad, known_bad_lines
+from chainrace.judge.badlines import TABLE, Bad, Expected, known_bad_lines
 
 
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.means)
@@ -19,3 +19,18 @@ I1121 07:06:56.0 1681 kubelet_network_linux.go:54] "Initialized iptables rules."
 E1121 07:06:55.9 1681 kubelet.go:1] "Failed to ensure that OUTPUT chain jumps to KUBE-FIREWALL"
 """
     assert known_bad_lines("node1", text) == []
+
+
+def test_a_line_that_a_scenario_expects_is_told_with_its_reason_behind_the_others() -> None:
+    lines = [
+        "[  31.0] traps: probe[900] trap int3 ip:5",
+        "[  32.0] iptables[901]: segfault at 0 ip 00007f error 4 in libxtables.so.12",
+        "[  33.0] probe[902]: segfault at 0",
+    ]
+    found = known_bad_lines(
+        "node1", "\n".join(lines), [Expected("probe[", "it crashes on purpose")]
+    )
+    assert [(one.times, one.first, one.expected) for one in found] == [
+        (1, lines[1], ""),
+        (2, lines[0], "it crashes on purpose"),
+    ]
