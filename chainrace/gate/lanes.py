@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainrace.gate.actor import BEGINS, Actor, Held
-from chainrace.gate.kubelet import FIRST_LANE, Kubelet, lane_of
+from chainrace.gate.kubelet.actor import FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.process import Command
 from chainrace.model.actors import HISTORIES, KUBELET, KUBELETS, LANES, SUBJECT_ACTOR, owner
 

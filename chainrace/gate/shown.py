@@ -8,8 +8,8 @@ from typing import Any
 
 from chainrace.gate import guard
 from chainrace.gate.actor import Actor
-from chainrace.gate.journal import Journal
-from chainrace.gate.kubelet import Kubelet
+from chainrace.gate.kubelet.actor import Kubelet
+from chainrace.gate.kubelet.journal import Journal
 from chainrace.gate.process import Command
 from chainrace.gate.program import Program
 from chainrace.gate.programs import meanings

@@ -7,7 +7,6 @@ limit that passes is an error.
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from collections.abc import Callable
@@ -15,26 +14,25 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from chainrace.gate.actor import Actor, Held
+from chainrace.gate.actor import Held
+from chainrace.gate.actors import actors_of
 from chainrace.gate.arrivals import Arrivals
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Door, Waiting
-from chainrace.gate.kubelet import FIRST_LANE, Kubelet, lane_of
+from chainrace.gate.kubelet.actor import FIRST_LANE, lane_of
+from chainrace.gate.kubelet.monitor import Looks
 from chainrace.gate.lanes import Lanes
-from chainrace.gate.monitor import look_over, of_canary
-from chainrace.gate.process import SCRIPT_UNIT, Command
+from chainrace.gate.process import Command
 from chainrace.gate.procevents import Ended
-from chainrace.gate.program import Program, program_of
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.proof import Proof, Settled
-from chainrace.gate.script import Script
 from chainrace.gate.shell import NodeError
 from chainrace.gate.shells import Shells
 from chainrace.gate.shown import Shown
 from chainrace.gate.systemd import Systemd
-from chainrace.gate.whose import SCRIPT, SUBJECT, Owners
+from chainrace.gate.whose import SCRIPT, SUBJECT
 from chainrace.gate.world import World
-from chainrace.model.actors import KUBELET, KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR, group, owner
+from chainrace.model.actors import KUBELET, KUBELETS, group, owner
 
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
@@ -90,48 +88,18 @@ class Stepping:
             self._behind = [] if program else self._machine.before_subject(boot=boot)
             self._events = stack.enter_context(self._machine.process_events())
             self._journal = stack.enter_context(self._machine.journal())
-            units = {SUBJECT_ACTOR: program, SCRIPT_ACTOR: other}
-            main_units = {one["unit"]: letter for letter, one in units.items() if one}
-            self._owners = Owners(
-                "" if program else self._machine.subject_unit,
-                {SCRIPT_UNIT: SCRIPT_ACTOR, **main_units},
-                self._machine.unit_of,
-                self._machine.busy,
-                {os.getpid()},
-            )
-            self.kubelet = Kubelet(
-                self._machine, self._journal, self.commands, takes_part=program is None
-            )
-            others = frozenset({SCRIPT_UNIT, self._machine.subject_unit, *main_units})
-
-            def of_unit(about: dict[str, Any] | None, letter: str) -> Program | None:
-                return (
-                    None
-                    if about is None
-                    else program_of(
-                        about,
-                        letter,
-                        self._owners,
-                        self.held,
-                        self._machine,
-                        others=others,
-                        others_wait=partial(self._others_wait, letter),
-                    )
-                )
-
-            self.other: Actor = of_unit(other, SCRIPT_ACTOR) or Script(
-                self._owners,
+            actors = actors_of(
+                self._machine,
+                self._journal,
+                self.commands,
                 self.held,
-                path=script or "",
-                run=self._machine.begin_script,
-                new_units=self._machine.new_units,
-                jobs=self._machine.jobs,
-                others=others,
+                script=script or "",
+                subject=program,
+                other=other,
+                others_wait=self._others_wait,
             )
-            subject = of_unit(program, SUBJECT_ACTOR)
-            self.actors: dict[str, Actor] = {SCRIPT_ACTOR: self.other}
-            if subject is not None:
-                self.actors[SUBJECT_ACTOR] = subject
+            self._owners, self.kubelet, self.other = actors.owners, actors.kubelet, actors.other
+            self.actors = actors.by_letter
             self._lanes = Lanes(self.held, self.kubelet, self.actors, may_begin=not self._behind)
             self._proof = stack.enter_context(
                 Proof(
@@ -166,7 +134,7 @@ class Stepping:
             self._shown = Shown(
                 self._journal,
                 self.kubelet,
-                subject,
+                actors.subject,
                 self.other,
                 self._proof,
                 self._world,
@@ -242,21 +210,14 @@ class Stepping:
         self._free = True
         for waiting in list(self.held.values()):
             self._release(waiting)
-        since = time.monotonic()
-        initialised = [f for f, word in self._journal.words.items() if word == "initialised"]
-
-        def looked(family: str) -> bool:
-            return look_over([one for one in self.commands if one.started > since], family)
-
-        while time.monotonic() < since + limit and not self.kubelet.stopped:
-            if initialised and all(looked(family) for family in initialised):
-                break
+        looks = Looks(self.commands, self._journal.words)
+        while not looks.over and looks.seconds < limit and not self.kubelet.stopped:
             self._heed()
             self.pump(LOOKS[-1])
         self._proof.take_changed()
         return {
-            "looked": {family: looked(family) for family in initialised},
-            "seconds": time.monotonic() - since,
+            "looked": looks.looked(),
+            "seconds": looks.seconds,
             "rules": self._world.parts(None),
         }
 
@@ -289,12 +250,7 @@ class Stepping:
             self._door.allow(waiting)
             return
         if waiting.owner == SUBJECT and not self._free and self.kubelet.done(lane_of(command)):
-            canaries = (one.started for one in self.kubelet.since_start() if of_canary(one))
-            begun = next(canaries, command.started)
-            self._disturbed = (
-                f"kubelet's Monitor took its minute's look in the middle, "
-                f"{command.started - begun:.0f} s after its first canary"
-            )
+            self._disturbed = self.kubelet.looked_in_the_middle(command)
         self.held[pid] = Held(command, waiting)
         if waiting.owner == SCRIPT:
             self._arrivals.connect(self.held[pid])

@@ -9,7 +9,7 @@ import struct
 import subprocess
 from contextlib import suppress
 
-from chainrace.gate.journal import Journal
+from chainrace.gate.kubelet.journal import Journal
 from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT
 from chainrace.gate.procevents import ProcessEvents
 from chainrace.gate.shell import NodeError, run

@@ -16,8 +16,8 @@ from chainrace.gate import npm, rules
 from chainrace.gate.armed import ArmedScript
 from chainrace.gate.clean import CleanState
 from chainrace.gate.fanotify import OpenGate
-from chainrace.gate.journal import Journal
-from chainrace.gate.monitor import canaries_done
+from chainrace.gate.kubelet.journal import Journal
+from chainrace.gate.kubelet.monitor import canaries_done
 from chainrace.gate.process import KUBELET_UNIT, PROGRAMS, Command, describe
 from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.programs import library, without_library

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from chainrace.gate import backends, clean, journal, monitor, nftables, process
+from chainrace.gate import backends, clean, nftables, process
 from chainrace.gate.clean import CleanState
+from chainrace.gate.kubelet import journal, monitor
 from chainrace.gate.shell import NodeError
 from chainrace.model.rules import plain
 from chainrace.model.services import SERVICE

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from chainrace.gate.journal import Journal
-from chainrace.gate.kubelet import Kubelet, lane_of
+from chainrace.gate.kubelet.actor import Kubelet, lane_of
+from chainrace.gate.kubelet.journal import Journal
 from chainrace.gate.process import Command
 from chainrace.gate.shell import NodeError
 from chainrace.model.actors import KUBELET

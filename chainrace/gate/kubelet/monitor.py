@@ -6,6 +6,9 @@ mangle, nat and filter, in that order, then looks for mangle's once a minute.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 from chainrace.gate.process import Command
 from chainrace.model.actors import KUBELET
 from chainrace.subjects.kubelet.words import CANARY
@@ -46,3 +49,29 @@ def look_over(commands: list[Command], family: str) -> bool:
     if not looks:
         return False
     return looks[0].code == 0 or canaries_done(commands, family)
+
+
+class Looks:
+    """The Monitor's next look at each family, from now on. `commands` is the loop's own list."""
+
+    def __init__(self, commands: list[Command], words: Mapping[str, str]) -> None:
+        """`words` are kubelet's on each family."""
+        self._commands = commands
+        self._since = time.monotonic()
+        self._initialised = [family for family, word in words.items() if word == "initialised"]
+
+    @property
+    def seconds(self) -> float:
+        """Since when it is looked for."""
+        return time.monotonic() - self._since
+
+    @property
+    def over(self) -> bool:
+        """Whether each family's was, and all that followed from it: the next finds the same."""
+        looked = self.looked()
+        return bool(looked) and all(looked.values())
+
+    def looked(self) -> dict[str, bool]:
+        """Whether it was, for each family that kubelet has initialised."""
+        new = [one for one in self._commands if one.started > self._since]
+        return {family: look_over(new, family) for family in self._initialised}

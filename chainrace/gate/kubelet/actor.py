@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from chainrace.gate.journal import Journal
-from chainrace.gate.monitor import canaries_done, of_canary
+from chainrace.gate.kubelet.journal import Journal
+from chainrace.gate.kubelet.monitor import canaries_done, of_canary
 from chainrace.gate.process import Command
 from chainrace.gate.shell import NodeError
 from chainrace.model.actors import KUBELET, KUBELETS
@@ -75,6 +75,15 @@ class Kubelet:
     def since_start(self) -> list[Command]:
         """What was let go since the kubelet that runs now was started."""
         return self._commands[self._before :]
+
+    def looked_in_the_middle(self, command: Command) -> str:
+        """What is wrong with a process that comes when its lane has done: a look of the Monitor."""
+        canaries = (one.started for one in self.since_start() if of_canary(one))
+        begun = next(canaries, command.started)
+        return (
+            "kubelet's Monitor took its minute's look in the middle, "
+            f"{command.started - begun:.0f} s after its first canary"
+        )
 
     def first_family(self, held: Iterable[Command]) -> str | None:
         """The family that kubelet initialises first: random at each start (a Go map).
