@@ -50,7 +50,7 @@ def actors_of(
     other: About | None,
     others_wait: Callable[[str], bool],
 ) -> Actors:
-    """Those of one start. `script` is a file, empty for none; units are as a lab's request has them.
+    """Those of one start. `script` is a file, empty for none; a unit is as the lab asks for it.
 
     `commands` and `held` are the loop's own; `others_wait` says of a letter whether another actor
     than that can step.
