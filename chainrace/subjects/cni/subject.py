@@ -8,7 +8,7 @@ containernetworking/plugins). The pod is a network namespace with a web server.
 from chainrace.model.subject import Subject
 
 SCRIPT = "/usr/local/lib/chainrace/save/cni-pod.sh"
-PORT, POD = 8080, "10.88.0.0/24"
+PORT, POD, ADDRESS = 8080, "10.88.0.0/24", "10.88.0.2/24"
 
 UNIT = f"""[Unit]
 Description=One pod with a hostPort, by CNI's plugins
@@ -24,16 +24,17 @@ set -e
 export CNI_COMMAND=ADD CNI_CONTAINERID=pod CNI_NETNS=/run/netns/pod CNI_IFNAME=eth0
 export CNI_PATH=/usr/lib/cni
 iptables -A FORWARD -d {POD} -j ACCEPT
-result=$(/usr/lib/cni/bridge <<'END'
+# What it says has addresses in it that are drawn by chance; portmap needs the pod's alone.
+/usr/lib/cni/bridge >/dev/null <<'END'
 {{"cniVersion": "0.4.0", "name": "pods", "type": "bridge", "bridge": "cni0", "isGateway": true,
  "ipMasq": true, "ipam": {{"type": "host-local", "ranges": [[{{"subnet": "{POD}"}}]],
  "routes": [{{"dst": "0.0.0.0/0"}}]}}}}
 END
-)
-/usr/lib/cni/portmap >/dev/null <<END
+/usr/lib/cni/portmap >/dev/null <<'END'
 {{"cniVersion": "0.4.0", "name": "pods", "type": "portmap",
  "runtimeConfig": {{"portMappings": [{{"hostPort": {PORT}, "containerPort": 80,
- "protocol": "tcp"}}]}}, "prevResult": $result}}
+ "protocol": "tcp"}}]}}, "prevResult": {{"cniVersion": "0.4.0",
+ "ips": [{{"version": "4", "address": "{ADDRESS}"}}]}}}}
 END
 """
 
