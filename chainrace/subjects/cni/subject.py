@@ -38,10 +38,16 @@ END
 END
 """
 
-# A pod that is there already: its server answers as soon as it has an address.
-PREPARE = f"""cat >{SCRIPT} <<'EOF'
+# A pod that is there already: its server answers as soon as it has an address. A node that was
+# kept may have one of before.
+PREPARE = f"""set -e
+cat >{SCRIPT} <<'EOF'
 {ADD}EOF
 chmod 755 {SCRIPT}
+ip netns pids pod 2>/dev/null | xargs -r kill
+ip netns delete pod 2>/dev/null || :
+ip link delete cni0 2>/dev/null || :
+rm -rf /var/lib/cni/networks/pods
 ip netns add pod
 ip -n pod link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward

@@ -16,6 +16,7 @@ PREPARE = f"""set -e
 mkdir -p /run/chainrace/web
 cp "$(command -v busybox)" /run/chainrace/web/busybox
 systemctl start docker.service
+docker rm --force web 2>/dev/null || :
 tar -C /run/chainrace/web -c busybox | docker import - web
 docker run --detach --restart always --name web --publish {PORT}:80 web /busybox httpd -f -h /
 systemctl stop docker.socket docker.service
