@@ -1,6 +1,6 @@
 """What an exhaustive exploration shows: end states, findings, and the verdict on a script."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -231,7 +231,7 @@ class Explored:
             return f"{NOT_PROVED}: {self._doubt}{seen}"
         if verdict == UNFINISHED:
             return "; ".join((self._so_far, *self.pending()))
-        orders = in_short(sum(graph.orders for graph in self.graphs))
+        orders = in_short(sum(graph.orders for graph in self._apart))
         what = f"no order of whole processes harms {self.subject}"
         return f"{what}: {self._states}, for {orders} orders"
 
@@ -255,7 +255,7 @@ class Explored:
 
     def _open(self) -> tuple[str, ...]:
         """What is still to be done of what was begun."""
-        left = sum(graph.open for graph in self.graphs)
+        left = sum(graph.open for graph in self._apart)
         left_to_replay = sum(len(graph.by_mode()) for graph in self.graphs) - len(self.findings)
         found = []
         if left_to_replay > 0:
@@ -265,6 +265,11 @@ class Explored:
         if left:
             found.append(f"{left} step{'s' * (left > 1)} still to be tried")
         return tuple(found)
+
+    @property
+    def _apart(self) -> Sequence[Graph]:
+        """Those that were explored apart: of two families together the second has no states."""
+        return [graph for graph in self.graphs if graph.states] or self.graphs
 
     def _harms(self) -> list[Name]:
         """The failure modes that were seen, reproduced or not, the gravest first."""

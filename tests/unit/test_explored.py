@@ -245,3 +245,12 @@ def test_any_number_of_orders_is_told_in_short() -> None:
     assert in_short(133) == "133"
     assert in_short(10**299) == "1e+299"
     assert in_short(10**5000).endswith("or more")
+
+
+def test_of_two_families_explored_together_steps_and_orders_count_once() -> None:
+    both = explored(
+        graph(end("k* s*", HEALTHY), open=4), graph(family="ipv6", states=0, open=4, orders=105)
+    )
+    assert "; 4 steps still to be tried" in both.reason
+    done = explored(graph(end("k* s*", HEALTHY)), graph(family="ipv6", states=0))
+    assert done.reason.endswith("20 states, for 105 orders")
