@@ -26,7 +26,7 @@ from chainrace.report.document import EXPLORATION
 from chainrace.report.nearest import nearest_schedule
 from chainrace.report.timeline import Picture
 from chainrace.report.trials import SEARCH, Record
-from chainrace.report.words import MEANINGS
+from chainrace.report.words import meaning
 from chainrace.report.writing import file_name
 
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that KUBE-FIREWALL ..."
@@ -108,11 +108,12 @@ def read(folder: Path, document: verdict.Document, records: Sequence[Record]) ->
     sound = [one for one in records if not _broke(one)]
     broken = [reader.trial(record).build for record in records if _broke(record)]
     entries = [*reader.findings(), *reader.trials(sound)]
+    subject = verdict.subject_of(document)
     expected = [one for one in entries if one.expected]
     unexpected = [one for one in entries if not one.expected]
     return Failures(
-        unexpected=_modes(unexpected, [one for one in sound if one.script != ORIGINAL]),
-        expected=_modes(expected, [one for one in sound if one.script == ORIGINAL]),
+        unexpected=_modes(unexpected, [one for one in sound if one.script != ORIGINAL], subject),
+        expected=_modes(expected, [one for one in sound if one.script == ORIGINAL], subject),
         broken=tuple(build() for build in broken[:MOST_SHOWN]),
         more_broken=max(0, len(broken) - MOST_SHOWN),
     )
@@ -122,7 +123,7 @@ def _broke(record: Record) -> bool:
     return record.outcome == ENVIRONMENT
 
 
-def _modes(entries: Sequence[_Entry], trials: Sequence[Record]) -> tuple[Mode, ...]:
+def _modes(entries: Sequence[_Entry], trials: Sequence[Record], subject: str) -> tuple[Mode, ...]:
     """The failure modes of one script, the gravest first; `trials` are all that it had."""
     ordered = sorted(entries, key=lambda one: one.rank)
     first: dict[Name, _Entry] = {}
@@ -144,7 +145,7 @@ def _modes(entries: Sequence[_Entry], trials: Sequence[Record]) -> tuple[Mode, .
     return tuple(
         Mode(
             name=name,
-            meaning=MEANINGS.get(name, ""),
+            meaning=meaning(name, subject),
             script=first[name].script,
             shortest=built[first[name].rank],
             counted=_counted([one for one in entries if name in one.modes], trials),

@@ -53,6 +53,12 @@ MEANINGS: dict[Name, str] = {
     ),
 }
 
+# Of a subject that is not kubelet.
+OF_ANOTHER: dict[Name, str] = {
+    INIT_FAILED: "{}'s start failed.",
+    RULES_LOST: "{} started, but chains or rules that its clean start makes are missing.",
+}
+
 # The terms that the page itself uses.
 GLOSSARY: dict[str, str] = {
     "actor": "whose order is chosen: the subject, or the script with all that follows from it",
@@ -101,6 +107,13 @@ SAID_OF: dict[ScriptVerdict, str] = {
     NOT_PROVED: "Nothing is proved: something that the proof stands on does not hold.",
     NOT_EXERCISED: "Nothing is proved: the script was not exercised.",
 }
+
+
+def meaning(mode: Name, subject: str) -> str:
+    """What a failure mode means for whoever runs the subject; empty where it is none."""
+    if subject != KUBELET and mode in OF_ANOTHER:
+        return OF_ANOTHER[mode].format(subject)
+    return MEANINGS.get(mode, "")
 
 
 def covered(document: Document) -> list[str]:

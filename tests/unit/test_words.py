@@ -7,8 +7,8 @@ import pytest
 
 from chainrace.base.paths import REPOSITORY
 from chainrace.judge.explored import EXIT_OF
-from chainrace.judge.outcome import HEALTHY, WORST_FIRST
-from chainrace.report.words import GLOSSARY, MEANINGS, SAID_OF, covered
+from chainrace.judge.outcome import CHECK_FAILED, HEALTHY, INIT_FAILED, RULES_LOST, WORST_FIRST
+from chainrace.report.words import GLOSSARY, MEANINGS, SAID_OF, covered, meaning
 from tests.unit.test_damaged_results import ARM, EXPLORED, RUN, changed
 
 DOCS = REPOSITORY / "docs"
@@ -58,3 +58,11 @@ def test_of_another_subject_it_is_said_what_was_compared() -> None:
     document = {"kind": "exploration", "scripts": {"x": explored}, "made_by": {"subject": about}}
     assert any("Of guard it was compared" in said for said in covered(document))
     assert not any("it was compared" in said for said in covered({**document, "made_by": None}))
+
+
+def test_a_failure_mode_of_another_subject_names_that() -> None:
+    assert meaning(RULES_LOST, "kubelet").startswith("kubelet believes")
+    assert meaning(RULES_LOST, "docker").startswith("docker started, but")
+    assert meaning(INIT_FAILED, "docker") == "docker's start failed."
+    assert "kubelet" not in meaning(CHECK_FAILED, "docker")
+    assert meaning(HEALTHY, "docker") == ""
