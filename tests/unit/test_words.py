@@ -30,8 +30,8 @@ def test_every_failure_mode_has_a_sentence_and_its_document_begins_with_it() -> 
 
 def test_every_term_means_the_same_in_the_glossary() -> None:
     terms = {cells[0]: cells[1] for cells in rows("glossary.md")}
-    for term, meaning in GLOSSARY.items():
-        assert terms[term] == meaning
+    for term, said in GLOSSARY.items():
+        assert terms[term] == said
 
 
 def test_a_page_says_what_its_verdict_covers() -> None:
