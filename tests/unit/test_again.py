@@ -258,7 +258,7 @@ def test_two_subjects_are_raced_again_with_nothing_else_to_type(tmp_path: Path) 
     folder.conclude({"docker": replace(HARMED, script="docker")}, {}, interrupted=False)
     found = again(folder.path, None, None, TODAY)
     assert (found.subject, found.against, found.script) == (GUARD, DOCKER, None)
-    assert found.config.node.packages == ["busybox-static", "docker.io", "ipset"]
+    assert found.config.node.packages == ["busybox-static", "docker-cli", "docker.io", "ipset"]
     assert found.name == "docker"
     document = verdict.read(folder.path)
     (first, *_) = verdict.findings_in(document)

@@ -204,6 +204,6 @@ def test_two_subjects_are_raced_with_the_packages_of_both() -> None:
     loaded = config(packages=("ipset",))
     subject = subject_of(loaded, "guard")
     other = against_of(loaded, subject, "docker")
-    assert packages_of(subject, other) == ("ipset", "busybox-static", "docker.io")
+    assert packages_of(subject, other) == ("ipset", "busybox-static", "docker-cli", "docker.io")
     assert against_of(loaded, subject, None) is None
     assert packages_of(KUBELET, None) == ()

@@ -30,7 +30,7 @@ SUBJECT = Subject(
     "docker",
     "docker.service",
     check=ANSWERS,
-    packages=("busybox-static", "docker.io"),
+    packages=("busybox-static", "docker-cli", "docker.io"),
     programs=PROGRAMS,
     prepare=PREPARE,
 )
