@@ -68,7 +68,7 @@ class Reference:
         """What an end means for both families."""
         if self.subject.by_family:
             return outcomes.judge(self.rules, left, self.open)
-        return outcomes.judge_unit(self.rules, left, checked=not ending_of(self.view).check)
+        return outcomes.judge_unit(self.rules, left)
 
 
 def reference_of(before: View, clean: View, subject: Subject = KUBELET) -> Reference:

@@ -125,10 +125,13 @@ def reference_rules(
 def reference_of_unit(before: Mapping[str, str], ending: Ending, name: str) -> dict[str, RuleSet]:
     """What a unit's clean start adds to the rules, by family: as `reference_rules`.
 
-    Raises ValueError where that start failed, or added nothing at all.
+    Raises ValueError where that start failed, or added nothing at all, or the user's own check
+    fails after it.
     """
     if "failed" in ending.words.values():
         raise ValueError(f"{name} failed even on a clean start")
+    if ending.check:
+        raise ValueError(f"the check of {name} ends with {ending.check} even after a clean start")
     found = {family: _added(before, ending, family) for family in FAMILIES}
     if not any(one.entries for one in found.values()):
         raise ValueError(f"{name} added no rules at all in its clean start")
@@ -140,17 +143,14 @@ def _added(before: Mapping[str, str], ending: Ending, family: str) -> RuleSet:
     return RuleSet(frozenset(added))
 
 
-def judge_unit(reference: Mapping[str, RuleSet], ending: Ending, *, checked: bool) -> Outcome:
-    """What became of a unit's rules, family by family.
-
-    `checked`: the user's own command says after a clean start that all is well.
-    """
+def judge_unit(reference: Mapping[str, RuleSet], ending: Ending) -> Outcome:
+    """What became of a unit's rules, family by family, and what the user's own check says."""
     families = {}
     for family in FAMILIES:
         missing = reference[family].missing_from(rules.parse(ending.after[family]))
         found: dict[Name, object] = {
             INIT_FAILED: ending.words.get(family) == "failed",
-            CHECK_FAILED: checked and ending.check,
+            CHECK_FAILED: ending.check,
             RULES_LOST: missing,
         }
         modes = tuple(name for name, holds in found.items() if holds)

@@ -1,4 +1,4 @@
-"""Each subject that ships, raced with a script that harms it: found, and replayed by its results."""
+"""Each subject that ships, raced with a script that harms it: found and replayed."""
 
 import json
 from pathlib import Path

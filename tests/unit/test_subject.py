@@ -45,8 +45,8 @@ REFERENCE = reference_of_unit({"ipv4": BEFORE, "ipv6": ""}, ending(AFTER), "guar
 
 def test_what_its_clean_start_adds_is_what_it_promises() -> None:
     assert REFERENCE["ipv4"].entries == {"filter :GUARD", "filter -A INPUT -j GUARD"}
-    assert judge_unit(REFERENCE, ending(AFTER), checked=True).name == HEALTHY
-    lost = judge_unit(REFERENCE, ending(BEFORE), checked=True)
+    assert judge_unit(REFERENCE, ending(AFTER)).name == HEALTHY
+    lost = judge_unit(REFERENCE, ending(BEFORE))
     assert lost.families["ipv4"].modes == (RULES_LOST,)
     assert lost.families["ipv6"].modes == (HEALTHY,)
     assert lost.detected_by == NOT_ASKED
@@ -54,19 +54,16 @@ def test_what_its_clean_start_adds_is_what_it_promises() -> None:
 
 def test_a_start_that_fails_is_a_failure_mode_beside_what_is_missing() -> None:
     failed = ending(BEFORE, dict.fromkeys(STARTED, "failed"))
-    assert judge_unit(REFERENCE, failed, checked=True).families["ipv4"].modes == (
+    assert judge_unit(REFERENCE, failed).families["ipv4"].modes == (
         INIT_FAILED,
         RULES_LOST,
     )
 
 
-@pytest.mark.parametrize(("checked", "modes"), [(True, (CHECK_FAILED,)), (False, (HEALTHY,))])
-def test_a_check_counts_where_it_holds_after_a_clean_start(
-    modes: tuple[str, ...], *, checked: bool
-) -> None:
-    judged = judge_unit(REFERENCE, ending(AFTER, check=3), checked=checked)
-    assert judged.families["ipv4"].modes == modes
-    assert ("3" in judged.families["ipv4"].cause) is checked
+def test_a_check_that_fails_is_a_failure_mode_with_its_exit_code() -> None:
+    judged = judge_unit(REFERENCE, ending(AFTER, check=3))
+    assert judged.families["ipv4"].modes == (CHECK_FAILED,)
+    assert judged.families["ipv4"].cause == "the check ended with 3"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +71,7 @@ def test_a_check_counts_where_it_holds_after_a_clean_start(
     [
         (ending(AFTER, dict.fromkeys(STARTED, "failed")), "guard failed even on a clean start"),
         (ending(BEFORE), "guard added no rules at all"),
+        (ending(AFTER, check=1), "the check of guard ends with 1 even after a clean start"),
     ],
 )
 def test_a_start_that_is_not_clean_is_no_reference(left: Ending, why: str) -> None:
