@@ -22,7 +22,8 @@ CHILDREN = frozenset(
 LOCKS = frozenset({2, 257, 72, 73})
 FORKS = frozenset({"56", "58", "435"})  # clone, vfork, clone3: it waits there with CLONE_VFORK
 SLEEPS = frozenset({35, 230})  # nanosleep, clock_nanosleep
-POLLS = frozenset({7, 23, 34, 45, 47, 128, 202, 219, 232, 270, 271, 281, 299, 441, 449})
+# 43, 288: accept, accept4: a server waits for whoever may come.
+POLLS = frozenset({7, 23, 34, 43, 45, 47, 128, 202, 219, 232, 270, 271, 281, 288, 299, 441, 449})
 WORDS = {
     READS: "reads",
     CHILDREN: "is about to go on",

@@ -95,16 +95,28 @@ def test_one_that_waits_for_a_lock_waits_only_while_another_is_held(
         assert why(pid, held=(1,)) == ""
 
 
-def test_one_that_polls_is_told_to_be_so_and_counts_as_waiting(start: Callable[..., int]) -> None:
-    pid = start("import select; select.poll().poll()")
+SERVES = "import socket; s = socket.socket(); s.bind(('', 0)); s.listen(); s.accept()"
+
+
+@pytest.mark.parametrize("code", ["import select; select.poll().poll()", SERVES])
+def test_one_that_polls_is_told_to_be_so_and_counts_as_waiting(
+    start: Callable[..., int], code: str
+) -> None:
+    pid = start(code)
     look = Look((), ())
     assert look.missing([pid], lambda _: ()) == ""
     assert look.polls == [pid]
 
 
 def test_one_in_a_call_that_is_not_known_goes_on(start: Callable[..., int]) -> None:
-    pid = start("import socket; s = socket.socket(); s.bind(('', 0)); s.listen(); s.accept()")
-    assert why(pid).endswith("is in system call 288")  # accept4
+    waits_for_room = (
+        "import socket, os\n"
+        "name = f'\\0{os.getpid()}'\n"
+        "ends = [socket.socket(socket.AF_UNIX) for _ in range(4)]\n"
+        "ends[0].bind(name); ends[0].listen(0)\n"
+        "[end.connect(name) for end in ends[1:]]"
+    )
+    assert why(start(waits_for_room)).endswith("is in system call 42")  # connect
 
 
 def test_one_thread_that_goes_on_is_enough(start: Callable[..., int]) -> None:
