@@ -24,6 +24,7 @@ set -e
 export CNI_COMMAND=ADD CNI_CONTAINERID=pod CNI_NETNS=/run/netns/pod CNI_IFNAME=eth0
 export CNI_PATH=/usr/lib/cni
 iptables -A FORWARD -d {POD} -j ACCEPT
+iptables -A FORWARD -s {POD} -j ACCEPT
 # What it says has addresses in it that are drawn by chance; portmap needs the pod's alone.
 /usr/lib/cni/bridge >/dev/null <<'END'
 {{"cniVersion": "0.4.0", "name": "pods", "type": "bridge", "bridge": "cni0", "isGateway": true,
