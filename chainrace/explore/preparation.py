@@ -18,6 +18,8 @@ from chainrace.settings.scripts import read_script
 PATH = "/usr/local/lib/chainrace/prepare"
 UNDO = "/usr/local/lib/chainrace/units-back.sh"
 UNITS = "/etc/systemd/system"
+# A subject's own preparation may start a daemon and a container, on a slow host.
+PREPARE_SECONDS = 600
 # Of these systemd knows when they have been executed alone (systemd.service(5)).
 UNCLEAR = frozenset({"simple", "exec", "idle"})
 
@@ -63,7 +65,7 @@ def brought(nodes: list[Node], subject: Subject) -> Iterator[None]:
             node.connection.succeed("systemctl daemon-reload")
             _refuse_unclear(node, subject)
             if subject.prepare:
-                node.connection.succeed(subject.prepare)
+                node.connection.succeed(subject.prepare, timeout=PREPARE_SECONDS)
             node.connection.succeed(f"systemctl stop '{subject.unit}'")
         yield
     finally:
