@@ -1,1 +1,0 @@
-"""firewalld: its chains and zones, by the iptables programs."""
