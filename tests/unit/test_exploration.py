@@ -298,7 +298,11 @@ def test_what_is_inferred_and_left_out_loses_no_end_of_any_script(
     assert found.ends == every_end(body)
 
 
-@given(SCRIPTS)
+# With nothing left out a long script has tens of thousands of states: minutes.
+SHORT = st.builds(lambda one, two: [*one, *two], st.lists(PLAIN, max_size=1), decides(ACTS) | ACTS)
+
+
+@given(SHORT)
 @settings(max_examples=6)
 def test_without_reduction_all_that_any_order_leads_to_is_found(
     statements: list[Statement],
