@@ -11,15 +11,13 @@ from chainrace.base.paths import Paths
 from chainrace.cli.app import TESTING, check, command
 from chainrace.cli.options import ExplorationOptions, KeepOptions, NodeOptions, OutputOptions
 from chainrace.judge.compared import Pair
-from chainrace.judge.explored import EXIT_OF, HARMFUL, HARMLESS
+from chainrace.judge.explored import EXIT_OF, HARMFUL, HARMLESS, UNFINISHED
 from chainrace.report import matrix as table
 from chainrace.report import rows
 from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal
 from chainrace.run.matrix import Matrix
 from chainrace.settings.subject import against_of, subject_of, subjects
-
-NOT_SHOWN_EXIT = 3
 
 
 @command(TESTING, "./lab matrix --subject docker FILE", "0 all harmless; 1 one harmful; 3 else")
@@ -43,8 +41,8 @@ def matrix(
 ) -> None:
     """Explore each subject with each script, and print who hurts whom.
 
-    --budget is for each pair. What is known is kept when it is stopped: each pair has results
-    of its own, and the same command goes on where it was.
+    --budget is for each pair, and each has results of its own, which stay when it is stopped.
+    The same command explores a pair that is not finished from where it was, others anew.
     """
     if node.prepare is not None or exploration.nodes != 1:
         raise UsageError("--prepare and --nodes are for one exploration", "./lab explore --help")
@@ -89,4 +87,4 @@ def _code(found: list[Pair]) -> int:
     verdicts = {one.verdict for one in found}
     if HARMFUL in verdicts:
         return EXIT_OF[HARMFUL]
-    return EXIT_OF[HARMLESS] if verdicts == {HARMLESS} else NOT_SHOWN_EXIT
+    return EXIT_OF[HARMLESS if verdicts == {HARMLESS} else UNFINISHED]

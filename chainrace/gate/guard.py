@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from chainrace.gate.shell import NodeError, run
+from chainrace.model.neighbour import NEIGHBOUR, NODE, SPACE
 
-SPACE, HERE, THERE = "chainrace-n", "crguard0", "crguard1"
-NODE, NEIGHBOUR = "192.0.2.1", "192.0.2.2"
+HERE, THERE = "crguard0", "crguard1"
 ANY_PORT = 61321
 MOST_PORTS = 6
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -62,8 +62,8 @@ class Program(Actor):
         return super().missing()
 
     def failed(self) -> bool:
-        """Whether systemd says that it failed."""
-        return self.machine.unit_state(self.main_unit) == "failed"
+        """Whether systemd said that its start failed, when that was over."""
+        return bool(self.code)
 
     def _waits_for_nobody(self, look: Look, mine: Mapping[int, Process]) -> str:
         if self.held.keys() & mine.keys():
@@ -102,7 +102,7 @@ def program_of(
 ) -> Program:
     """The unit that a request of the lab's is about: its `name`, `unit`, `done`, `programs`.
 
-    `others` are the units of the other actors; `others_wait` says whether one of them waits.
+    `others` are the main units of all actors; `others_wait` says whether one of them waits.
     """
     return Program(
         owners,
@@ -112,7 +112,7 @@ def program_of(
         SUBJECT if letter == SUBJECT_ACTOR else about["name"],
         new_units=machine.new_units,
         jobs=machine.jobs,
-        others=others | {about["unit"]},
+        others=others,
         machine=machine,
         done_command=about["done"],
         understood=frozenset(about["programs"]),

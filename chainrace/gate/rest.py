@@ -12,15 +12,13 @@ import stat
 from collections.abc import Callable, Collection, Iterable
 
 from chainrace.gate.descriptors import unread, writes
+from chainrace.gate.stops import FORKS
 
 READS = frozenset({0, 17, 19})  # read, pread64, readv
 WRITES = frozenset({1, 18, 20})  # write, pwrite64, writev
-CHILDREN = frozenset(
-    {56, 57, 58, 61, 247, 435, 130}
-)  # clone, fork, vfork, wait4, waitid, clone3, sigsuspend
+CHILDREN = FORKS | {61, 130, 247}  # and wait4, sigsuspend, waitid
 # Each waits for another of the script's, if for any: open of a fifo, fcntl (F_SETLKW), flock.
 LOCKS = frozenset({2, 257, 72, 73})
-FORKS = frozenset({"56", "58", "435"})  # clone, vfork, clone3: it waits there with CLONE_VFORK
 SLEEPS = frozenset({35, 230})  # nanosleep, clock_nanosleep
 # 43, 288: accept, accept4: a server waits for whoever may come.
 POLLS = frozenset({7, 23, 34, 43, 45, 47, 128, 202, 219, 232, 270, 271, 281, 288, 299, 441, 449})
@@ -66,10 +64,11 @@ class Look:
             thread: _read(f"/proc/{pid}/task/{thread}/syscall").split()
             for thread in os.listdir(f"/proc/{pid}/task")
         }
-        forks = any(told and told[0] in FORKS for told in calls.values())
+        forks = any(told and told[0].isdigit() and int(told[0]) in FORKS for told in calls.values())
         if forks and any(child in self._held for child in children):
-            # Its other threads cannot start another meanwhile, whatever they do: Go's runtime holds
-            # a lock over the fork and the execve (syscall.ForkLock, syscall/exec_unix.go of Go).
+            # Its other threads start no other meanwhile, whatever they do: Go's runtime holds a
+            # lock over the fork and the execve (syscall.ForkLock, syscall/exec_unix.go of Go).
+            # Where another runtime's do, the same steps do not lead to the same state twice.
             self.prints[pid] = "forks"
             return ""
         marks = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from contextlib import suppress
 
 # clone, fork, vfork, clone3 of x86-64: who sleeps there in state D waits for a child's execve(2).
 FORKS = frozenset({56, 57, 58, 435})
@@ -15,21 +16,21 @@ FORKS = frozenset({56, 57, 58, 435})
 # Source: su-common.c of util-linux; exec_nopty.c of sudo.
 WATCHERS = frozenset({"su", "runuser", "sudo"})
 
-
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
 
 
 def send(pid: int, handle: int) -> None:
     """Have a process stop; `handle` is its pidfd. Raises ProcessLookupError where it has ended."""
     signal.pidfd_send_signal(handle, signal.SIGSTOP)
-    if not _forks(f"/proc/{pid}/task/{pid}"):
-        return
-    # The kernel gives the signal to the first thread, which takes it only when its wait for a child
-    # is over: the others hear of it from one of them that takes it now.
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        if not _forks(f"/proc/{pid}/task/{thread}"):
-            _libc.tgkill(pid, int(thread), signal.SIGSTOP)
+    with suppress(FileNotFoundError):  # it has ended since, or a thread of it
+        if not _forks(f"/proc/{pid}/task/{pid}"):
             return
+        # The kernel gives the signal to the first thread, which takes it only when its wait for a
+        # child is over: the others hear of it from one of them that takes it now.
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            if not _forks(f"/proc/{pid}/task/{thread}"):
+                _libc.tgkill(pid, int(thread), signal.SIGSTOP)
+                return
 
 
 def _stat(path: str) -> tuple[str, list[str]]:

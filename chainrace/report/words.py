@@ -37,9 +37,7 @@ MEANINGS: dict[Name, str] = {
     GUARD_OPEN: (
         "A packet from a neighbour reaches what listens on 127.0.0.1 of the node (CVE-2020-8558)."
     ),
-    CHECK_FAILED: (
-        "The subject's own check, a command of lab.toml, fails; after a clean start it does not."
-    ),
+    CHECK_FAILED: ("The subject's own check fails; after a clean start it does not."),
     RULES_LOST: (
         "kubelet believes that all is well, but some of its chains, jumps or rules are missing."
     ),

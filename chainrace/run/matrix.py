@@ -66,7 +66,8 @@ class Matrix:
         return session.node_up(paths, config, terminal.step, self.keeping)
 
     def _pair(self, paths: Paths, terminal: Terminal, node: Node, script: Script) -> Pair:
-        with ExplorationFolder(paths.results) as folder:
+        image = self.config.image
+        with ExplorationFolder(paths.results, image.options if image else ()) as folder:
             where = str(folder.path.relative_to(paths.root))
             terminal.note(f"{script.subject.name} and {script.name}: results go to {where}")
             explored = exploring.explore(
@@ -80,5 +81,11 @@ class Matrix:
             )
         verdict, reason = conclusion(explored, [script.name])
         shortest = explored[script.name].shortest()
-        harm = {str(name): str(one.schedule) for name, one in shortest.items()}
-        return Pair(script.subject.name, script.name, verdict, reason, harm, where)
+        return Pair(
+            script.subject.name,
+            script.name,
+            verdict,
+            reason,
+            {name: str(one.schedule) for name, one in shortest.items()},
+            where,
+        )

@@ -5,6 +5,7 @@ are run once for each pod, and nobody heals what they made (plugins/meta/portmap
 containernetworking/plugins). The pod is a network namespace with a web server.
 """
 
+from chainrace.model.neighbour import fetches
 from chainrace.model.subject import Subject
 
 SCRIPT = "/usr/local/lib/chainrace/save/cni-pod.sh"
@@ -55,15 +56,10 @@ echo 1 >/proc/sys/net/ipv4/ip_forward
 ip netns exec pod busybox httpd -p 80 -h /usr/lib
 """
 
-ANSWERS = (
-    "ip netns exec chainrace-n busybox wget -T 20 -q -O /dev/null "
-    f"http://192.0.2.1:{PORT}/os-release"
-)
-
 SUBJECT = Subject(
     "cni-portmap",
     "cni-pod.service",
-    check=ANSWERS,
+    check=fetches(PORT, "os-release"),
     text=UNIT.encode(),
     packages=("busybox-static", "containernetworking-plugins"),
     programs=("bridge", "host-local", "portmap"),

@@ -5,6 +5,7 @@ firewalld is reloaded (libnetwork/iptables/iptables.go and firewalld.go of Moby)
 again in no other case: moby/moby#21327.
 """
 
+from chainrace.model.neighbour import fetches
 from chainrace.model.subject import Subject
 
 # They change rules through iptables alone.
@@ -22,14 +23,10 @@ docker run --detach --restart always --name web --publish {PORT}:80 web /busybox
 systemctl stop docker.socket docker.service
 """
 
-ANSWERS = (
-    f"ip netns exec chainrace-n busybox wget -T 20 -q -O /dev/null http://192.0.2.1:{PORT}/busybox"
-)
-
 SUBJECT = Subject(
     "docker",
     "docker.service",
-    check=ANSWERS,
+    check=fetches(PORT, "busybox"),
     packages=("busybox-static", "docker-cli", "docker.io"),
     programs=PROGRAMS,
     prepare=PREPARE,
