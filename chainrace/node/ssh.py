@@ -72,11 +72,35 @@ class Connection:
         self._connect()
 
     def _connect(self) -> None:
+        """Connect as soon as the node answers.
+
+        An sshd under load, or one that has just begun, may end a connection before its first
+        word: that says nothing yet. Raises LabError for one that refuses after it, or when
+        `CONNECT_SECONDS` have passed.
+        """
         name = self.name
         try:
             entry = paramiko.SSHConfig.from_path(str(self._config)).lookup(name)
         except FileNotFoundError as error:
             raise LabError(f"there is no {self._config}", "./lab setup") from error
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while True:
+            try:
+                self._connect_once(entry, deadline - time.monotonic())
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                self._proxy.close()
+                spoke = (transport := self.client.get_transport()) and transport.remote_version
+                if spoke or time.monotonic() + LOOK_SECONDS > deadline:
+                    raise LabError(
+                        f"{name} does not answer ssh: {error or type(error).__name__}",
+                        "is it up? vagrant status; its console is under .lab/log",
+                    ) from error
+                time.sleep(LOOK_SECONDS)
+            else:
+                return
+
+    def _connect_once(self, entry: paramiko.SSHConfigDict, seconds: float) -> None:
+        """Raises paramiko.SSHException, OSError, EOFError."""
         self.client.load_host_keys(entry["userknownhostsfile"])
         strict = entry["stricthostkeychecking"] == "yes"
         self.client.set_missing_host_key_policy(
@@ -84,24 +108,17 @@ class Connection:
         )
         self.user = entry["user"]
         self._proxy = _Proxy(entry["proxycommand"])
-        try:
-            self.client.connect(
-                entry["hostname"],
-                username=entry["user"],
-                key_filename=entry["identityfile"],
-                sock=self._proxy.socket,
-                timeout=CONNECT_SECONDS,
-                banner_timeout=CONNECT_SECONDS,
-                auth_timeout=CONNECT_SECONDS,
-                allow_agent=False,
-                look_for_keys=False,
-            )
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            self._proxy.close()
-            raise LabError(
-                f"{name} does not answer ssh: {error or type(error).__name__}",
-                "is it up? vagrant status; its console is under .lab/log",
-            ) from error
+        self.client.connect(
+            entry["hostname"],
+            username=entry["user"],
+            key_filename=entry["identityfile"],
+            sock=self._proxy.socket,
+            timeout=seconds,
+            banner_timeout=seconds,
+            auth_timeout=seconds,
+            allow_agent=False,
+            look_for_keys=False,
+        )
 
     @contextmanager
     def closed_meanwhile(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import paramiko
@@ -86,6 +87,10 @@ class Server(paramiko.ServerInterface):
         del username
         return paramiko.common.AUTH_SUCCESSFUL
 
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        del username, key
+        return paramiko.common.AUTH_SUCCESSFUL
+
     def check_channel_request(self, kind: str, chanid: int) -> int:
         del kind, chanid
         return paramiko.common.OPEN_SUCCEEDED
@@ -121,6 +126,84 @@ def node() -> Iterator[Connection]:
     yield connection
     client.close()
     server.close()
+
+
+CONFIG = """Host node1
+  HostName 192.0.2.1
+  User root
+  IdentityFile {folder}/key
+  UserKnownHostsFile {folder}/known
+  StrictHostKeyChecking no
+  ProxyCommand sh {folder}/proxy
+"""
+# It ends before a word until it has been called so often, as an sshd that refuses for a while.
+REFUSES_FIRST = """echo >>{folder}/calls
+[ "$(wc -l <{folder}/calls)" -gt {times} ] || exit 1
+exec nc -U {folder}/sshd
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """An ssh config whose proxy fails at first; the folder has a file `calls` of one line each."""
+    paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"))
+    (tmp_path / "known").touch()
+    path = tmp_path / "config"
+    path.write_text(CONFIG.format(folder=tmp_path))
+    return path
+
+
+def calls(config: Path) -> int:
+    return len((config.parent / "calls").read_text().splitlines())
+
+
+def test_a_node_that_ends_a_connection_before_its_first_word_is_asked_again(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "LOOK_SECONDS", 0.01)
+    folder = config.parent
+    (folder / "proxy").write_text(REFUSES_FIRST.format(folder=folder, times=2))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "sshd"))
+        listening.listen()
+        served: list[paramiko.Transport] = []
+
+        def serve() -> None:
+            transport = paramiko.Transport(listening.accept()[0])
+            transport.add_server_key(KEY)
+            served.append(transport)
+            transport.start_server(event=threading.Event(), server=Server())
+
+        threading.Thread(target=serve, daemon=True).start()
+        with Connection(config, "node1") as connection:
+            assert connection.run("echo").code == 3
+        served[0].close()
+    assert calls(config) == 3
+
+
+def test_a_node_that_never_says_a_word_is_reported_in_time(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 0.5)
+    folder = config.parent
+    (folder / "proxy").write_text(REFUSES_FIRST.format(folder=folder, times=1000))
+    with pytest.raises(LabError, match=r"^node1 does not answer ssh: .*\n  to do: is it up\?"):
+        Connection(config, "node1")
+    assert calls(config) > 1
+
+
+def test_a_refusal_after_the_first_word_is_final(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "LOOK_SECONDS", 0.01)
+    folder = config.parent
+    (folder / "proxy").write_text(
+        f"echo >>{folder}/calls\necho SSH-2.0-OpenSSH_10.0\nexec sleep 0.1\n"
+    )
+    with pytest.raises(LabError, match="does not answer ssh"):
+        Connection(config, "node1")
+    assert calls(config) == 1
 
 
 def test_a_command_is_told_by_its_code_and_both_its_streams(node: Connection) -> None:
