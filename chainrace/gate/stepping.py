@@ -370,7 +370,7 @@ class Stepping:
 
     def _until(self, missing: Callable[[], str]) -> None:
         deadline = time.monotonic() + self.limit
-        looks = 0
+        looks, before = 0, ""
         self.pump(0)
         while why := missing():
             if self._disturbed:
@@ -378,8 +378,9 @@ class Stepping:
             if time.monotonic() > deadline:
                 raise NodeError(f"the limit of {self.limit:.0f} s passed; {why}")
             self._heed()
+            # What has changed is looked at again soon.
+            looks, before = looks + 1 if why == before else 0, why
             self.pump(LOOKS[min(looks, len(LOOKS) - 1)])
-            looks += 1
 
     def _heed(self) -> None:
         """Break a wait off when whoever drives this says so: anything on the line."""
