@@ -23,7 +23,7 @@ from chainrace.explore.replay import refuse_strangers
 from chainrace.host import setup
 from chainrace.judge.explored import EXIT_OF, HARMFUL, conclusion
 from chainrace.judge.exposure import NOT_EXPOSED, why_not_exposed
-from chainrace.judge.outcome import HEALTHY
+from chainrace.model.mode import HEALTHY
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.folder import Folder
 from chainrace.report.terminal import Terminal

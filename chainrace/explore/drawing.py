@@ -9,14 +9,15 @@ from chainrace.base.errors import LabError
 from chainrace.explore.views import Reference, calls_of
 from chainrace.explore.walker import Walker
 from chainrace.judge import outcomemap
-from chainrace.judge.coverage import unseen
 from chainrace.judge.explored import MOST_EDGES, Edge, EndState, Graph
-from chainrace.judge.outcome import HEALTHY, FamilyOutcome
+from chainrace.judge.outcome import FamilyOutcome
 from chainrace.model.actors import ACTOR_OF, KUBELETS, SCRIPT_ACTOR
+from chainrace.model.mode import HEALTHY
 from chainrace.search.explorer import Explorer
 from chainrace.search.knowledge import Knowledge
 from chainrace.search.shortest import short_paths, shortest
 from chainrace.search.state import State
+from chainrace.subjects.kubelet.coverage import unseen
 
 
 @dataclass

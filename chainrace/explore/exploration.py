@@ -21,9 +21,9 @@ from chainrace.explore.views import (
 )
 from chainrace.explore.walker import StoppedError, Turns, UnrepeatableError, Walker
 from chainrace.judge.explored import Graph
-from chainrace.judge.outcome import HEALTHY
 from chainrace.judge.progress import Progress
 from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR, owner
+from chainrace.model.mode import HEALTHY
 from chainrace.model.trial import Ending
 from chainrace.search import state as states
 from chainrace.search.effects import ContradictionError, DiffersError

@@ -7,6 +7,7 @@ from typing import Any
 from chainrace.base.errors import LabError
 from chainrace.judge import outcome as outcomes
 from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR, owner
+from chainrace.model.guarantee import Promised
 from chainrace.model.rules import RuleSet
 from chainrace.model.shells import SHELLS
 from chainrace.model.subject import Subject
@@ -49,16 +50,16 @@ def own_programs(view: View) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Reference:
-    """kubelet's clean start on a node, no script: the rules it adds, and all that was seen."""
+    """A subject's clean start on a node, no script: what it promises, and all that was seen."""
 
-    rules: Mapping[str, RuleSet]
+    promised: Promised
     view: View
     subject: Subject = KUBELET
 
     @property
-    def open(self) -> tuple[int, ...]:
-        """The ports of 127.0.0.1 that a neighbour reaches all the same."""
-        return ending_of(self.view).guard
+    def rules(self) -> Mapping[str, RuleSet]:
+        """What the clean start adds, by family."""
+        return self.promised.added
 
     def judge(self, left: Ending, family: str) -> outcomes.FamilyOutcome:
         """What an end means for one family."""
@@ -66,9 +67,7 @@ class Reference:
 
     def judge_all(self, left: Ending) -> outcomes.Outcome:
         """What an end means for both families."""
-        if self.subject.by_family:
-            return outcomes.judge(self.rules, left, self.open)
-        return outcomes.judge_unit(self.rules, left)
+        return outcomes.judge(self.subject, self.promised, left)
 
 
 def reference_of(before: View, clean: View, subject: Subject = KUBELET) -> Reference:
@@ -78,16 +77,13 @@ def reference_of(before: View, clean: View, subject: Subject = KUBELET) -> Refer
     """
     calls = (Call.of(one) for one in clean["commands"])
     try:
-        if subject.by_family:
-            rules = outcomes.reference_rules(before["rules"], ending_of(clean), calls)
-        else:
-            rules = outcomes.reference_of_unit(before["rules"], ending_of(clean), subject.name)
+        promised = outcomes.promised_by(subject, before["rules"], ending_of(clean), calls)
     except ValueError as error:
         raise LabError(
             f"no reference can be taken: {error}",
             f"look at both logs: ./lab ssh, journalctl -u {subject.unit} -u chainrace-gate",
         ) from error
-    return Reference(rules, clean, subject)
+    return Reference(promised, clean, subject)
 
 
 def ending_at(end: State, view: View) -> Ending:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chainrace.judge.exposure import NOT_EXPOSED
-from chainrace.judge.outcome import HEALTHY, WORST_FIRST, FamilyOutcome, Name
+from chainrace.judge.outcome import WORST_FIRST, FamilyOutcome
 from chainrace.judge.outcomemap import OutcomeMap
 from chainrace.judge.verdict import (
     CONFIRMED,
@@ -16,10 +16,9 @@ from chainrace.judge.verdict import (
     ORIGINAL,
     REFUTED,
 )
+from chainrace.model.mode import HEALTHY
 from chainrace.model.schedule import Schedule, cost
-from chainrace.subjects.kubelet.words import CANARY
 
-LOOKED_FOR = f"mangle :{CANARY}"
 HARMLESS: Literal["harmless"] = "harmless"
 HARMFUL: Literal["harmful"] = "harmful"
 UNFINISHED: Literal["unfinished"] = "unfinished"
@@ -93,15 +92,15 @@ class Graph:
         """Whether every interleaving is covered."""
         return self.open == 0 and self.preemptions is None
 
-    def modes(self) -> dict[Name, int]:
+    def modes(self) -> dict[str, int]:
         """How many end states each failure mode holds in."""
-        found: dict[Name, int] = {}
+        found: dict[str, int] = {}
         for end in self.ends:
             for name in end.outcome.modes:
                 found[name] = found.get(name, 0) + 1
         return found
 
-    def failure_modes(self) -> set[Name]:
+    def failure_modes(self) -> set[str]:
         """The failure modes that were seen so far: in its ends, and in the map."""
         ends = {name for end in self.ends for name in end.outcome.modes}
         return (ends | {name for cell in self.map.cells for name in cell.modes}) - {HEALTHY}
@@ -109,15 +108,15 @@ class Graph:
     def by_mode(self) -> list[list[EndState]]:
         """The harmed end states by failure mode, the shortest first.
 
-        Two ends belong together where their modes are the same, and where the canary that
-        kubelet's Monitor looks for (the one in mangle; iptables.go) is in both or in neither:
-        which other entries are lost makes no difference to what it does then.
+        Two ends belong together where their modes are the same, and where the subject notices
+        the loss in both or in neither: which other entries are lost makes no difference to
+        what it does then.
         """
         found: dict[object, list[EndState]] = {}
         for end in sorted(self.ends, key=lambda end: (cost(end.schedule), str(end.schedule))):
             mine = end.outcome
             if mine.outcome != HEALTHY:
-                found.setdefault((mine.modes, LOOKED_FOR in mine.missing), []).append(end)
+                found.setdefault((mine.modes, mine.noticed), []).append(end)
         return list(found.values())
 
 
@@ -192,9 +191,9 @@ class Explored:
     alone: tuple[str, ...] = ()
     subject: str = "kubelet"
 
-    def shortest(self) -> dict[Name, Finding]:
+    def shortest(self) -> dict[str, Finding]:
         """For each failure mode the shortest finding that was reproduced."""
-        found: dict[Name, Finding] = {}
+        found: dict[str, Finding] = {}
         for one in sorted(self.findings, key=lambda one: cost(one.schedule)):
             for name in one.outcome.modes:
                 if one.reproduced:
@@ -271,7 +270,7 @@ class Explored:
         """Those that were explored apart: of two families together the second has no states."""
         return [graph for graph in self.graphs if graph.states] or self.graphs
 
-    def _harms(self) -> list[Name]:
+    def _harms(self) -> list[str]:
         """The failure modes that were seen, reproduced or not, the gravest first."""
         seen = {name for one in self.findings for name in one.outcome.modes}
         seen.update(*(graph.failure_modes() for graph in self.graphs))

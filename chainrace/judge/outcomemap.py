@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
-from chainrace.judge.outcome import FamilyOutcome, Name
+from chainrace.judge.outcome import FamilyOutcome
 from chainrace.model.actors import SCRIPT_ACTOR
 from chainrace.model.schedule import from_steps
 from chainrace.model.trial import Ending
@@ -32,7 +32,7 @@ class Cell:
     script: int
     until: int
     schedule: str
-    modes: tuple[Name, ...]
+    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def draw(
     root: State,
     kubelet: str,
     judge: Callable[[Ending], FamilyOutcome],
-    only: tuple[Name, ...] | None,
+    only: tuple[str, ...] | None,
 ) -> OutcomeMap:
     """The map of one family, whose lane of kubelet's is `kubelet`.
 

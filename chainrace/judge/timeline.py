@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from chainrace.judge.outcome import FAMILY_DROPPED, GUARD_OPEN, INIT_FAILED, Outcome
+from chainrace.judge.outcome import MODES, Outcome
 from chainrace.model.actors import SCRIPT_ACTOR, owner
 from chainrace.model.rules import RuleSet, plain
 from chainrace.model.trial import Call
@@ -21,8 +21,8 @@ class Happened:
     """One step: `begins` and `ends` in seconds since the first, `code` None where it has not ended.
 
     `added` and `removed` are lines of the rules: `ipv4 filter -A INPUT -j KUBE-FIREWALL`.
-    `harms`: of the script, and took away what kubelet's clean start sets, or opened the guard.
-    `fails`: kubelet's, and its failure ended kubelet's work on a family.
+    `harms`: of the script, and took away what the subject's clean start sets, or let something in.
+    `fails`: the subject's, and its failure ended its work on a family.
     """
 
     lane: str
@@ -42,7 +42,7 @@ def timeline(
 ) -> tuple[Happened, ...]:
     """The steps of a view whose `left` has the rules after each (explore/walker.py).
 
-    Where several commands came along as one step (kubelet's on the family that a schedule does
+    Where several commands came along as one step (those on the family that a schedule does
     not name), what changed counts as done by the last of them that is of the family.
     """
     commands = view["commands"]
@@ -53,10 +53,10 @@ def timeline(
         for at, added, removed in _changes(before, after, calls, range(since, until)):
             one = steps[at]
             steps[at] = replace(one, added=one.added + added, removed=one.removed + removed)
-    kubelets = {
+    subjects = {
         f"{family} {entry}" for family, found in reference.items() for entry in found.entries
     }
-    harmful = _harmful(steps, outcome, kubelets)
+    harmful = _harmful(steps, outcome, subjects)
     failed = set(_failed(steps, calls, outcome))
     return tuple(
         replace(one, harms=at in harmful, fails=at in failed) for at, one in enumerate(steps)
@@ -99,25 +99,25 @@ def _lines(part: str, text: str) -> Counter[str]:
     return found
 
 
-def _harmful(steps: Sequence[Happened], outcome: Outcome, kubelets: Collection[str]) -> set[int]:
-    """The steps of the script that took something of kubelet's; else what opened its guard."""
+def _harmful(steps: Sequence[Happened], outcome: Outcome, subjects: Collection[str]) -> set[int]:
+    """The steps of the script that took something of the subject's; else what let something in."""
     others = [at for at, one in enumerate(steps) if owner(one.lane) == SCRIPT_ACTOR]
     # A chain's line has its policy behind it: `ipv4 filter :KUBE-FIREWALL -`.
     took = {
         at
         for at in others
-        if any(line.removesuffix(" -") in kubelets for line in steps[at].removed)
+        if any(line.removesuffix(" -") in subjects for line in steps[at].removed)
     }
-    opened = any(GUARD_OPEN in one.modes for one in outcome.families.values())
+    opened = any(MODES[name].lets_in for one in outcome.families.values() for name in one.modes)
     if took or not opened:
         return took
     return {at for at in others if any(line.startswith(INPUT) for line in steps[at].added)}
 
 
 def _failed(steps: Sequence[Happened], calls: Sequence[Call], outcome: Outcome) -> Iterator[int]:
-    """The last command of kubelet's on a family that it gave up, where that failed."""
+    """The last command of the subject's on a family that it gave up, where that failed."""
     for family, found in outcome.families.items():
-        if not {INIT_FAILED, FAMILY_DROPPED}.intersection(found.modes):
+        if not any(MODES[name].ends_start for name in found.modes):
             continue
         own = [
             at

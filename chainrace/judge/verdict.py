@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chainrace.judge import statistics
-from chainrace.judge.outcome import ENVIRONMENT, HEALTHY
 from chainrace.judge.statistics import Rate
+from chainrace.model.mode import ENVIRONMENT, HEALTHY
 
 CONFIRMED = "confirmed"
 REFUTED = "refuted"

@@ -68,6 +68,19 @@ def parse(text: str) -> RuleSet:
     return RuleSet(frozenset(entries))
 
 
+def in_chains(text: str) -> dict[str, list[str]]:
+    """The rules of each chain in their order, as entries; a chain by its table: `filter INPUT`.
+
+    `text` is what iptables-save printed.
+    """
+    found: dict[str, list[str]] = {}
+    for table, lines in sections(text).items():
+        for line in (raw.strip() for raw in lines.splitlines()):
+            if line.startswith("-A "):  # -A INPUT -j KUBE-FIREWALL
+                found.setdefault(f"{table} {line.split()[1]}", []).append(f"{table} {line}")
+    return found
+
+
 def plain(text: str) -> list[str]:
     """An iptables-save text without comments and counters, to compare two of them.
 

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from chainrace.model import guarantee, mode
+from chainrace.model.guarantee import Guarantee, Promised
+from chainrace.model.mode import Mode
+from chainrace.model.trial import Call
+
+Rules = Mapping[str, str]  # family -> iptables-save text
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A program that does not start where it finds none of some `entries`, asked in this order."""
+
+    name: str
+    entries: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -16,6 +33,12 @@ class Subject:
     `programs` are its own that go by the answers they get alone, and change rules through other
     programs alone. `packages` are Debian's, which the lab's own image has for it.
     `by_family`: its work on each family is a lane of its own, and it looks at exit codes alone.
+
+    What it promises: its `guarantees`; `modes` are those failure modes that say more than the
+    general ones. `unclean` says of what its clean start adds, the rules that it began with, and
+    its calls why it was not clean, beyond what holds for every unit; empty where it was.
+    `signature` is the outage's own message in a failure's cause. By the loss of what it `notices`
+    it makes its rules again; `repairs` says when it does, with the source.
     """
 
     name: str
@@ -27,6 +50,18 @@ class Subject:
     packages: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     prepare: str = ""
+    guarantees: tuple[Guarantee, ...] = guarantee.GENERAL
+    modes: tuple[Mode, ...] = ()
+    unclean: Callable[[Promised, Rules, tuple[Call, ...]], str] | None = None
+    signature: re.Pattern[str] | None = None
+    consumer: Consumer | None = None
+    notices: frozenset[str] = frozenset()
+    repairs: str = ""
+
+    def mode(self, name: str) -> Mode | None:
+        """One of its failure modes by its name; None where it has no such."""
+        both = (*self.modes, *mode.GENERAL)
+        return next((one for one in both if one.name == name), None)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable
 
-from chainrace.judge.coverage import unseen
-from chainrace.judge.outcome import HEALTHY, Outcome
+from chainrace.judge.outcome import Outcome
 from chainrace.judge.verdict import FIXED
 from chainrace.model.actors import KUBELET, OTHER
+from chainrace.model.mode import HEALTHY
 from chainrace.model.trial import Call, Seen
+from chainrace.subjects.kubelet.coverage import unseen
 
 # iptables(8), exit status 4: something else held the lock for as long as kubelet waits.
 LOCKED = 4

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from chainrace.judge.conclusion import Evidence
 from chainrace.judge.explored import ScriptVerdict
-from chainrace.judge.outcome import WORST_FIRST, Name
+from chainrace.judge.outcome import WORST_FIRST
 from chainrace.model.backends import Backend
 
 # Of an actor. No kubelet makes a hundredth of it in a family (docs/kubelets.md: 28).
@@ -32,13 +32,13 @@ AnyVerdict = RunVerdict | ScriptVerdict
 Family = Literal["ipv4", "ipv6"]
 
 
-def _judged(name: Name) -> Name:
+def _judged(name: str) -> str:
     if name not in WORST_FIRST:
         raise ValueError(f"{name} is no failure mode of an end")
     return name
 
 
-Mode = Annotated[Name, AfterValidator(_judged)]
+Mode = Annotated[str, AfterValidator(_judged)]
 Modes = Annotated[list[Mode], Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 # Ways through a graph: their number grows with the power of its states.

@@ -12,15 +12,9 @@ from urllib.parse import quote
 
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input
-from chainrace.judge.outcome import (
-    ENVIRONMENT,
-    HEALTHY,
-    NOT_ASKED,
-    WORST_FIRST,
-    FamilyOutcome,
-    Name,
-)
+from chainrace.judge.outcome import NOT_ASKED, WORST_FIRST, FamilyOutcome
 from chainrace.judge.verdict import ORIGINAL
+from chainrace.model.mode import ENVIRONMENT, HEALTHY
 from chainrace.report import timeline, trace, verdict
 from chainrace.report.document import EXPLORATION
 from chainrace.report.nearest import nearest_schedule
@@ -95,7 +89,7 @@ class _Entry:
     """
 
     script: str
-    modes: tuple[Name, ...]
+    modes: tuple[str, ...]
     expected: bool
     trial: bool
     rank: tuple[int, ...]
@@ -126,16 +120,16 @@ def _broke(record: Record) -> bool:
 def _modes(entries: Sequence[_Entry], trials: Sequence[Record], subject: str) -> tuple[Mode, ...]:
     """The failure modes of one script, the gravest first; `trials` are all that it had."""
     ordered = sorted(entries, key=lambda one: one.rank)
-    first: dict[Name, _Entry] = {}
+    first: dict[str, _Entry] = {}
     for one in ordered:
         for name in one.modes:
             first.setdefault(name, one)
     heads = {one.rank for one in first.values()}
     built: dict[tuple[int, ...], Failure] = {}
-    mine: dict[Name, list[_Entry]] = {name: [] for name in WORST_FIRST}
+    mine: dict[str, list[_Entry]] = {name: [] for name in WORST_FIRST}
     for one in ordered:
         mine[one.modes[0]].append(one)
-    shown: dict[Name, list[_Entry]] = {}
+    shown: dict[str, list[_Entry]] = {}
     for name, members in mine.items():
         # The original's trials are shown by one of them.
         many = [one for one in members if not (one.expected and one.trial)] or members[:1]
@@ -284,7 +278,7 @@ class _Reader:
         )
 
 
-def _gravest_first(names: Iterable[Name]) -> tuple[Name, ...]:
+def _gravest_first(names: Iterable[str]) -> tuple[str, ...]:
     """The failure modes among some names of outcomes."""
     there = set(names) - {HEALTHY, ENVIRONMENT}
     return tuple(name for name in WORST_FIRST if name in there) or (HEALTHY,)

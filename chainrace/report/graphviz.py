@@ -7,7 +7,7 @@ from pathlib import Path
 from chainrace.base.files import is_file, write_whole
 from chainrace.base.text import line
 from chainrace.judge.explored import MOST_EDGES, Explored, Graph
-from chainrace.report.picture import COLOURS
+from chainrace.judge.outcome import MODES
 from chainrace.report.verdict import Document, explored_in
 from chainrace.report.writing import file_name
 
@@ -63,7 +63,7 @@ def _body(graph: Graph) -> Iterator[str]:
     for key, number in numbers.items():
         if end := ends.get(key):
             label = quoted(str(number), ", ".join(end.outcome.modes))
-            colour = COLOURS[end.outcome.outcome]
+            colour = MODES[end.outcome.outcome].light
             schedule = quoted(str(end.schedule))
             yield (
                 f"  {number} [shape=box, style=filled, "

@@ -2,8 +2,8 @@
 
 from chainrace.base.text import told
 from chainrace.judge.exposure import Found
-from chainrace.judge.outcome import HEALTHY
 from chainrace.model.backends import NFT
+from chainrace.model.mode import HEALTHY
 from chainrace.report.verdict import Document, arms
 
 

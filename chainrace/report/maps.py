@@ -4,20 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.judge.outcome import HEALTHY, worst
+from chainrace.judge.outcome import MODES, worst
+from chainrace.model.mode import HEALTHY, Mode
 from chainrace.report.verdict import cost_of
 
-# What a cell says without its colour.
-LETTERS: dict[str, str] = {
-    "healthy": "·",
-    "init_failed": "F",
-    "family_dropped": "D",
-    "guard_open": "G",
-    "check_failed": "X",
-    "rules_lost": "R",
-    "hint_lost": "H",
-    "canary_lost": "C",
-}
 # Of a grid that is drawn: a page or a picture has room for no more.
 MOST_SIDE = 128
 # Of all grids of a page together: kubelet's steps with a script of two hundred stops.
@@ -35,7 +25,7 @@ class Square:
 
     @property
     def worst(self) -> str:
-        return worst(self.modes)  # type: ignore[arg-type]
+        return worst(self.modes)
 
     @property
     def harmed(self) -> bool:
@@ -48,7 +38,7 @@ class Square:
 
     @property
     def letters(self) -> str:
-        return "".join(LETTERS[name] for name in self.modes)
+        return "".join(MODES[name].letter for name in self.modes)
 
 
 @dataclass(frozen=True)
@@ -124,6 +114,12 @@ def grids(script: str, graph: Mapping[str, Any]) -> list[Grid]:
         if not found or _ends(found[-1]) != _ends(grid):
             found.append(grid)
     return found
+
+
+def occurring(grids: Iterable[Grid]) -> list[Mode]:
+    """What the cells of some grids lead to, the gravest first: their legend."""
+    names = {name for grid in grids for square in grid.squares.values() for name in square.modes}
+    return [mode for name, mode in MODES.items() if name in names]
 
 
 def first_shown(grids: Sequence[Grid], expected: Callable[[str], bool]) -> int:

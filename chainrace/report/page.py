@@ -10,10 +10,10 @@ from typing import Any
 import jinja2
 
 from chainrace.base.text import clean
-from chainrace.judge.outcome import WORST_FIRST
+from chainrace.judge.outcome import MODES
 from chainrace.model.actors import KUBELET
 from chainrace.report import failures, graphviz, picture, verdict, words
-from chainrace.report.maps import LETTERS, Grid, drawable, first_shown, grids
+from chainrace.report.maps import Grid, drawable, first_shown, grids, occurring
 from chainrace.report.strip import strip
 from chainrace.report.trials import TRIALS_FILE, read_trials
 
@@ -53,7 +53,8 @@ def draw(folder: Path) -> str:
         axes=(picture.DOWN, picture.ACROSS),
         left_out=_left_out(document, drawn),
         replay_of=partial(verdict.replay_of, document, folder),
-        letters={name: LETTERS[name] for name in WORST_FIRST},
+        all_modes=MODES,
+        legend=occurring(drawn),
         arms=verdict.arms(document),
         strip=strip(records) if records else None,
         known_bad_lines=document.get("known_bad_lines", []),

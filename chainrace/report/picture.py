@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from chainrace.base.text import line
-from chainrace.judge.outcome import WORST_FIRST
-from chainrace.report.maps import LETTERS, Grid
+from chainrace.judge.outcome import MODES
+from chainrace.report.maps import Grid, occurring
 
 NAME = "map.png"
 CELL = 44
@@ -19,16 +19,6 @@ LEAST_HEIGHT = 300  # the title's that stands upright
 LEAST_WIDTH = 900  # the legend's
 MOST_LETTERS = 200  # of a line: a script names its commands as it likes
 BACK, TEXT, SOFT = "#ffffff", "#1b1f24", "#57606a"
-COLOURS = {
-    "healthy": "#d7f0dc",
-    "init_failed": "#f5b5b0",
-    "family_dropped": "#f3c1d9",
-    "guard_open": "#c7dcf7",
-    "check_failed": "#c4e8e5",
-    "rules_lost": "#ffd39b",
-    "hint_lost": "#f9eaa0",
-    "canary_lost": "#d9d2f5",
-}
 
 
 def render(grids: Sequence[Grid], title: str) -> bytes | None:
@@ -62,13 +52,13 @@ def draw(grid: Grid, title: str) -> Image.Image:
             if square is None:
                 continue
             side = LEFT + CELL * at
-            pen.rectangle((side, top, side + CELL - 2, top + CELL - 2), COLOURS[square.worst])
+            pen.rectangle((side, top, side + CELL - 2, top + CELL - 2), MODES[square.worst].light)
             middle = (side + CELL / 2 - 1, top + CELL / 2 - 1)
             pen.text(middle, square.letters, TEXT, small, anchor="mm")
     left, top = 16.0, TOP + height + 24
-    for name in WORST_FIRST:
-        pen.rectangle((left, top, left + 18, top + 18), COLOURS[name])
-        said = f"{LETTERS[name]} {name}"
+    for mode in occurring([grid]):
+        pen.rectangle((left, top, left + 18, top + 18), mode.light)
+        said = f"{mode.letter} {mode.name}"
         pen.text((left + 26, top + 1), said, TEXT, small)
         left += 40 + pen.textlength(said, small)
     return image

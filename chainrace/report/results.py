@@ -31,8 +31,8 @@ from chainrace.judge.conclusion import EXPLORATION, TRIALS, Evidence, Said, conc
 from chainrace.judge.explored import HARMFUL, HARMLESS, Explored, Stand
 from chainrace.judge.explored import conclude as conclude_scripts
 from chainrace.judge.exposure import NOT_EXPOSED, Found, NotExposed
-from chainrace.judge.outcome import ENVIRONMENT, HEALTHY
 from chainrace.judge.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, decide
+from chainrace.model.mode import ENVIRONMENT, HEALTHY
 from chainrace.report import graphviz, made_by
 from chainrace.report import verdict as stored
 from chainrace.report.document import Explored as StoredExploration

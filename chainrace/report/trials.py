@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input, write_json
 from chainrace.base.text import write
-from chainrace.judge.outcome import ENVIRONMENT, FamilyOutcome, Name, Outcome
+from chainrace.judge.outcome import WORST_FIRST, FamilyOutcome, Outcome
+from chainrace.model.mode import ENVIRONMENT
 from chainrace.judge.verdict import Judged
 from chainrace.model.rules import FAMILIES
 from chainrace.model.trial import Seen
@@ -29,6 +30,12 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Offset = Annotated[float, Field(allow_inf_nan=False, ge=-86_400, le=86_400)]
 
 
+def _known(outcome: str) -> str:
+    if outcome not in (*WORST_FIRST, ENVIRONMENT):
+        raise ValueError(f"{outcome} is no outcome of a trial")
+    return outcome
+
+
 @dataclass(frozen=True)
 class Record:
     """One trial as trials.jsonl keeps it. `offset` in seconds; times in seconds."""
@@ -37,7 +44,7 @@ class Record:
     script: Script
     phase: Phase
     offset: Offset
-    outcome: Name
+    outcome: Annotated[str, AfterValidator(_known)]
     signature: bool
     hit: bool
     families: dict[str, FamilyOutcome]

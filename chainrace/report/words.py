@@ -11,51 +11,10 @@ from chainrace.judge.explored import (
     UNFINISHED,
     ScriptVerdict,
 )
-from chainrace.judge.outcome import (
-    CANARY_LOST,
-    CHECK_FAILED,
-    FAMILY_DROPPED,
-    GUARD_OPEN,
-    HINT_LOST,
-    INIT_FAILED,
-    RULES_LOST,
-    Name,
-)
+from chainrace.judge.outcome import MODES, WORST_FIRST
 from chainrace.model.actors import KUBELET
 from chainrace.report.verdict import Document, arms, explored_in, subject_of
-
-# What each failure mode means for the node's user, in one sentence.
-MEANINGS: dict[Name, str] = {
-    INIT_FAILED: (
-        "kubelet gave up setting its rules: the node has no working KUBE-FIREWALL, and nothing "
-        "repairs it until kubelet starts again."
-    ),
-    FAMILY_DROPPED: (
-        "kubelet left out one family (IPv4 or IPv6) and logged nothing: as init_failed, without "
-        "a trace."
-    ),
-    GUARD_OPEN: (
-        "A packet from a neighbour reaches what listens on 127.0.0.1 of the node (CVE-2020-8558)."
-    ),
-    CHECK_FAILED: ("The subject's own check fails; after a clean start it does not."),
-    RULES_LOST: (
-        "kubelet believes that all is well, but some of its chains, jumps or rules are missing."
-    ),
-    HINT_LOST: (
-        "The chain KUBE-IPTABLES-HINT is missing: programs that ask it for the backend in use, "
-        "such as azure-npm, look for the canary instead, or find nothing."
-    ),
-    CANARY_LOST: (
-        "A chain KUBE-KUBELET-CANARY is missing: where it is mangle's, kubelet makes its rules "
-        "again within a minute; where it is nat's or filter's alone, it never notices."
-    ),
-}
-
-# Of a subject that is not kubelet.
-OF_ANOTHER: dict[Name, str] = {
-    INIT_FAILED: "{}'s start failed.",
-    RULES_LOST: "{} started, but chains or rules that its clean start makes are missing.",
-}
+from chainrace.subjects.known import KNOWN
 
 # The terms that the page itself uses.
 GLOSSARY: dict[str, str] = {
@@ -66,10 +25,7 @@ GLOSSARY: dict[str, str] = {
     "exhaustive exploration": (
         "every interleaving is executed on the node, or shown to equal one that was"
     ),
-    "failure mode": (
-        "what the subject lost: init_failed, rules_lost, hint_lost, canary_lost, guard_open, "
-        "family_dropped, check_failed"
-    ),
+    "failure mode": f"what the subject lost: {', '.join(WORST_FIRST[:-1])}",
     "family": "IPv4 or IPv6",
     "finding": "a failure mode with its shortest schedule, replayed three times",
     "hint": "the chain KUBE-IPTABLES-HINT in mangle, by which programs tell the backend",
@@ -107,11 +63,11 @@ SAID_OF: dict[ScriptVerdict, str] = {
 }
 
 
-def meaning(mode: Name, subject: str) -> str:
+def meaning(mode: str, subject: str) -> str:
     """What a failure mode means for whoever runs the subject; empty where it is none."""
-    if subject != KUBELET and mode in OF_ANOTHER:
-        return OF_ANOTHER[mode].format(subject)
-    return MEANINGS.get(mode, "")
+    known = next((one for one in KNOWN if one.name == subject), None)
+    found = (known and known.mode(mode)) or MODES.get(mode)
+    return found.means.format(subject) if found else ""
 
 
 def covered(document: Document) -> list[str]:
@@ -127,8 +83,9 @@ def covered(document: Document) -> list[str]:
         )
     if explored and (subject := subject_of(document)) != KUBELET:
         said.append(
-            f"Of {subject} it was compared which chains and rules of iptables are there, not in "
-            "which order they stand among others."
+            f"Of {subject} it was compared which chains and rules of iptables are there, and "
+            "whether one that stood behind its own stands before it now; whether a packet passes, "
+            "its check alone says."
         )
     if arms(document):
         said.append(

@@ -284,7 +284,7 @@ class Evidence:
                 self._paths,
                 self._node,
                 to_succeed(script),
-                reference.rules,
+                reference.promised,
                 boot_limit=self._limits.boot,
                 limit=self._limits.trial,
             )

@@ -13,7 +13,6 @@ from chainrace.explore.replay import Replayer
 from chainrace.explore.run import ExplorationRun, Teller
 from chainrace.explore.scripts import Script, bring_script, script_on, unit_as_script
 from chainrace.judge.explored import Explored
-from chainrace.judge.outcome import Name
 from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model.schedule import Schedule
 from chainrace.model.subject import Subject
@@ -135,14 +134,14 @@ def replay(
     times: int,
     folder: Path,
     terminal: Terminal,
-) -> list[Name]:
+) -> list[str]:
     """Replay a schedule and tell each outcome; the evidence of each goes into the folder.
 
     Each time from the same disk, where the node's line outlives that. Raises LabError.
     """
     made_by.keep(folder, origin_of(config, node, [script]))
     limit = config.limits.trial
-    outcomes: list[Name] = []
+    outcomes: list[str] = []
     with pristine(paths, [node], limit) as (snapshots,):
         replayer = Replayer(
             node.agent,

@@ -1,7 +1,7 @@
 """A real reboot of the node: what a script saved comes back, and kubelet starts beside it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from chainrace.base.errors import LabError
@@ -10,11 +10,13 @@ from chainrace.judge.boot import Boot
 from chainrace.judge.outcome import judge
 from chainrace.model import rules
 from chainrace.model.backends import PROGRAM
-from chainrace.model.rules import FAMILIES, RuleSet
+from chainrace.model.guarantee import Promised
+from chainrace.model.rules import FAMILIES
 from chainrace.model.services import SERVICE
 from chainrace.model.trial import Ending
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 from chainrace.subjects.kubelet.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
 
 WANTED = "/etc/systemd/system/multi-user.target.wants/kubelet.service"
@@ -36,7 +38,7 @@ def save_and_reboot(
     paths: Paths,
     node: Node,
     script: str,
-    reference: Mapping[str, RuleSet],
+    reference: Promised,
     *,
     boot_limit: float,
     limit: float,
@@ -62,7 +64,7 @@ def save_and_reboot(
         family: rules.parse(before[family]).missing_from(rules.parse(ending.after[family]))
         for family in FAMILIES
     }
-    return Boot(lost, service, judge(reference, ending), ending)
+    return Boot(lost, service, judge(KUBELET, reference, ending), ending)
 
 
 def reboot(paths: Paths, node: Node, *, limit: float) -> None:

@@ -17,7 +17,8 @@ from chainrace.base.text import write
 from chainrace.judge import outcome as outcomes
 from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model import trial
-from chainrace.model.rules import RuleSet
+from chainrace.model.guarantee import Promised
+from chainrace.model.mode import INIT_FAILED
 from chainrace.node.agent import Agent
 from chainrace.node.machine import console_since, console_size
 from chainrace.randomized.offsets import OffsetSearch, sample
@@ -37,6 +38,7 @@ from chainrace.report.trials import (
     write_evidence,
 )
 from chainrace.settings.amount import Amount
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 SCRIPTS_ON_NODE = {
     ORIGINAL: "/usr/local/lib/chainrace/save/original.sh",
@@ -95,7 +97,7 @@ class TrialRun:
         self._begun = time.monotonic()
         self._numbers = itertools.count(1)
         self._console_at = console_size(self.console)
-        self._reference: dict[str, RuleSet] = {}
+        self._promised: Promised | None = None
         self._kubelets: tuple[trial.Call, ...] = ()
 
     def take_reference(self) -> trial.Seen:
@@ -105,7 +107,7 @@ class TrialRun:
         """
         seen = self._clean_start()
         try:
-            self._reference = outcomes.reference_rules(seen.before, seen.ending, seen.commands)
+            self._promised = outcomes.promised_by(KUBELET, seen.before, seen.ending, seen.commands)
         except ValueError as error:
             raise LabError(
                 f"no reference can be taken: {error}",
@@ -154,7 +156,7 @@ class TrialRun:
     def _original(self, phase: Phase, offset: float, search: OffsetSearch) -> None:
         """A trial of the original, from which the search learns."""
         seen, record = self._trial(ORIGINAL, phase, offset)
-        search.learn(sighting(seen, failed=record.outcome == outcomes.INIT_FAILED))
+        search.learn(sighting(seen, failed=record.outcome == INIT_FAILED))
 
     def _search_spent(self) -> bool:
         budget = self.limits.amount.budget
@@ -226,7 +228,8 @@ class TrialRun:
         seen = None
         if answer["error"] is None:
             seen = trial.from_answer(answer)
-            judged = outcomes.judge(self._reference, seen.ending)
+            assert self._promised is not None  # noqa: S101 - a reference comes first
+            judged = outcomes.judge(KUBELET, self._promised, seen.ending)
             record = record_of(number, script, phase, offset, seen=seen, outcome=judged)
             expect = self.expect if script == FIXED else 0
             answer["error"] = why_void(script, self._kubelets, seen, judged, expect=expect) or None

@@ -12,9 +12,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from chainrace.judge.outcome import HINT_LOST, INIT_FAILED
+from chainrace.model.mode import INIT_FAILED
 from chainrace.report import views
 from chainrace.report.explored import ExplorationFolder
+from chainrace.subjects.kubelet.modes import HINT_LOST
 from tests.unit.explorations import HARMED, ORIGIN
 from tests.unit.test_explored import SOUND, finding
 from tests.unit.test_explored_report import replayed

@@ -15,8 +15,8 @@ from chainrace.explore.store import Store
 from chainrace.explore.views import Reference, View
 from chainrace.explore.walker import PRISTINE, Turns, Walker
 from chainrace.judge.explored import Graph
-from chainrace.judge.outcome import HEALTHY
 from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR
+from chainrace.model.mode import HEALTHY
 from chainrace.model.rules import FAMILIES, plain
 from chainrace.model.trial import Ending
 from chainrace.node.agent import Agent

@@ -8,8 +8,8 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.base.paths import Paths
-from chainrace.judge.outcome import HEALTHY, INIT_FAILED
 from chainrace.judge.verdict import FIXED
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.node.node import Node
 from chainrace.report.folder import Folder
 from tests.node.fixtures import LIMIT, OUTAGE, Replay

@@ -8,14 +8,15 @@ from testinfra.host import Host
 
 from chainrace.explore.scripts import script_on
 from chainrace.judge.explored import HARMLESS
-from chainrace.judge.outcome import HEALTHY, HINT, HINT_LOST, INIT_FAILED
 from chainrace.judge.verdict import FIXED
 from chainrace.model.backends import LEGACY, NFT, OTHER_BACKEND, Backend
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.node import backend as backends
 from chainrace.node.identity import versions
 from chainrace.node.node import Node
 from chainrace.run.trials import SCRIPTS_ON_NODE
-from chainrace.subjects.kubelet.words import CANARY
+from chainrace.subjects.kubelet.modes import HINT_LOST
+from chainrace.subjects.kubelet.words import CANARY, HINT
 from tests.node.fixtures import LIMIT, OUTAGE, Explore, Replay
 
 

@@ -11,9 +11,10 @@ from chainrace.explore.replay import Replayer
 from chainrace.explore.scripts import Script
 from chainrace.explore.views import Reference
 from chainrace.judge.explored import HARMLESS
-from chainrace.judge.outcome import HEALTHY, INIT_FAILED, Outcome, judge
+from chainrace.judge.outcome import Outcome
 from chainrace.judge.verdict import FIXED
 from chainrace.model import schedule
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.model.trial import Ending
 from chainrace.node.node import Node
 from chainrace.report.folder import Folder
@@ -81,7 +82,7 @@ def boots(
 @pytest.mark.nightly
 @pytest.mark.usefixtures("ordered_boot")
 def test_an_ordered_boot_leaves_kubelet_healthy(reference: Reference, boots: list[Ending]) -> None:
-    outcomes: list[Outcome] = [judge(reference.rules, ending) for ending in boots]
+    outcomes: list[Outcome] = [reference.judge_all(ending) for ending in boots]
     assert outcomes
     assert {outcome.name for outcome in outcomes} == {HEALTHY}
 
@@ -91,6 +92,6 @@ def test_boots_that_nothing_orders_are_counted(
     reference: Reference, boots: list[Ending], terminal: Terminal
 ) -> None:
     """What comes is chance; on a node whose kubelet is slower than the service, health."""
-    outcomes = Counter(judge(reference.rules, ending).name for ending in boots)
+    outcomes = Counter(reference.judge_all(ending).name for ending in boots)
     terminal.say(f"unordered boots: {dict(outcomes)}")
     assert outcomes.total() == len(boots) > 0

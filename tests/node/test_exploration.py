@@ -17,24 +17,18 @@ from chainrace.explore.scripts import Script, script_on
 from chainrace.explore.store import Store
 from chainrace.explore.walker import Walker
 from chainrace.judge.explored import HARMFUL, HARMLESS, UNFINISHED, Graph
-from chainrace.judge.outcome import (
-    CANARY_LOST,
-    GUARD_OPEN,
-    HEALTHY,
-    HINT_LOST,
-    INIT_FAILED,
-    RULES_LOST,
-    FamilyOutcome,
-)
+from chainrace.judge.outcome import FamilyOutcome
 from chainrace.judge.progress import Progress
 from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model import schedule
+from chainrace.model.mode import HEALTHY, INIT_FAILED, RULES_LOST
 from chainrace.model.rules import plain
 from chainrace.node.agent import Agent
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.report.terminal import Terminal
 from chainrace.run.trials import SCRIPTS_ON_NODE
+from chainrace.subjects.kubelet.modes import CANARY_LOST, GUARD_OPEN, HINT_LOST
 from tests.node.fixtures import LIMIT, OUTAGE, Bring, Explore, Replay
 
 # The loss that nobody notices, as the original's exploration finds it (docs/outcomes.md).

@@ -3,11 +3,12 @@
 import pytest
 
 from chainrace.judge.compared import Generation
-from chainrace.judge.outcome import HEALTHY, HINT, INIT_FAILED
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.node.node import Node
 from chainrace.report.terminal import Terminal
 from chainrace.run.kubelets import generation
 from chainrace.settings.config import LabConfig
+from chainrace.subjects.kubelet.words import HINT
 
 pytestmark = pytest.mark.nightly
 CANARIES = [f"{table} KUBE-KUBELET-CANARY" for table in ("mangle", "nat", "filter")]

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from chainrace.judge.outcome import INIT_FAILED
 from chainrace.judge.verdict import FIXED
 from chainrace.model import rules
+from chainrace.model.mode import INIT_FAILED
 from chainrace.node.node import Node
 from chainrace.subjects.kubelet.words import CANARY
 from tests.node.fixtures import LIMIT, OUTAGE, Replay

@@ -1,8 +1,9 @@
 """The race itself: the bug is there, the fix holds, and the suite can tell."""
 
-from chainrace.judge.outcome import HEALTHY, INIT_FAILED, SIGNATURE
 from chainrace.judge.verdict import CONFIRMED, FIXED, ORIGINAL, REFUTED
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.run.trials import SCRIPTS_ON_NODE
+from chainrace.subjects.kubelet.guarantees import SIGNATURE
 from tests.node.fixtures import Race, Racer
 
 

@@ -11,9 +11,9 @@ import pytest
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.explore.scripts import bring_script
-from chainrace.judge.outcome import ENVIRONMENT
 from chainrace.judge.verdict import INCONCLUSIVE
 from chainrace.model.backends import LEGACY
+from chainrace.model.mode import ENVIRONMENT
 from chainrace.node import backend
 from chainrace.node.node import Node
 from chainrace.report.results import ResultsFolder, judge_again

@@ -9,7 +9,7 @@ from chainrace.base.errors import LabError
 from chainrace.explore.options import Options
 from chainrace.explore.preparation import brought
 from chainrace.judge.explored import HARMFUL, HARMLESS
-from chainrace.judge.outcome import CHECK_FAILED, RULES_LOST
+from chainrace.model.mode import CHECK_FAILED, RULES_LOST
 from chainrace.model.subject import Subject
 from chainrace.node.node import Node
 from chainrace.settings.config import LabConfig, SubjectConfig

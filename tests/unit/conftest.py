@@ -7,10 +7,10 @@ import pytest
 from hypothesis import settings
 
 from chainrace.judge import outcome
-from chainrace.judge.outcome import HINT
-from chainrace.model.rules import RuleSet
+from chainrace.model.guarantee import Promised
 from chainrace.model.trial import Command, Seen
-from chainrace.subjects.kubelet.words import CANARY
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
+from chainrace.subjects.kubelet.words import CANARY, HINT
 
 # A busy machine is no wrong answer.
 settings.register_profile("patient", deadline=None)
@@ -82,9 +82,9 @@ def seen(clean_rules: dict[str, str], reference_rules: dict[str, str]) -> Callab
     return build
 
 
-def reference_of(clean: Seen) -> dict[str, RuleSet]:
-    """The reference from one clean start."""
-    return outcome.reference_rules(clean.before, clean.ending, clean.commands)
+def reference_of(clean: Seen) -> Promised:
+    """The reference from one clean start of kubelet's."""
+    return outcome.promised_by(KUBELET, clean.before, clean.ending, clean.commands)
 
 
 def command(actor: str, line: str, started: float) -> Command:

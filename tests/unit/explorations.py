@@ -6,17 +6,12 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from chainrace.judge.explored import EndState, Explored, Finding, Graph, Healing
-from chainrace.judge.outcome import (
-    HEALTHY,
-    HINT_LOST,
-    INIT_FAILED,
-    WORST_FIRST,
-    FamilyOutcome,
-    Name,
-)
+from chainrace.judge.outcome import WORST_FIRST, FamilyOutcome
 from chainrace.judge.outcomemap import Cell, OutcomeMap
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.model.schedule import Schedule, Turn
 from chainrace.report.made_by import Kept, Origin
+from chainrace.subjects.kubelet.modes import HINT_LOST
 from tests.unit.test_explored import BROKEN, SOUND, finding
 
 KUBELET = tuple(f"iptables -w 5 -N CHAIN-{number} -t mangle" for number in range(3))
@@ -39,7 +34,7 @@ def _cell(before: int, stop: int, until: int) -> Cell:
     """The flush is the third step: what kubelet made since the save is lost."""
     turns = (("k", before), ("s", stop), ("k", until - before))
     schedule = " ".join([*(f"{actor}{steps}" for actor, steps in turns if steps), "s* k*"])
-    harmed: tuple[Name, ...] = (INIT_FAILED,) if until == 2 else (INIT_FAILED, HINT_LOST)
+    harmed: tuple[str, ...] = (INIT_FAILED,) if until == 2 else (INIT_FAILED, HINT_LOST)
     lost = before == 0 and stop < 3 and until > before
     return Cell(before, stop, until, schedule, harmed if lost else (HEALTHY,))
 

@@ -16,7 +16,7 @@ from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.cli import explore as commands
 from chainrace.cli import main
 from chainrace.explore.scripts import Script, unit_as_script
-from chainrace.judge.outcome import RULES_LOST
+from chainrace.model.mode import RULES_LOST
 from chainrace.model.subject import Subject
 from chainrace.node.node import Node
 from chainrace.report import verdict

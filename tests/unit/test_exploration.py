@@ -36,16 +36,8 @@ from chainrace.judge.explored import (
     Finding,
     Graph,
 )
-from chainrace.judge.outcome import (
-    CANARY_LOST,
-    GUARD_OPEN,
-    HEALTHY,
-    HINT_LOST,
-    INIT_FAILED,
-    RULES_LOST,
-    judge,
-)
 from chainrace.judge.replayed import Replayed
+from chainrace.model.mode import HEALTHY, INIT_FAILED, RULES_LOST
 from chainrace.model.rules import FAMILIES
 from chainrace.model.schedule import parse
 from chainrace.model.trial import Ending
@@ -53,6 +45,7 @@ from chainrace.node.agent import Agent
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.search import state as states
+from chainrace.subjects.kubelet.modes import CANARY_LOST, GUARD_OPEN, HINT_LOST
 from tests.unit import fakenode
 from tests.unit.fakenode import (
     Body,
@@ -225,7 +218,7 @@ def truth(body: Body, **more: Any) -> set[str]:
     found: set[str] = set()
     for node in fakenode.every_last_node(body, **more):
         ending = Ending(node.words, (), node.texts(), tuple(node.guard))
-        judged = judge(REFERENCE.rules, ending, REFERENCE.open)
+        judged = REFERENCE.judge_all(ending)
         found |= {name for one in judged.families.values() for name in one.modes}
     return found - {HEALTHY}
 

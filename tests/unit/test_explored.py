@@ -18,21 +18,16 @@ from chainrace.judge.explored import (
     conclusion,
     in_short,
 )
-from chainrace.judge.outcome import (
-    CANARY_LOST,
-    HEALTHY,
-    HINT_LOST,
-    INIT_FAILED,
-    FamilyOutcome,
-    Name,
-)
+from chainrace.judge.outcome import FamilyOutcome
 from chainrace.judge.outcomemap import Cell, OutcomeMap
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
 from chainrace.model import schedule
+from chainrace.model.mode import HEALTHY, INIT_FAILED
+from chainrace.subjects.kubelet.modes import CANARY_LOST, HINT_LOST
 
 
-def end(name: str, *modes: Name, missing: tuple[str, ...] = ()) -> EndState:
-    return EndState(name, schedule.parse(name), FamilyOutcome(modes, missing=missing))
+def end(name: str, *modes: str, noticed: bool = False) -> EndState:
+    return EndState(name, schedule.parse(name), FamilyOutcome(modes, noticed=noticed))
 
 
 def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
@@ -55,7 +50,7 @@ def graph(*ends: EndState, family: str = "ipv4", **changes: object) -> Graph:
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
-def finding(name: str, *modes: Name, same: int = 3, signature: bool = False) -> Finding:
+def finding(name: str, *modes: str, same: int = 3, signature: bool = False) -> Finding:
     return Finding(
         family="ipv4",
         schedule=schedule.parse(name),
@@ -126,12 +121,11 @@ def test_for_each_class_the_shortest_schedule_is_shown() -> None:
     assert names == {INIT_FAILED: "s1 k7 s* k*", HINT_LOST: "s1 k3 s2 k* s*"}
 
 
-def test_end_states_to_which_the_monitor_does_the_same_are_one_kind() -> None:
-    looked_for = "mangle :KUBE-KUBELET-CANARY"
+def test_end_states_that_the_subject_notices_are_another_kind_than_those_it_does_not() -> None:
     kinds = graph(
-        end("s1 k5 s* k*", CANARY_LOST, missing=("nat :KUBE-KUBELET-CANARY",)),
-        end("s1 k7 s* k*", CANARY_LOST, missing=("filter :KUBE-KUBELET-CANARY",)),
-        end("s1 k9 s* k*", CANARY_LOST, missing=(looked_for,)),
+        end("s1 k5 s* k*", CANARY_LOST),
+        end("s1 k7 s* k*", CANARY_LOST),
+        end("s1 k9 s* k*", CANARY_LOST, noticed=True),
         end("k* s*", HEALTHY),
     ).by_mode()
     assert [[str(one.schedule) for one in kind] for kind in kinds] == [

@@ -8,11 +8,12 @@ import pytest
 
 from chainrace.cli import main
 from chainrace.judge.explored import EXIT_OF, Explored, Healing
-from chainrace.judge.outcome import HEALTHY, INIT_FAILED, FamilyOutcome, Outcome
+from chainrace.judge.outcome import FamilyOutcome, Outcome
 from chainrace.judge.progress import Progress
 from chainrace.judge.replayed import Replayed
 from chainrace.judge.timeline import Happened
 from chainrace.judge.verdict import CONFIRMED, REFUTED
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.model.schedule import parse
 from chainrace.model.trial import Ending
 from chainrace.report import verdict

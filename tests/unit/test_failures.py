@@ -7,17 +7,11 @@ from typing import Any
 
 import pytest
 
-from chainrace.judge.outcome import (
-    CANARY_LOST,
-    ENVIRONMENT,
-    GUARD_OPEN,
-    HINT_LOST,
-    INIT_FAILED,
-    RULES_LOST,
-)
+from chainrace.model.mode import ENVIRONMENT, INIT_FAILED, RULES_LOST
 from chainrace.report import failures, page, verdict
 from chainrace.report.failures import MOST_SHOWN, Failures
 from chainrace.report.trials import read_trials
+from chainrace.subjects.kubelet.modes import CANARY_LOST, GUARD_OPEN, HINT_LOST
 from tests.unit.test_damaged_results import ARM, EXPLORED, FINDING, RUN, TRIAL, stored
 
 CONFIRMED = {**RUN, "verdict": "confirmed"}

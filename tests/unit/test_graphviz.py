@@ -6,11 +6,12 @@ from pathlib import Path
 
 from chainrace.explore.options import Options
 from chainrace.judge.explored import MOST_EDGES, Edge, Graph
-from chainrace.judge.outcome import HEALTHY, HINT_LOST, INIT_FAILED
+from chainrace.judge.outcome import MODES
+from chainrace.model.mode import HEALTHY, INIT_FAILED
 from chainrace.report import graphviz, page
 from chainrace.report.explored import ExplorationFolder
-from chainrace.report.picture import COLOURS
 from chainrace.report.results import Asked, ResultsFolder
+from chainrace.subjects.kubelet.modes import HINT_LOST
 from tests.unit.explorations import HARMED
 from tests.unit.test_exploration import BOTH, FIXED, IPV4, OUTAGE, explore
 from tests.unit.test_explored import SOUND, end, graph
@@ -52,9 +53,11 @@ def test_an_end_has_its_failure_modes_and_their_colour() -> None:
     statements = body(graphviz.dot("original, ipv4", DRAWN))
     failed = next(one for one in statements if one.startswith("  3 ["))
     assert r'label="3\ninit_failed, hint_lost"' in failed
-    assert f'fillcolor="{COLOURS[INIT_FAILED]}"' in failed
+    assert f'fillcolor="{MODES[INIT_FAILED].light}"' in failed
     assert 'tooltip="s* k*"' in failed
-    assert f'fillcolor="{COLOURS[HEALTHY]}"' in next(one for one in statements if "  4 [" in one)
+    assert f'fillcolor="{MODES[HEALTHY].light}"' in next(
+        one for one in statements if "  4 [" in one
+    )
 
 
 def test_no_name_and_no_command_can_end_its_label() -> None:

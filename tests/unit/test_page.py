@@ -14,16 +14,17 @@ from PIL import Image
 from chainrace.base.errors import UsageError
 from chainrace.base.paths import REPOSITORY
 from chainrace.judge import outcome
-from chainrace.judge.outcome import INIT_FAILED
 from chainrace.judge.replayed import Replayed
 from chainrace.judge.verdict import decide
+from chainrace.model.mode import INIT_FAILED
 from chainrace.model.trial import Seen
 from chainrace.report import page, picture, verdict, views
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.maps import Grid, first_shown, grids
 from chainrace.report.results import Asked, ResultsFolder, write_verdict
 from chainrace.report.trials import SAMPLE, record_of
-from chainrace.report.words import GLOSSARY, MEANINGS, covered
+from chainrace.report.words import GLOSSARY, covered, meaning
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 from tests.unit.conftest import reference_of
 from tests.unit.explorations import HARMED, ORIGIN
 from tests.unit.test_explored import BROKEN, DOUBTS, SOUND
@@ -48,7 +49,7 @@ def explored(tmp_path: Path) -> Path:
 def raced(tmp_path: Path, seen: Callable[..., Seen]) -> Path:
     folder = ResultsFolder(tmp_path, Asked("outage", "mine.sh", ("exploration", "trials")))
     folder.exploration(BROKEN)
-    judged = outcome.judge(reference_of(seen()), seen().ending)
+    judged = outcome.judge(KUBELET, reference_of(seen()), seen().ending)
     records = [
         record_of(1, "original", SAMPLE, 0.5, seen=seen(), outcome=judged),
         record_of(2, "fixed", SAMPLE, 0.5, seen=seen(), outcome=judged),
@@ -114,7 +115,7 @@ def test_the_top_says_what_was_tested_and_how_it_fails(explored: Path) -> None:
         "kubelet 1.34.4",
         "nft backend",
     ]
-    assert MEANINGS[INIT_FAILED] in top
+    assert meaning(INIT_FAILED, "kubelet") in top
     assert "<code>s1 k2 s* k*</code>" in top
     assert f"<code>./lab replay --from {explored.resolve()} 1</code>" in top
     assert '<a href="#finding-1">' in top
@@ -154,8 +155,8 @@ def test_where_a_verdict_is_confirmed_nothing_is_called_a_failure_of_it(explored
 
 def test_the_page_explains_its_terms(explored: Path) -> None:
     text = page.draw(explored).replace("&#39;", "'")
-    for term, meaning in GLOSSARY.items():
-        assert f'<dt id="term-{term.replace(" ", "-")}">{term}</dt><dd>{meaning}</dd>' in text
+    for term, said in GLOSSARY.items():
+        assert f'<dt id="term-{term.replace(" ", "-")}">{term}</dt><dd>{said}</dd>' in text
     assert '<a href="#glossary">' in text
     assert '<a href="#term-schedule">' in text
 

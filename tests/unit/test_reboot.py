@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from chainrace.base.paths import Paths
-from chainrace.judge import outcome
+from chainrace.model.mode import HEALTHY, RULES_LOST
 from chainrace.judge.boot import Boot
 from chainrace.model.trial import Seen
 from chainrace.node.node import Node
@@ -93,7 +93,7 @@ def reboots(
 def test_what_was_saved_and_is_back_is_kept(reboots: Callable[..., tuple[Boot, MadeUp]]) -> None:
     boot, made_up = reboots({"ipv4", "ipv6"})
     assert boot.kept
-    assert boot.outcome.name == outcome.HEALTHY
+    assert boot.outcome.name == HEALTHY
     assert boot.service == "active"
     assert made_up.done[-1] == "clean"
     assert f"rm -f {reboot.WANTED}" in made_up.done
@@ -119,4 +119,4 @@ def test_canaries_that_a_boot_flushed_are_not_waited_for_until_the_monitor_repai
     monkeypatch.setattr(reboot, "LOOK_SECONDS", 0.0)
     boot, _ = reboots({"ipv4", "ipv6"}, started=clean_rules)
     assert boot.kept
-    assert boot.outcome.name == outcome.RULES_LOST
+    assert boot.outcome.name == RULES_LOST

@@ -14,6 +14,7 @@ from chainrace.report.folder import lead_latest_to
 from chainrace.report.killed import conclude_killed
 from chainrace.report.results import ResultsFolder, judge_again, write_verdict
 from chainrace.report.trials import SAMPLE, Script, read_trials, record_of, timeline
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 from tests.unit.conftest import command, reference_of
 
 Build = Callable[..., Seen]
@@ -22,7 +23,7 @@ Build = Callable[..., Seen]
 @pytest.fixture
 def folder(tmp_path: Path, seen: Build) -> ResultsFolder:
     made = ResultsFolder(tmp_path)
-    judged = outcome.judge(reference_of(seen()), seen().ending)
+    judged = outcome.judge(KUBELET, reference_of(seen()), seen().ending)
     scripts: tuple[Script, Script] = ("original", "fixed")
     for number, script in enumerate(scripts, start=1):
         made.add(record_of(number, script, SAMPLE, 0.5, seen=seen(), outcome=judged))
@@ -176,7 +177,7 @@ def test_a_run_that_lost_the_end_of_its_last_trial_confirms_nothing(
     tmp_path: Path, seen: Build
 ) -> None:
     made = ResultsFolder(tmp_path)
-    healthy = outcome.judge(reference_of(seen()), seen().ending)
+    healthy = outcome.judge(KUBELET, reference_of(seen()), seen().ending)
     for number in range(1, 21):
         script: Script = "original" if number % 2 else "fixed"
         one = record_of(number, script, SAMPLE, 0.5, seen=seen(), outcome=healthy)

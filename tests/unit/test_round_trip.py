@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from chainrace.judge.explored import NOT_EXERCISED, Explored, conclusion
-from chainrace.judge.outcome import HEALTHY, WORST_FIRST
+from chainrace.judge.outcome import MODES
 from chainrace.judge.outcomemap import Cell, OutcomeMap
-from chainrace.report import junit, page, picture, verdict, views, writing
+from chainrace.model.mode import HEALTHY
+from chainrace.report import junit, page, verdict, views, writing
 from chainrace.report.comparison import changes
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.made_by import Kept
-from chainrace.report.maps import LETTERS
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from tests.unit.explorations import EXPLORED, HARMED, ORIGIN
 from tests.unit.test_explored import SOUND
@@ -158,13 +158,15 @@ def test_what_is_too_large_even_without_maps_is_cut_and_still_a_verdict(
 
 
 def test_every_class_has_its_letter_and_its_colours() -> None:
-    sheet = (Path(page.__file__).parent / "templates" / "report.css").read_text()
-    assert set(WORST_FIRST) == LETTERS.keys() == picture.COLOURS.keys()
-    assert len(set(LETTERS.values())) == len(LETTERS)
-    for name in WORST_FIRST:
-        assert sheet.count(f"--{name}: ") == 2  # by day and by night
-        assert f"td.{name}, .key.{name}" in sheet
-        assert f"circle.{name}" in sheet
+    for told in (
+        {one.letter for one in MODES.values()},
+        {one.light for one in MODES.values()},
+        {one.dark for one in MODES.values()},
+        {one.dot for one in MODES.values()},
+        {one.gravity for one in MODES.values()},
+    ):
+        assert len(told) == len(MODES)
+    assert all(one.means for one in MODES.values() if one.name != HEALTHY)
 
 
 def test_a_script_may_have_any_name_and_its_files_have_one_that_can_be() -> None:

@@ -6,15 +6,8 @@ import pytest
 
 from chainrace.base.errors import UsageError
 from chainrace.explore.replay import refuse_strangers
-from chainrace.judge.outcome import (
-    CHECK_FAILED,
-    HEALTHY,
-    INIT_FAILED,
-    NOT_ASKED,
-    RULES_LOST,
-    judge_unit,
-    reference_of_unit,
-)
+from chainrace.judge.outcome import NOT_ASKED, judge, promised_by
+from chainrace.model.mode import CHECK_FAILED, HEALTHY, INIT_FAILED, RULES_LOST, RULES_REORDERED
 from chainrace.model.schedule import parse
 from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
@@ -40,13 +33,14 @@ def ending(ipv4: str, words: dict[str, str] | None = None, check: int = 0) -> En
     return Ending(STARTED if words is None else words, (), {"ipv4": ipv4, "ipv6": ""}, check=check)
 
 
-REFERENCE = reference_of_unit({"ipv4": BEFORE, "ipv6": ""}, ending(AFTER), "guard")
+GUARD = Subject("guard", "guard.service")
+REFERENCE = promised_by(GUARD, {"ipv4": BEFORE, "ipv6": ""}, ending(AFTER), ())
 
 
 def test_what_its_clean_start_adds_is_what_it_promises() -> None:
-    assert REFERENCE["ipv4"].entries == {"filter :GUARD", "filter -A INPUT -j GUARD"}
-    assert judge_unit(REFERENCE, ending(AFTER)).name == HEALTHY
-    lost = judge_unit(REFERENCE, ending(BEFORE))
+    assert REFERENCE.added["ipv4"].entries == {"filter :GUARD", "filter -A INPUT -j GUARD"}
+    assert judge(GUARD, REFERENCE, ending(AFTER)).name == HEALTHY
+    lost = judge(GUARD, REFERENCE, ending(BEFORE))
     assert lost.families["ipv4"].modes == (RULES_LOST,)
     assert lost.families["ipv6"].modes == (HEALTHY,)
     assert lost.detected_by == NOT_ASKED
@@ -54,14 +48,45 @@ def test_what_its_clean_start_adds_is_what_it_promises() -> None:
 
 def test_a_start_that_fails_is_a_failure_mode_beside_what_is_missing() -> None:
     failed = ending(BEFORE, dict.fromkeys(STARTED, "failed"))
-    assert judge_unit(REFERENCE, failed).families["ipv4"].modes == (
+    assert judge(GUARD, REFERENCE, failed).families["ipv4"].modes == (
         INIT_FAILED,
         RULES_LOST,
     )
 
 
+OPEN = "-A INPUT -p tcp --dport 22 -j ACCEPT\n"
+OWN = "-A INPUT -j GUARD\n"
+DROP = "-A INPUT -j DROP\n"
+
+
+def rules_of(*lines: str) -> str:
+    return AFTER.replace(OWN, "".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        ((OPEN, OWN, DROP), True),
+        ((OWN, OPEN, DROP), True),  # it comes sooner than it did
+        ((OWN, DROP), True),  # what stood before it is others'
+        (("-A INPUT -j LOG\n", OPEN, OWN, DROP), True),  # what is new only a packet tells
+        ((DROP, OPEN, OWN), False),
+        ((OPEN, DROP, OWN), False),
+    ],
+)
+def test_a_rule_that_stood_behind_its_own_must_not_stand_before_it(
+    left: tuple[str, ...], *, kept: bool
+) -> None:
+    before = {"ipv4": rules_of(OPEN, DROP), "ipv6": ""}
+    promised = promised_by(GUARD, before, ending(rules_of(OPEN, OWN, DROP)), ())
+    judged = judge(GUARD, promised, ending(rules_of(*left))).families["ipv4"]
+    assert judged.modes == ((HEALTHY,) if kept else (RULES_REORDERED,))
+    said = "filter -A INPUT -j DROP stands before filter -A INPUT -j GUARD"
+    assert judged.cause == ("" if kept else said)
+
+
 def test_a_check_that_fails_is_a_failure_mode_with_its_exit_code() -> None:
-    judged = judge_unit(REFERENCE, ending(AFTER, check=3))
+    judged = judge(GUARD, REFERENCE, ending(AFTER, check=3))
     assert judged.families["ipv4"].modes == (CHECK_FAILED,)
     assert judged.families["ipv4"].cause == "the check ended with 3"
 
@@ -76,7 +101,7 @@ def test_a_check_that_fails_is_a_failure_mode_with_its_exit_code() -> None:
 )
 def test_a_start_that_is_not_clean_is_no_reference(left: Ending, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        reference_of_unit({"ipv4": BEFORE, "ipv6": ""}, left, "guard")
+        promised_by(GUARD, {"ipv4": BEFORE, "ipv6": ""}, left, ())
 
 
 def config(check: str = "", packages: tuple[str, ...] = ()) -> LabConfig:

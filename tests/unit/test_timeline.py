@@ -2,17 +2,11 @@
 
 from typing import Any
 
-from chainrace.judge.outcome import (
-    GUARD_OPEN,
-    HEALTHY,
-    INIT_FAILED,
-    RULES_LOST,
-    FamilyOutcome,
-    Name,
-    Outcome,
-)
+from chainrace.judge.outcome import FamilyOutcome, Outcome
 from chainrace.judge.timeline import Happened, timeline
+from chainrace.model.mode import HEALTHY, INIT_FAILED, RULES_LOST
 from chainrace.model.rules import RuleSet
+from chainrace.subjects.kubelet.modes import GUARD_OPEN
 
 EMPTY = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
 CHAIN = EMPTY.replace("COMMIT", ":KUBE-FIREWALL - [0:0]\nCOMMIT")
@@ -32,7 +26,7 @@ def command(lane: str, line: str, at: float, code: int | None = 0) -> dict[str, 
 
 
 def steps(
-    *made: tuple[dict[str, Any], str], name: Name = RULES_LOST, six: Name = HEALTHY
+    *made: tuple[dict[str, Any], str], name: str = RULES_LOST, six: str = HEALTHY
 ) -> tuple[Happened, ...]:
     """A timeline of commands, each with the IPv4 rules after it."""
     left = [(0, {"ipv4": EMPTY, "ipv6": EMPTY})]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chainrace.base.errors import UsageError
-from chainrace.judge.outcome import INIT_FAILED
+from chainrace.model.mode import INIT_FAILED
 from chainrace.report import failures, page, timeline, trace, views
 from chainrace.report.explored import ExplorationFolder
 from tests.unit.explorations import HARMED, ORIGIN

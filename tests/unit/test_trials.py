@@ -8,13 +8,13 @@ from typing import Any, cast
 import pytest
 
 from chainrace.base.errors import LabError
-from chainrace.judge.outcome import HINT
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED, decide
 from chainrace.node.agent import Agent
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import Progress, read_trials
 from chainrace.run.trials import SCRIPTS_ON_NODE, Limits, TrialRun
 from chainrace.settings.amount import Amount
+from chainrace.subjects.kubelet.words import HINT
 from tests.unit.conftest import STEPS
 
 Answer = dict[str, Any]

@@ -3,7 +3,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.judge.outcome import ENVIRONMENT, HEALTHY, INIT_FAILED, RULES_LOST
 from chainrace.judge.verdict import (
     CONFIRMED,
     EXIT_CODES,
@@ -15,6 +14,7 @@ from chainrace.judge.verdict import (
     Judged,
     decide,
 )
+from chainrace.model.mode import ENVIRONMENT, HEALTHY, INIT_FAILED, RULES_LOST
 
 
 def failed(script: str = ORIGINAL, *, signature: bool = True, sampled: bool = True) -> Judged:

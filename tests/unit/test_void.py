@@ -9,6 +9,7 @@ from chainrace.judge import outcome
 from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model.trial import Command, Seen
 from chainrace.randomized.void import why_void
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 from tests.unit.conftest import command, reference_of
 
 Build = Callable[..., Seen]
@@ -17,7 +18,7 @@ HINT = command("kubelet", "iptables -N KUBE-IPTABLES-HINT -t mangle", 0.1)
 
 def why(build: Build, script: str, seen: Seen) -> str:
     reference = reference_of(build())
-    return why_void(script, (HINT,), seen, outcome.judge(reference, seen.ending))
+    return why_void(script, (HINT,), seen, outcome.judge(KUBELET, reference, seen.ending))
 
 
 @pytest.mark.parametrize("script", [ORIGINAL, FIXED])
@@ -35,7 +36,7 @@ def test_a_script_that_failed_left_nothing_to_be_healthy_after(
 
 
 def test_a_script_that_is_to_end_with_another_code_counts_with_that_alone(seen: Build) -> None:
-    judged = outcome.judge(reference_of(seen()), seen().ending)
+    judged = outcome.judge(KUBELET, reference_of(seen()), seen().ending)
     for code, void in ((2, False), (0, True)):
         ended = replace(seen(commands=(HINT,)), script_code=code)
         assert bool(why_void(FIXED, (HINT,), ended, judged, expect=2)) == void

@@ -16,5 +16,7 @@ BEYOND = "Starting kubelet main sync loop"
 
 # The chain by whose loss its Monitor notices a flush (pkg/util/iptables/iptables.go).
 CANARY = "KUBE-KUBELET-CANARY"
+# By it programs learn which backend is in use (KEP-3178).
+HINT = "KUBE-IPTABLES-HINT"
 
 FAMILY_OF_PROTOCOL = {"IPv4": "ipv4", "IPv6": "ipv6"}

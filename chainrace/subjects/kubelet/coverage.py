@@ -1,5 +1,7 @@
 """Whether the gate saw all that happened: what it missed was put into no order."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 
 from chainrace.model.rules import FAMILIES, parse

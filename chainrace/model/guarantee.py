@@ -1,0 +1,76 @@
+"""What a subject promises of an end state: one guarantee for each failure mode, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from chainrace.model import mode
+from chainrace.model.rules import RuleSet, in_chains, parse
+from chainrace.model.trial import Ending
+
+
+@dataclass(frozen=True)
+class Promised:
+    """What a subject's clean start adds to the rules, by family, and all that it leaves.
+
+    What was there before is others', and its loss no harm of the subject's.
+    """
+
+    added: Mapping[str, RuleSet]
+    left: Ending
+
+    def missing(self, end: Ending, family: str) -> tuple[str, ...]:
+        """The entries of one family that are gone in an end state, sorted."""
+        return self.added[family].missing_from(parse(end.after[family]))
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """That a failure mode, named `mode`, does not hold in one family of an end state.
+
+    `broken` returns None where the guarantee is kept, else why it is not: a sentence, or nothing
+    where the missing entries say all.
+    """
+
+    mode: str
+    broken: Callable[[Promised, Ending, str], str | None]
+
+
+def _started(_: Promised, end: Ending, family: str) -> str | None:
+    return "" if end.words.get(family) == "failed" else None
+
+
+def _checked(_: Promised, end: Ending, __: str) -> str | None:
+    return f"the check ended with {end.check}" if end.check else None
+
+
+def _there(promised: Promised, end: Ending, family: str) -> str | None:
+    return "" if promised.missing(end, family) else None
+
+
+def _in_order(promised: Promised, end: Ending, family: str) -> str | None:
+    """Whatever a packet meets first may keep it from a rule that stands behind.
+
+    A rule that the clean start does not leave is not looked at: whether it takes a packet
+    away from the subject, only a packet says (the check).
+    """
+    then, now = in_chains(promised.left.after[family]), in_chains(end.after[family])
+    own = promised.added[family].entries
+    for chain, was in then.items():
+        places = {entry: at for at, entry in reversed([*enumerate(now.get(chain, ()))])}
+        for at, mine in enumerate(was):
+            if mine not in own or mine not in places:
+                continue
+            for other in was[at + 1 :]:
+                if other != mine and places.get(other, places[mine]) < places[mine]:
+                    return f"{other} stands before {mine}"
+    return None
+
+
+GENERAL = (
+    Guarantee(mode.INIT_FAILED, _started),
+    Guarantee(mode.CHECK_FAILED, _checked),
+    Guarantee(mode.RULES_LOST, _there),
+    Guarantee(mode.RULES_REORDERED, _in_order),
+)
