@@ -12,15 +12,14 @@ from urllib.parse import quote
 
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input
-from chainrace.judge.outcome import NOT_ASKED, WORST_FIRST, FamilyOutcome
+from chainrace.judge.outcome import WORST_FIRST, FamilyOutcome
 from chainrace.judge.verdict import ORIGINAL
 from chainrace.model.mode import ENVIRONMENT, HEALTHY
-from chainrace.report import timeline, trace, verdict
+from chainrace.report import timeline, trace, verdict, words
 from chainrace.report.document import EXPLORATION
 from chainrace.report.nearest import nearest_schedule
 from chainrace.report.timeline import Picture
 from chainrace.report.trials import SEARCH, Record
-from chainrace.report.words import meaning
 from chainrace.report.writing import file_name
 
 # E1121 06:52:16.5 1085 kubelet_network_linux.go:80] "Failed to ensure that KUBE-FIREWALL ..."
@@ -139,7 +138,7 @@ def _modes(entries: Sequence[_Entry], trials: Sequence[Record], subject: str) ->
     return tuple(
         Mode(
             name=name,
-            meaning=meaning(name, subject),
+            meaning=words.meaning(name, subject),
             script=first[name].script,
             shortest=built[first[name].rank],
             counted=_counted([one for one in entries if name in one.modes], trials),
@@ -212,11 +211,9 @@ class _Reader:
         if monitor := finding["monitor"]:
             repairs = "repairs it" if monitor["healed"] else "does not repair it"
             about.append(f"kubelet's Monitor: {repairs}")
-        chain = finding["azure_npm_finds"]
-        if chain != NOT_ASKED:
-            about.append(
-                f"azure-npm: {f'finds {chain}' if chain else 'finds no chain, and crashloops'}"
-            )
+        subject = verdict.subject_of(self._document)
+        said = (words.repairs(subject), words.consumer(subject, finding["azure_npm_finds"]))
+        about += [one for one in said if one]
         named = f"{file_name(script)}-{finding['family']}-"
         evidence = _evidence_of(
             self._folder,

@@ -18,10 +18,10 @@ from chainrace.base.errors import in_one_line
 from chainrace.base.narration import listen
 from chainrace.base.text import clean
 from chainrace.judge.explored import Explored, Finding
-from chainrace.judge.outcome import NOT_ASKED
 from chainrace.judge.progress import Progress as ExplorationProgress
 from chainrace.judge.replayed import Replayed
 from chainrace.judge.verdict import FIXED, ORIGINAL, Arm, Verdict
+from chainrace.report import words
 from chainrace.report.comparison import Change
 from chainrace.report.sidebyside import side_by_side
 from chainrace.report.trials import Progress
@@ -163,7 +163,7 @@ class Terminal:
             self.say(f"  not exercised: {explored.unexercised}")
         self.doubts(explored.doubts)
         for said in explored.alone:
-            self.say(f"  alone, and no harm of kubelet's: {said}")
+            self.say(f"  alone, and no harm of {explored.subject}'s: {said}")
         for graph in explored.graphs:
             state = "all of them" if graph.complete else f"{graph.open} steps still open"
             if graph.preemptions is not None:
@@ -175,7 +175,7 @@ class Terminal:
             )
         for name, finding in explored.shortest().items():
             self.say(f"  {name}: {finding.schedule}   ({finding.family})")
-            for line in finding_lines(finding):
+            for line in finding_lines(finding, explored.subject):
                 self.say(f"      {line}")
         for finding in explored.findings:
             if not finding.reproduced:
@@ -289,10 +289,10 @@ def _time_left(progress: ExplorationProgress) -> str:
     return f", at least {known:.0f} s left{budget}"
 
 
-def finding_lines(finding: Finding) -> Iterator[str]:
+def finding_lines(finding: Finding, subject: str) -> Iterator[str]:
     """What a finding means for the node, a line each."""
     if finding.outcome.cause:
-        yield f"kubelet: {finding.outcome.cause}"
+        yield f"{subject}: {finding.outcome.cause}"
     yield f"missing: {', '.join(finding.outcome.missing) or 'nothing'}"
     healing = finding.healing
     if healing is not None:
@@ -302,9 +302,10 @@ def finding_lines(finding: Finding) -> Iterator[str]:
             yield f"Monitor: looked, and left missing: {', '.join(healing.missing)}"
         else:
             yield "Monitor: does not run for this family; nothing was repaired"
-    found = finding.detected_by
-    if found != NOT_ASKED:
-        yield f"azure-npm: {'finds ' + found if found else 'finds no chain, and crashloops'}"
+    elif said := words.repairs(subject):
+        yield said
+    if said := words.consumer(subject, finding.detected_by):
+        yield said
     yield f"replayed: the same end in {finding.same} of {finding.replays}"
 
 

@@ -11,10 +11,10 @@ from chainrace.judge.explored import (
     UNFINISHED,
     ScriptVerdict,
 )
-from chainrace.judge.outcome import MODES, WORST_FIRST
+from chainrace.judge.outcome import MODES, NOT_ASKED, WORST_FIRST
 from chainrace.model.actors import KUBELET
 from chainrace.report.verdict import Document, arms, explored_in, subject_of
-from chainrace.subjects.known import KNOWN
+from chainrace.subjects.known import known
 
 # The terms that the page itself uses.
 GLOSSARY: dict[str, str] = {
@@ -65,9 +65,26 @@ SAID_OF: dict[ScriptVerdict, str] = {
 
 def meaning(mode: str, subject: str) -> str:
     """What a failure mode means for whoever runs the subject; empty where it is none."""
-    known = next((one for one in KNOWN if one.name == subject), None)
-    found = (known and known.mode(mode)) or MODES.get(mode)
+    one = known(subject)
+    found = (one and one.mode(mode)) or MODES.get(mode)
     return found.means.format(subject) if found else ""
+
+
+def repairs(subject: str) -> str:
+    """When a subject makes its rules again, by its source; empty where nobody has read it."""
+    one = known(subject)
+    if one is None or not one.repairs:
+        return ""
+    return f"by its source, {subject} makes its rules again {one.repairs}; that was not watched"
+
+
+def consumer(subject: str, found: str | None) -> str:
+    """What becomes of a subject's consumer that finds an entry or none; empty without one."""
+    one = known(subject)
+    if one is None or one.consumer is None or found == NOT_ASKED:
+        return ""
+    what = f"finds {found}" if found else "finds no chain, and crashloops"
+    return f"{one.consumer.name}: {what}"
 
 
 def covered(document: Document) -> list[str]:

@@ -64,4 +64,5 @@ SUBJECT = Subject(
     packages=("busybox-static", "containernetworking-plugins"),
     programs=("bridge", "host-local", "portmap"),
     prepare=PREPARE,
+    repairs="for a pod that is made anew, and at no other time (plugins/meta/portmap)",
 )

@@ -30,4 +30,5 @@ SUBJECT = Subject(
     packages=("busybox-static", "docker-cli", "docker.io"),
     programs=PROGRAMS,
     prepare=PREPARE,
+    repairs="when it starts, and when firewalld is reloaded (libnetwork/iptables of Moby)",
 )

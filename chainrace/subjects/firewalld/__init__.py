@@ -1,0 +1,1 @@
+"""firewalld: its zones' chains and the jumps to them."""
