@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from chainrace.model.protocol import View
 from chainrace.base.errors import LabError
 from chainrace.explore.drawing import Drawing
 from chainrace.explore.options import Options
@@ -13,7 +14,6 @@ from chainrace.explore.roots import ScriptAlone, subjects_turns
 from chainrace.explore.store import End, Store
 from chainrace.explore.views import (
     Reference,
-    View,
     as_seen,
     calls_of,
     ending_at,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from chainrace.model.protocol import Clock, Release
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.explore.walker import PRISTINE
@@ -105,7 +106,7 @@ def pristine(paths: Paths, nodes: list[Node], limit: float) -> Iterator[list[Sna
             if not node.agent.survives_restore:
                 found.append(None)
                 continue
-            node.agent.ask("release", timeout=2 * limit)
+            node.agent.ask(Release(), timeout=2 * limit)
             stack.enter_context(node.connection.closed_meanwhile())
             snapshots = Snapshots(paths, node.machine.domain)
             snapshots.clear()
@@ -118,5 +119,5 @@ def pristine(paths: Paths, nodes: list[Node], limit: float) -> Iterator[list[Sna
 def _as_it_was(node: Node, snapshots: Snapshots, limit: float) -> None:
     """The node as it was before: whatever a script has left on its disk goes."""
     snapshots.restore(PRISTINE)
-    node.agent.ask("clock", timeout=limit, now=time.time())
+    node.agent.ask(Clock(time.time()), timeout=limit)
     snapshots.clear()

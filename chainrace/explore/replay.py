@@ -1,5 +1,6 @@
 """Runs exactly one schedule, from a fresh start of kubelet."""
 
+from chainrace.model.protocol import Release, Watch
 from chainrace.base.errors import UsageError
 from chainrace.explore.roots import FIRST, LAZY, subjects_turns
 from chainrace.explore.views import Reference, as_seen, ending_of, reference_of
@@ -120,14 +121,14 @@ class Replayer:
 
     def heal(self) -> tuple[dict[str, bool], dict[str, str]]:
         """Watch the Monitor after a replay: by family whether it looked, and the rules then."""
-        seen = self._agent.ask("watch", timeout=HEAL_SECONDS + self._limit, limit=HEAL_SECONDS)
+        seen = self._agent.ask(Watch(HEAL_SECONDS), timeout=HEAL_SECONDS + self._limit)
         return seen["looked"], seen["rules"]
 
     def release(self) -> None:
         """Let everything go, from the pristine state where that is kept."""
         if self._snapshots is not None:
             self._snapshots.restore(PRISTINE)
-        self._agent.ask("release", timeout=self._limit)
+        self._agent.ask(Release(), timeout=self._limit)
 
     def _walker(self, lazy: tuple[str, ...]) -> Walker:
         return Walker(

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.explore.views import View, calls_of
+from chainrace.model.protocol import View
+from chainrace.explore.views import calls_of
 from chainrace.explore.walker import Turns
 from chainrace.model import rules
 from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR

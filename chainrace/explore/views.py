@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from chainrace.base.errors import LabError
 from chainrace.judge import outcome as outcomes
 from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR, owner
 from chainrace.model.guarantee import Promised
+from chainrace.model.protocol import View
 from chainrace.model.rules import RuleSet
 from chainrace.model.shells import SHELLS
 from chainrace.model.subject import Subject
@@ -16,8 +16,6 @@ from chainrace.search import state as states
 from chainrace.search.command import called
 from chainrace.search.state import State
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
-
-View = Mapping[str, Any]
 
 
 def as_seen(view: View) -> View:

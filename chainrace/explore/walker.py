@@ -10,8 +10,8 @@ from itertools import groupby, takewhile
 from typing import TypeVar
 
 from chainrace.base.errors import LabError
-from chainrace.explore.views import View
 from chainrace.model.actors import ACTOR_OF, SUBJECT_ACTOR
+from chainrace.model.protocol import Arm, Clock, Release, View, Walk
 from chainrace.model.rules import FAMILIES
 from chainrace.model.subject import Subject
 from chainrace.node.agent import Agent, RefusedError
@@ -206,8 +206,8 @@ class Walker:
         self.stopped = True
         if self.snapshots is not None:
             self.snapshots.restore(PRISTINE)
-        self.agent.ask("release", timeout=2 * self.limit)
-        self.agent.ask("clock", timeout=self.limit, now=time.time())
+        self.agent.ask(Release(), timeout=2 * self.limit)
+        self.agent.ask(Clock(time.time()), timeout=self.limit)
         if self.snapshots is not None:
             self.snapshots.clear(but=PRISTINE)
 
@@ -215,17 +215,16 @@ class Walker:
         with self.costs.of("starts"):
             if self.snapshots is not None:
                 self.snapshots.restore(PRISTINE)
-            self.agent.ask(
-                "arm",
-                timeout=3 * self.limit,
+            asked = Arm(
                 script=self.script,
                 lazy=list(self.lazy),
                 limit=self.limit,
                 boot=self.boot,
                 fresh=self.snapshots is not None,
                 program=self.subject.armed(),
-                other=self.other and self.other.as_unit(),
+                other=self.other.as_unit() if self.other else None,
             )
+            self.agent.ask(asked, timeout=3 * self.limit)
         self.at = ()
         if self.lead:
             self._walk(self.lead, rules=False, evidence=False)
@@ -309,9 +308,7 @@ class Walker:
         came_from = self.at
         self.at = None  # until it is known where the node stands
         started = time.monotonic()
-        view: View = self.agent.ask(
-            "walk",
-            timeout=self.limit * (2 + sum(steps or 30 for _, steps in turns)),
+        asked = Walk(
             turns=turns,
             entropy=secrets.token_hex(ENTROPY_BYTES),
             seconds=seconds,
@@ -319,6 +316,8 @@ class Walker:
             evidence=evidence,
             places=places,
         )
+        limit = self.limit * (2 + sum(steps or 30 for _, steps in turns))
+        view = self.agent.ask(asked, timeout=limit)
         made = tuple(view["made"])
         took = time.monotonic() - started - view["reading"]
         began = view["beginning"]

@@ -4,6 +4,7 @@ import os
 import sys
 
 from chainrace.gate.agent import Agent, Line, serve
+from chainrace.model.protocol import Release
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
         serve(agent, line)
     finally:
         if agent.stepping is not None:
-            agent.answer("release", {})
+            agent.answer(Release())
 
 
 main()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 from chainrace.gate.actor import Actor, Held
 from chainrace.gate.kubelet.actor import Kubelet
@@ -17,8 +16,7 @@ from chainrace.gate.script import Script
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
 from chainrace.model.actors import SCRIPT_ACTOR, SUBJECT_ACTOR
-
-About = Mapping[str, Any]
+from chainrace.model.protocol import Unit
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ def actors_of(
     held: dict[int, Held],
     *,
     script: str,
-    subject: About | None,
-    other: About | None,
+    subject: Unit | None,
+    other: Unit | None,
     others_wait: Callable[[str], bool],
 ) -> Actors:
     """Those of one start. `script` is a file, empty for none; a unit is as the lab asks for it.
@@ -66,7 +64,7 @@ def actors_of(
     )
     others = frozenset({SCRIPT_UNIT, machine.subject_unit, *main_units})
 
-    def of_unit(about: About, letter: str) -> Program:
+    def of_unit(about: Unit, letter: str) -> Program:
         return program_of(
             about,
             letter,

@@ -16,6 +16,8 @@ from chainrace.gate.shell import NodeError
 from chainrace.gate.stepping import Stepping
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.trial import run_trial
+from chainrace.model import protocol
+from chainrace.model.protocol import A, Request
 
 
 class Agent:
@@ -33,65 +35,46 @@ class Agent:
         self.clean: CleanState | None = None
         self.stepping: Stepping | None = None
 
-    def answer(self, name: str, request: dict[str, Any]) -> Any:
+    def answer(self, request: Request[A]) -> A:
         """Do what is asked and return what to answer. Raises NodeError and OSError."""
-        known: dict[str, Callable[..., Any]] = {
-            "clean": self._record_clean,
-            "trial": self._trial,
-            "rules": rules.read,
-            "tables": backends.tables,
-            "generation": generation,
-            "arm": self._arm,
-            "walk": self._walk,
-            "watch": self._watch,
-            "release": self._release_and_restore,
-            "clock": self._set_clock,
-            "break": self._break,
+        known: dict[type[Request[Any]], Callable[[Any], Any]] = {
+            protocol.Clean: self._record_clean,
+            protocol.Trial: self._trial,
+            protocol.Rules: lambda _: rules.read(),
+            protocol.Tables: lambda _: backends.tables(),
+            protocol.Generation: lambda _: generation(),
+            protocol.Arm: self._arm,
+            protocol.Walk: self._walk,
+            protocol.Watch: lambda asked: self._armed().watch(asked.limit),
+            protocol.Release: self._release_and_restore,
+            # A restored snapshot brings its own time back with it.
+            protocol.Clock: lambda asked: time.clock_settime(time.CLOCK_REALTIME, asked.now),
+            # That it came at all has broken off what was under way.
+            protocol.Break: lambda _: None,
         }
-        if name not in known:
-            raise NodeError(f"unknown request {name!r}")
-        return known[name](**request)
+        answer: A = known[type(request)](request)
+        return answer
 
-    def _record_clean(self) -> dict[str, str]:
+    def _record_clean(self, _: protocol.Clean) -> dict[str, str]:
         self.release()
         self.clean = self._clean_state()
         return self.clean.rules
 
-    def _trial(self, **request: Any) -> Any:
+    def _trial(self, asked: protocol.Trial) -> protocol.TrialSeen:
         self.release()
-        return run_trial(self._clean(), **request)
+        return run_trial(self._clean(), asked)
 
-    def _arm(self, **request: Any) -> None:
+    def _arm(self, asked: protocol.Arm) -> None:
         self.release()
-        self.stepping = Stepping(
-            self._clean(), **request, machine=self._machine(), asked=self.source
-        )
+        self.stepping = Stepping(self._clean(), asked, machine=self._machine(), line=self.source)
 
-    def _walk(
-        self,
-        turns: list[tuple[str, int | None]],
-        entropy: str,
-        seconds: float | None,
-        **wanted: bool,
-    ) -> dict[str, Any]:
-        made, counts = self._armed().walk(turns, entropy, seconds)
-        return {"made": made, "counts": counts, **self._armed().view(**wanted)}
+    def _walk(self, asked: protocol.Walk) -> protocol.View:
+        return self._armed().walk(asked)
 
-    def _break(self) -> None:
-        """Nothing: that it came at all has broken off what was under way."""
-
-    def _watch(self, limit: float) -> dict[str, Any]:
-        return self._armed().watch(limit)
-
-    def _release_and_restore(self) -> None:
+    def _release_and_restore(self, _: protocol.Release) -> None:
         # The script may have left a node that lets no ssh in.
         self.release()
         self._clean().restore()
-
-    @staticmethod
-    def _set_clock(now: float) -> None:
-        # A restored snapshot brings its own time back with it.
-        time.clock_settime(time.CLOCK_REALTIME, now)
 
     def _armed(self) -> Stepping:
         if self.stepping is None:
@@ -149,8 +132,7 @@ def serve(agent: Agent, line: Line) -> None:
                 return
             for request in lines:
                 try:
-                    wanted = json.loads(request)
-                    reply = {"ok": agent.answer(wanted.pop("do"), wanted)}
-                except (NodeError, OSError) as error:
+                    reply = {"ok": agent.answer(protocol.from_line(json.loads(request)))}
+                except (NodeError, OSError, ValueError) as error:
                     reply = {"error": str(error)}
                 line.send(reply)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from chainrace.gate.actor import Actor, Held
 from chainrace.gate.rest import Look
 from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners, Process
 from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR
+from chainrace.model.protocol import Unit
 
 # systemd's words for a unit that goes on (systemd(1), unit states).
 ON_ITS_WAY = ("activating", "deactivating", "reloading")
@@ -91,7 +92,7 @@ class Program(Actor):
 
 
 def program_of(
-    about: Mapping[str, Any],
+    about: Unit,
     letter: str,
     owners: Owners,
     held: dict[int, Held],

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from chainrace.gate.actor import Held
 from chainrace.gate.actors import actors_of
@@ -33,6 +33,7 @@ from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import SCRIPT, SUBJECT
 from chainrace.gate.world import World
 from chainrace.model.actors import KUBELET, KUBELETS, group, owner
+from chainrace.model.protocol import Arm, View, Walk, Watched
 
 # How often a fact that comes without an event is looked for, from the first look to later ones.
 LOOKS = (0.001, 0.002, 0.004, 0.008, 0.02, 0.05)
@@ -44,48 +45,37 @@ class Stepping:
     def __init__(
         self,
         clean: CleanState,
-        script: str | None,
-        lazy: list[str],
-        limit: float,
+        asked: Arm,
         *,
-        boot: bool,
-        fresh: bool,
         machine: Systemd,
-        asked: int | None = None,
-        program: dict[str, Any] | None = None,
-        other: dict[str, Any] | None = None,
+        line: int | None = None,
     ) -> None:
         """Bring the node to its clean state; nothing has begun when this returns.
 
-        `script` is a file on the node; `other` a unit in its place; without both the subject
-        starts alone. A `lazy` lane of kubelet's steps only where
-        the other one cannot go on before it, or where it is told to. `limit` in seconds is for
-        each wait. With `boot` it all begins before iptables.service has been started. `fresh`:
-        the node is in its clean state already (a restored snapshot). `program` is a subject in
-        kubelet's place: its `name`, `unit`, `programs`, and the user's commands `done` and `check`;
-        `other` likewise. `asked` is a descriptor on which whoever drives this may break a wait off.
-        Raises NodeError.
+        `line` is a descriptor on which whoever drives this may break a wait off. Raises NodeError.
         """
-        self.lazy = lazy
+        script = asked.script
+        self.lazy = asked.lazy
         self.held: dict[int, Held] = {}
         self.running: dict[int, Command] = {}
         self.commands: list[Command] = []
-        self.limit = limit
+        self.limit = asked.limit
         self._free = False
         self._disturbed = ""
-        self._asked = asked
+        self._line = line
         self._shells = Shells(script)
         self._trail: list[dict[str, Any]] = []
         self._entropy = ""
         self._beginning = 0.0  # the seconds that kubelet's own start took in the last walk
-        if boot:
+        if asked.boot:
             clean.as_at_boot()
-        elif not fresh:
+        elif not asked.fresh:
             clean.restore()
         with ExitStack() as stack:
             self._machine = machine
             # What systemd orders kubelet behind; another subject's jobs say that by themselves.
-            self._behind = [] if program else self._machine.before_subject(boot=boot)
+            before = self._machine.before_subject
+            self._behind = [] if asked.program else before(boot=asked.boot)
             self._events = stack.enter_context(self._machine.process_events())
             self._journal = stack.enter_context(self._machine.journal())
             actors = actors_of(
@@ -94,8 +84,8 @@ class Stepping:
                 self.commands,
                 self.held,
                 script=script or "",
-                subject=program,
-                other=other,
+                subject=asked.program,
+                other=asked.other,
                 others_wait=self._others_wait,
             )
             self._owners, self.kubelet, self.other = actors.owners, actors.kubelet, actors.other
@@ -138,7 +128,7 @@ class Stepping:
                 self.other,
                 self._proof,
                 self._world,
-                program["check"] if program else "",
+                asked.program["check"] if asked.program else "",
             )
             self._stack = stack.pop_all()
 
@@ -146,22 +136,19 @@ class Stepping:
         """What to wait on while no request is served; call `pump` when one is ready."""
         return self._door.fileno(), self._journal.fileno()
 
-    def walk(
-        self, turns: list[tuple[str, int | None]], entropy: str, seconds: float | None
-    ) -> tuple[list[str], list[int]]:
+    def walk(self, asked: Walk) -> View:
         """Let lanes step, turn by turn; `None` steps are all that the actor still has.
 
-        A lane that has ended makes no more steps, and after `seconds` none does. Of kubelet's
-        lanes one that has to be first steps where the other is told to. Returns the steps as
-        they were made, but for those of lazy lanes, and how many each turn made. Raises
-        NodeError for a lane that cannot step before another has.
+        A lane that has ended makes no more steps, and after so many seconds none does. Of kubelet's
+        lanes one that has to be first steps where the other is told to. Steps of lazy lanes are
+        not among those made. Raises NodeError for a lane that cannot step before another has.
         """
-        self._entropy = entropy
+        self._entropy = asked.entropy
         self._beginning = 0.0
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
         made: list[str] = []
         counts = []
-        for lane, steps in turns:
+        for lane, steps in asked.turns:
             count = 0
             while count != steps and not self._lanes.done(lane):
                 if deadline is not None and time.monotonic() > deadline:
@@ -173,20 +160,18 @@ class Stepping:
                 made.append(lane)
                 count += 1
             counts.append(count)
-        return made, counts
+        return self._view(asked, made, counts)
 
-    def view(self, *, rules_too: bool, evidence: bool, places: bool) -> dict[str, Any]:
-        """What can be seen now, as plain data for JSON.
-
-        `rules_too`: the rules; `evidence`: kubelet's journal; `places`: what each lane waited
-        for before every step.
-        """
+    def _view(self, asked: Walk, made: list[str], counts: list[int]) -> View:
+        """What can be seen now."""
         if self._disturbed:
             raise NodeError(self._disturbed)
         seen: dict[str, Any] = {
+            "made": made,
+            "counts": counts,
             "commands": [
-                {**vars(one), **made, **({} if places else {"before": None})}
-                for one, made in zip(self.commands, self._trail)
+                {**vars(one), **step, **({} if asked.places else {"before": None})}
+                for one, step in zip(self.commands, self._trail)
             ],
             **self._lanes.local(),
             **self._shown.actors(one.command for one in self.held.values()),
@@ -194,14 +179,14 @@ class Stepping:
             "doubts": [*self._proof.doubts, *self._unheld()],
         }
         started = time.monotonic()
-        if rules_too:
+        if asked.rules_too:
             seen |= self._shown.rules()
-        if evidence:
+        if asked.evidence:
             seen |= self._shown.evidence(seen["rules"])
         seen["reading"] = time.monotonic() - started
-        return seen
+        return cast("View", seen)
 
-    def watch(self, limit: float) -> dict[str, Any]:
+    def watch(self, limit: float) -> Watched:
         """Let everything run until kubelet's Monitor has taken its look, or `limit` passed.
 
         `looked` says for each family whether it did: with the look and the repair that
@@ -384,9 +369,9 @@ class Stepping:
 
     def _heed(self) -> None:
         """Break a wait off when whoever drives this says so: anything on the line."""
-        if self._asked is not None:
+        if self._line is not None:
             poll = select.poll()
-            poll.register(self._asked, select.POLLIN)
+            poll.register(self._line, select.POLLIN)
             if poll.poll(0):
                 raise NodeError("broken off")
 

@@ -10,7 +10,7 @@ import select
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from chainrace.gate import npm, rules
 from chainrace.gate.armed import ArmedScript
@@ -23,7 +23,9 @@ from chainrace.gate.procevents import Ended, ProcessEvents
 from chainrace.gate.programs import library, without_library
 from chainrace.gate.shell import NodeError, run
 from chainrace.gate.units import main_pid
+from chainrace.model import protocol
 from chainrace.model.actors import KUBELET, OTHER
+from chainrace.model.protocol import TrialSeen
 
 
 @dataclass
@@ -148,29 +150,27 @@ class _Trial:
         return ""
 
 
-def run_trial(
-    clean: CleanState, script: str | None, delay: float, limit: float, *, azure_npm: bool
-) -> Any:
+def run_trial(clean: CleanState, asked: protocol.Trial) -> TrialSeen:
     """Restore the clean state, race once, take the rules, stop kubelet.
 
-    `script` is a path on the node, or None for a clean start (the reference);
-    `delay` seconds after kubelet's first iptables process it is started; `limit`
-    seconds make the environment broken. With `azure_npm` its first step is tried on what
-    is left, after that has been read. Returns plain data for JSON; what was seen
-    is in it even when `error` says that the environment broke.
+    The script is started so many seconds after kubelet's first iptables process; the limit
+    makes the environment broken. With `azure_npm` its first step is tried on what
+    is left, after that has been read. What was seen
+    is in the answer even when `error` says that the environment broke.
     """
     begun = time.monotonic()
-    trial = _Trial(script, delay, limit)
+    trial = _Trial(asked.script, asked.delay, asked.limit)
     answer: dict[str, Any] = {"error": None, "before": {}, "after": {}, "azure_npm": None}
+    answer["phases"] = {}
     try:
         clean.restore()
         answer["before"] = clean.rules
         restored = time.monotonic()
-        trial.deadline = restored + limit
+        trial.deadline = restored + asked.limit
         trial.run()
         answer["after"] = rules.read()
         taken = time.monotonic()
-        answer["azure_npm"] = npm.start() if azure_npm else None
+        answer["azure_npm"] = npm.start() if asked.azure_npm else None
         answer["phases"] = {
             "restore": restored - begun,
             "race": (trial.watch.settled or taken) - restored,
@@ -180,4 +180,4 @@ def run_trial(
     except (NodeError, OSError) as error:
         answer["error"] = str(error)
     answer["watch"] = asdict(trial.watch)
-    return answer
+    return cast("TrialSeen", answer)

@@ -1,11 +1,10 @@
 """What one schedule led to when it was replayed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from chainrace.judge.outcome import Outcome
 from chainrace.judge.timeline import Happened
+from chainrace.model.protocol import View
 from chainrace.model.schedule import Schedule
 from chainrace.model.trial import Ending
 
@@ -18,7 +17,7 @@ class Replayed:
     """
 
     schedule: Schedule
-    view: Mapping[str, Any]
+    view: View
     ending: Ending
     outcome: Outcome
     steps: tuple[Happened, ...] = ()

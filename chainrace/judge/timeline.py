@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 from chainrace.judge.outcome import MODES, Outcome
 from chainrace.model.actors import SCRIPT_ACTOR, owner
+from chainrace.model.protocol import Stepped, View
 from chainrace.model.rules import RuleSet, plain
 from chainrace.model.trial import Call
 
@@ -38,7 +38,7 @@ class Happened:
 
 
 def timeline(
-    view: Mapping[str, Any], outcome: Outcome, reference: Mapping[str, RuleSet]
+    view: View, outcome: Outcome, reference: Mapping[str, RuleSet]
 ) -> tuple[Happened, ...]:
     """The steps of a view whose `left` has the rules after each (explore/walker.py).
 
@@ -63,7 +63,7 @@ def timeline(
     )
 
 
-def _happened(one: Mapping[str, Any], call: Call, first: float) -> Happened:
+def _happened(one: Stepped, call: Call, first: float) -> Happened:
     return Happened(
         lane=one["lane"],
         actor=call.actor,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from chainrace.model import guarantee, mode
 from chainrace.model.guarantee import Guarantee, Promised
 from chainrace.model.mode import Mode
+from chainrace.model.protocol import Unit
 from chainrace.model.trial import Call
 
 Rules = Mapping[str, str]  # family -> iptables-save text
@@ -68,11 +68,11 @@ class Subject:
         """By what a command may mean it: the names of unit and subject."""
         return self.name, self.unit.partition(".")[0].partition("@")[0]
 
-    def armed(self) -> dict[str, Any] | None:
+    def armed(self) -> Unit | None:
         """What the gate must know of it as a subject; None of one that it knows by itself."""
         return None if self.by_family else self.as_unit()
 
-    def as_unit(self) -> dict[str, Any]:
+    def as_unit(self) -> Unit:
         """What the gate must know of it as a unit like any other."""
         return {
             "name": self.name,

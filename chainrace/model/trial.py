@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chainrace.model.protocol import Consumed, TrialSeen
+
 # -tnat, --table=nat
 TABLE = re.compile(r"(?:-t|--table=)(\w+)")
 # What the gate tells of a process besides its words.
@@ -109,10 +111,15 @@ class Seen:
         return Ending(self.words, self.journal, self.after)
 
 
-def from_answer(answer: Mapping[str, Any]) -> Seen:
-    """Read an agent's answer to `trial` (chainrace/gate/trial.py) that has no error."""
+def from_answer(answer: TrialSeen) -> Seen:
+    """Read an agent's answer to `trial` (chainrace/gate/trial.py) that has no error.
+
+    Raises ValueError for one that did not come to its end.
+    """
     watch = answer["watch"]
-    origin = watch["first_step"]
+    origin, settled = watch["first_step"], watch["settled"]
+    if origin is None or settled is None:
+        raise ValueError("a trial that did not come to its end shows nothing")
 
     def after_origin(time: float | None) -> float | None:
         return None if time is None else time - origin
@@ -136,14 +143,14 @@ def from_answer(answer: Mapping[str, Any]) -> Seen:
         script_started=after_origin(watch["script_started"]),
         script_ended=after_origin(watch["script_ended"]),
         script_code=watch["script_code"],
-        settled=watch["settled"] - origin,
+        settled=settled - origin,
         first_step=origin - watch["started"],
         phases=answer["phases"],
         azure_npm=_started(answer["azure_npm"]),
     )
 
 
-def _started(azure_npm: Mapping[str, Any] | None) -> bool | None:
+def _started(azure_npm: Consumed | None) -> bool | None:
     """Whether azure-npm started; None where it was not tried, or did not end."""
     if azure_npm is None or azure_npm["code"] is None:
         return None

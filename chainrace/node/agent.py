@@ -11,6 +11,7 @@ from typing import Any, Self
 import chainrace
 from chainrace.base.errors import LabError
 from chainrace.base.narration import running
+from chainrace.model.protocol import A, Break, Request, name_of, to_line
 from chainrace.node.limit import MOST_BYTES, SAYS_TOO_MUCH, Deadline
 from chainrace.node.line import open_line
 from chainrace.node.ssh import Connection
@@ -66,7 +67,7 @@ class Agent:
         self._asking = False
         self._owed = 0  # answers that are still to come
 
-    def ask(self, request: str, *, timeout: float, **arguments: Any) -> Any:
+    def ask(self, request: Request[A], *, timeout: float) -> A:
         """Send a request and return its answer.
 
         `timeout` in seconds, for the whole answer. Raises AgentError when the node says it
@@ -74,14 +75,15 @@ class Agent:
         the latter two the line is of no use.
         """
         deadline = Deadline(timeout)
+        name = name_of(request)
         try:
             with self._lock:
                 self._owed += 1
                 self._asking = True
-                self._send(request, arguments, deadline)
-            with running(self._name, request, arguments or ""):
+                self._send(request, deadline)
+            with running(self._name, name, request):
                 # Answers to what was given up, or broken off, come before this one's.
-                reply = self._owed_answers(request, deadline, timeout)
+                reply = self._owed_answers(name, deadline, timeout)
         except KeyboardInterrupt:
             # Whatever cleans up would wait for this one's end, and for ever where it restores a
             # snapshot first: what the node still owes is not known there.
@@ -96,7 +98,8 @@ class Agent:
             raise RefusedError(
                 f"{self._name}: {reply['error']}", f"look at the node: ./lab ssh {self._name}"
             )
-        return reply["ok"]
+        answer: A = reply["ok"]
+        return answer
 
     def _owed_answers(self, request: str, deadline: Deadline, timeout: float) -> dict[str, Any]:
         """The last of the answers that the node owes now; more may be owed meanwhile."""
@@ -110,15 +113,16 @@ class Agent:
         """Have the request that another thread waits for end soon, with a refusal."""
         with self._lock:
             if self._asking:
-                self._send("break", {}, Deadline(BREAK_SECONDS))
+                self._send(Break(), Deadline(BREAK_SECONDS))
                 self._owed += 1
 
-    def _send(self, request: str, arguments: dict[str, Any], deadline: Deadline) -> None:
+    def _send(self, request: Request[Any], deadline: Deadline) -> None:
         try:
-            self._line.send(json.dumps({"do": request, **arguments}).encode() + b"\n", deadline)
+            self._line.send(json.dumps(to_line(request)).encode() + b"\n", deadline)
         except OSError as error:
+            why = str(error) or "timed out"
             raise AgentError(
-                f"{self._name}: the line is gone before '{request}': {str(error) or 'timed out'}",
+                f"{self._name}: the line is gone before '{name_of(request)}': {why}",
                 "see the node's console under .lab/log",
             ) from error
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from chainrace.model.backends import Backend
 from chainrace.model.subject import Subject
 from chainrace.report.document import KeptScript, KeptSubject, MadeBy, fault, parse
 from chainrace.report.writing import file_name, short, store
+from chainrace.subjects.known import known
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 NAME = "made_by.json"
@@ -106,12 +107,13 @@ def against_in(made: MadeBy) -> Subject | None:
 
 
 def _subject(kept: KeptSubject) -> Subject:
-    return Subject(
-        kept["name"],
-        kept["unit"],
-        kept["done"],
-        kept["check"],
-        kept["text"].encode(),
+    """As it was then; what it promises and repairs is what is known of it today."""
+    return replace(
+        known(kept["name"]) or Subject(kept["name"], kept["unit"]),
+        unit=kept["unit"],
+        done=kept["done"],
+        check=kept["check"],
+        text=kept["text"].encode(),
         packages=tuple(kept["packages"]),
         programs=tuple(kept["programs"]),
         prepare=kept["prepare"],

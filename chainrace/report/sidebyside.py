@@ -1,15 +1,15 @@
 """One schedule as a table of text: who made which step, actor beside actor."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from chainrace.model.actors import ACTORS, KUBELET, SCRIPT, SCRIPT_ACTOR, SUBJECT, owner
+from chainrace.model.protocol import View
 from chainrace.model.trial import Call
 
 WIDTH = 60  # of the subject's column; its longest step of note fits
 
 
-def side_by_side(view: Mapping[str, Any]) -> Iterator[str]:
+def side_by_side(view: View) -> Iterator[str]:
     """Every step of a view, a line each, with the exit codes that are not 0."""
     counts = dict.fromkeys(ACTORS, 0)
     yield f"step  {'subject':<{WIDTH}}  {ACTORS[SCRIPT_ACTOR]}"

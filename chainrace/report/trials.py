@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -11,8 +11,9 @@ from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input, write_json
 from chainrace.base.text import write
 from chainrace.judge.outcome import WORST_FIRST, FamilyOutcome, Outcome
-from chainrace.model.mode import ENVIRONMENT
 from chainrace.judge.verdict import Judged
+from chainrace.model.mode import ENVIRONMENT
+from chainrace.model.protocol import TrialSeen
 from chainrace.model.rules import FAMILIES
 from chainrace.model.trial import Seen
 from chainrace.randomized.window import is_hit
@@ -135,14 +136,14 @@ def read_trials(folder: Path) -> list[Record]:
     return records
 
 
-def write_evidence(folder: Path, answer: dict[str, Any], seen: Seen | None, console: str) -> None:
+def write_evidence(folder: Path, answer: TrialSeen, seen: Seen | None, console: str) -> None:
     """Put what a trial left into its folder: also of one that broke."""
     write(folder / "kubelet.log", "\n".join(answer["watch"]["journal"]) + "\n")
-    for when in ("before", "after"):
+    for when, texts in (("before", answer["before"]), ("after", answer["after"])):
         # Not whatever names the node gives: they become names of files here.
         for family in FAMILIES:
-            if family in answer[when]:
-                write(folder / f"rules-{when}.{family}", answer[when][family])
+            if family in texts:
+                write(folder / f"rules-{when}.{family}", texts[family])
     if answer["azure_npm"] is not None:
         write(folder / "azure-npm.log", answer["azure_npm"]["log"])
     write(folder / CONSOLE, console)

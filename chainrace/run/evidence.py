@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chainrace.model.protocol import Tables
 from chainrace.base.paths import Paths
 from chainrace.explore.options import Options
 from chainrace.explore.preparation import prepared
@@ -218,7 +219,7 @@ class Evidence:
         """
         self._about = {
             **self._node.identity,
-            "tables": self._node.agent.ask("tables", timeout=TABLES_SECONDS),
+            "tables": self._node.agent.ask(Tables(), timeout=TABLES_SECONDS),
         }
         self._folder.node(self._about)
         listening = Listening(self._paths, self._node, self._expected_lines)

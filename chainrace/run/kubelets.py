@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.explore.replay import Replayer
-from chainrace.explore.views import View, calls_of
+from chainrace.explore.views import calls_of
+from chainrace.model.protocol import View
 from chainrace.host.setup import Step
 from chainrace.judge.compared import Cut, Generation
 from chainrace.judge.verdict import ORIGINAL

@@ -25,6 +25,7 @@ from chainrace.host import box, image, libvirt, namespace, setup
 from chainrace.host.setup import Host, Step
 from chainrace.host.shell import as_root, run
 from chainrace.judge.verdict import ORIGINAL
+from chainrace.model.protocol import Trial
 from chainrace.model.schedule import parse
 from chainrace.node.machine import Machine
 from chainrace.node.node import Node
@@ -187,19 +188,14 @@ def _trials(node: Node, config: LabConfig, bare: float, step: Step) -> Iterator[
         wholes = []
         for _ in range(REPEATS):
             started = time.monotonic()
-            answer = node.agent.ask(
-                "trial",
-                azure_npm=False,
-                timeout=2 * config.limits.trial,
-                script=SCRIPTS_ON_NODE[ORIGINAL],
-                delay=0.2,
-                limit=config.limits.trial,
-            )
+            limit = config.limits.trial
+            asked = Trial(SCRIPTS_ON_NODE[ORIGINAL], delay=0.2, limit=limit, azure_npm=False)
+            answer = node.agent.ask(asked, timeout=2 * limit)
             wholes.append(time.monotonic() - started)
             if answer["error"]:
                 raise LabError(f"a trial broke: {answer['error']}", "run the command again")
-            for name, taken in answer["phases"].items():
-                phases.setdefault(name, []).append(taken)
+            for name, seconds in answer["phases"].items():
+                phases.setdefault(name, []).append(seconds)
     yield Figure("one trial, beside kubelet's start plus the script", median(wholes), bare, 1.5)
     for name, taken in phases.items():
         yield Figure(f"of which {name}", median(taken))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from chainrace.model.protocol import Clean, Rules
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.judge.boot import Boot
@@ -49,16 +50,16 @@ def save_and_reboot(
     family. Limits in seconds, of the boot and of kubelet's initialisation after it. The node is at
     its clean state afterwards. Raises LabError for a script that fails, and past a limit.
     """
-    node.agent.ask("clean", timeout=limit)
+    node.agent.ask(Clean(), timeout=limit)
     with kubelet_at_boot(node):
         for command in OWN.values():
             node.connection.succeed(command)
-        before = node.agent.ask("rules", timeout=limit)
+        before = node.agent.ask(Rules(), timeout=limit)
         node.connection.succeed(script, timeout=limit)
         reboot(paths, node, limit=boot_limit)
         ending = after_boot(node, limit=limit)
         service = node.connection.run(f"systemctl is-active {SERVICE}").stdout.strip()
-    node.agent.ask("clean", timeout=limit)
+    node.agent.ask(Clean(), timeout=limit)
     # Against what the node had, not against the file: a script may have saved nothing.
     lost = {
         family: rules.parse(before[family]).missing_from(rules.parse(ending.after[family]))
@@ -125,7 +126,7 @@ def after_boot(node: Node, *, limit: float) -> Ending:
             if time.monotonic() > soon:
                 break
             time.sleep(LOOK_SECONDS)
-    left = node.agent.ask("rules", timeout=limit)
+    left = node.agent.ask(Rules(), timeout=limit)
     return Ending(words, tuple(_kubelets_log(node).splitlines()), left)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
+from chainrace.model.protocol import Clean
 from chainrace.base.errors import LabError, UsageError
 from chainrace.base.paths import Paths
 from chainrace.base.text import clean
@@ -92,7 +93,7 @@ def provisioned(paths: Paths, config: LabConfig, step: Step, up: Booted) -> Iter
                 backend.use(connection, wanted)
             said = versions(connection)
             check_kubelet(name, config.kubelet, up.found.kubelet if up.found else "", said.kubelet)
-            agent.ask("clean", timeout=CLEAN_SECONDS)
+            agent.ask(Clean(), timeout=CLEAN_SECONDS)
         identity = {
             **asdict(said),
             "backend": backend.in_use(connection),

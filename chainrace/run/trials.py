@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from chainrace.base.errors import LabError
 from chainrace.base.text import write
@@ -19,6 +18,7 @@ from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model import trial
 from chainrace.model.guarantee import Promised
 from chainrace.model.mode import INIT_FAILED
+from chainrace.model.protocol import Trial, TrialSeen
 from chainrace.node.agent import Agent
 from chainrace.node.machine import console_since, console_size
 from chainrace.randomized.offsets import OffsetSearch, sample
@@ -247,18 +247,11 @@ class TrialRun:
         write_evidence(self.folder.add(record), answer, seen, self._console())
         return seen, record
 
-    def _ask(self, script: str | None, offset: float) -> dict[str, Any]:
+    def _ask(self, script: str | None, offset: float) -> TrialSeen:
         limit = self.limits.trial_seconds
-        answer: dict[str, Any] = self.agent.ask(
-            # The agent ends a trial at its limit by itself; twice that, and it is gone.
-            "trial",
-            timeout=2 * limit,
-            script=script,
-            delay=offset,
-            limit=limit,
-            azure_npm=True,
-        )
-        return answer
+        # The agent ends a trial at its limit by itself; twice that, and it is gone.
+        asked = Trial(script, delay=offset, limit=limit, azure_npm=True)
+        return self.agent.ask(asked, timeout=2 * limit)
 
     def _console(self) -> str:
         text, self._console_at = console_since(self.console, self._console_at)

@@ -5,7 +5,6 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from chainrace.model.actors import (
     ACTOR_OF,
@@ -18,6 +17,7 @@ from chainrace.model.actors import (
     group,
     owner,
 )
+from chainrace.model.protocol import Place, Stepped, View, Words
 from chainrace.model.rules import plain, sections
 from chainrace.model.trial import Call
 from chainrace.search.step import EVERYTHING, footprint
@@ -174,7 +174,7 @@ class _Histories:
         # Steps that are not understood, and whose processes have not ended yet.
         self._go_on: dict[str, set[int]] = {name: set() for name in HISTORIES}
 
-    def add(self, number: int, one: Mapping[str, Any]) -> None:
+    def add(self, number: int, one: Stepped) -> None:
         """Take in the next command of a view."""
         lane, name = one["lane"], owner(one["lane"])
         mine = self.made[name]
@@ -203,11 +203,11 @@ class _Histories:
             goes_on = Made(other, Call(other, GOES_ON, ()), tuple(ends), looked=looked)
             self.made[other].append(goes_on)
 
-    def call(self, one: Mapping[str, Any], lane: str) -> Call:
+    def call(self, one: Words, lane: str) -> Call:
         """A command of a lane's, from a view; whether its actor goes on beside it is known here."""
         return replace(Call.of(one), beside=bool(self._go_on[owner(lane)]))
 
-    def waiting(self, look: Mapping[str, Any]) -> dict[str, Call]:
+    def waiting(self, look: Place) -> dict[str, Call]:
         """What each lane waits for."""
         return {lane: self.call(words, lane) for lane, words in look["next"].items()}
 
@@ -220,12 +220,15 @@ class _Histories:
         return {name: tuple(made) for name, made in self.made.items()}
 
 
-def places(view: Mapping[str, Any]) -> list[tuple[str, Local, Local]]:
-    """Each step of a view with its lane, and where its actor was before it and after it."""
+def places(view: View) -> list[tuple[str, Local, Local]]:
+    """Each step of a view with its lane, and where its actor was before it and after it.
+
+    The view has where every lane stood before each step.
+    """
     histories = _Histories()
     found = []
     commands = view["commands"]
-    looks = [*(one["before"] for one in commands), view]
+    looks = [*(one["before"] or view for one in commands), view]
     for number, one in enumerate(commands):
         lane = one["lane"]
         before = _place(looks[number], histories, lane)
@@ -234,7 +237,7 @@ def places(view: Mapping[str, Any]) -> list[tuple[str, Local, Local]]:
     return found
 
 
-def read(view: Mapping[str, Any], before: State | None, lane: str | None = None) -> State:
+def read(view: View, before: State | None, lane: str | None = None) -> State:
     """The state that an agent's `view` with rules shows (chainrace/gate/stepping.py).
 
     `before` is that state or the one from which its last step was made, None at the start.
@@ -264,7 +267,7 @@ def read(view: Mapping[str, Any], before: State | None, lane: str | None = None)
     )
 
 
-def parts(view: Mapping[str, Any]) -> dict[str, str]:
+def parts(view: View) -> dict[str, str]:
     """The digest of each part of a view's firewall state."""
     found = {LOCK: view["lock"], PROGRAMS: digest(view["programs"])}
     if view["stopped"]:
@@ -283,7 +286,7 @@ def _told(made: Made) -> str:
     return f"{made.call} ended with {said or 'nothing yet'}"
 
 
-def _place(look: Mapping[str, Any], histories: _Histories, lane: str) -> Local:
+def _place(look: Place, histories: _Histories, lane: str) -> Local:
     every = Local(
         histories.all(),
         histories.waiting(look),

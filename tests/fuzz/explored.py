@@ -12,11 +12,12 @@ from chainrace.explore.options import Options
 from chainrace.explore.replay import Replayer
 from chainrace.explore.roots import FIRST, ScriptAlone, lazy_for, lead_for
 from chainrace.explore.store import Store
-from chainrace.explore.views import Reference, View
+from chainrace.explore.views import Reference
 from chainrace.explore.walker import PRISTINE, Turns, Walker
 from chainrace.judge.explored import Graph
 from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR
 from chainrace.model.mode import HEALTHY
+from chainrace.model.protocol import Arm, View, Walk
 from chainrace.model.rules import FAMILIES, plain
 from chainrace.model.trial import Ending
 from chainrace.node.agent import Agent
@@ -197,8 +198,8 @@ class Explored:
         script, fresh = self.bring(text), self.snapshots is not None
         if self.snapshots is not None:
             self.snapshots.restore(PRISTINE)
-        arguments = {"lazy": [], "limit": self.limit, "boot": False, "fresh": fresh}
-        self.agent.ask("arm", timeout=3 * self.limit, script=script, **arguments)
+        asked = Arm(script, lazy=[], limit=self.limit, boot=False, fresh=fresh)
+        self.agent.ask(asked, timeout=3 * self.limit)
         view, path = self._walk([]), ""
         share = chance.random() ** 2
         while view["next"] and len(path) < MOST_STEPS:
@@ -214,17 +215,8 @@ class Explored:
         return " ".join(runs), Ending(view["words"], (), view["rules"])
 
     def _walk(self, turns: Turns, *, rules: bool = False) -> View:
-        view: View = self.agent.ask(
-            "walk",
-            timeout=self.limit * (2 + len(turns)),
-            turns=turns,
-            entropy="",
-            seconds=None,
-            rules_too=rules,
-            evidence=False,
-            places=False,
-        )
-        return view
+        asked = Walk(turns, entropy="", seconds=None, rules_too=rules, evidence=False, places=False)
+        return self.agent.ask(asked, timeout=self.limit * (2 + len(turns)))
 
 
 def _said(found: Result) -> Result:

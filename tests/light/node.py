@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 
+from chainrace.model.protocol import A, Clean, Request, to_line
 from chainrace.node.agent import Agent, RefusedError
 from tests.fuzz.explored import Explored
 
@@ -47,19 +48,19 @@ class LightAgent:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.ask("clean", timeout=LIMIT)
+        self.ask(Clean(), timeout=LIMIT)
 
     def revive(self) -> None:
         """Begin again where the node has ended."""
         if self._child.poll() is not None:
             self._begin()
 
-    def ask(self, request: str, *, timeout: float, **arguments: Any) -> Any:
+    def ask(self, request: Request[A], *, timeout: float) -> A:
         """Send a request and return its answer. Raises RefusedError."""
         assert timeout > 0
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._child.stdin.write(json.dumps({"do": request, **arguments}).encode() + b"\n")
+        self._child.stdin.write(json.dumps(to_line(request)).encode() + b"\n")
         self._child.stdin.flush()
         line = self._child.stdout.readline()
         if not line:
@@ -67,7 +68,8 @@ class LightAgent:
         reply = json.loads(line)
         if "error" in reply:
             raise RefusedError(f"light: {reply['error']}", "look at its output above")
-        return reply["ok"]
+        answer: A = reply["ok"]
+        return answer
 
     def break_off(self) -> None:
         """Nothing here waits for long."""

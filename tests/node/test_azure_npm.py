@@ -10,6 +10,7 @@ from testinfra.host import Host
 from chainrace.base.paths import Paths
 from chainrace.judge.verdict import FIXED
 from chainrace.model.mode import HEALTHY, INIT_FAILED
+from chainrace.model.protocol import Release
 from chainrace.node.node import Node
 from chainrace.report.folder import Folder
 from tests.node.fixtures import LIMIT, OUTAGE, Replay
@@ -39,7 +40,7 @@ def keep_log(
     # journalctl fails where a test was interrupted before anything of azure-npm ran.
     log = host.run("journalctl --no-pager -o cat -u 'azure-npm*'").stdout
     (evidence / f"{request.node.name}.log").write_text(f"{lab_node.identity['iptables']}\n{log}")
-    lab_node.agent.ask("release", timeout=LIMIT)
+    lab_node.agent.ask(Release(), timeout=LIMIT)
 
 
 def until(host: Host, command: str, wanted: Callable[[str], bool], seconds: float) -> str:

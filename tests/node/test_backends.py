@@ -11,6 +11,7 @@ from chainrace.judge.explored import HARMLESS
 from chainrace.judge.verdict import FIXED
 from chainrace.model.backends import LEGACY, NFT, OTHER_BACKEND, Backend
 from chainrace.model.mode import HEALTHY, INIT_FAILED
+from chainrace.model.protocol import Clean, Release, Tables
 from chainrace.node import backend as backends
 from chainrace.node.identity import versions
 from chainrace.node.node import Node
@@ -30,14 +31,14 @@ def backend(request: pytest.FixtureRequest, lab_node: Node) -> Iterator[Backend]
 
 def use(lab_node: Node, backend: Backend) -> Node:
     """The same node with this backend in use, from a clean state."""
-    lab_node.agent.ask("release", timeout=LIMIT)
+    lab_node.agent.ask(Release(), timeout=LIMIT)
     backends.use(lab_node.connection, backend)
-    lab_node.agent.ask("clean", timeout=300)
+    lab_node.agent.ask(Clean(), timeout=300)
     return replace(lab_node, identity=lab_node.identity | asdict(versions(lab_node.connection)))
 
 
 def tables(lab_node: Node) -> dict[str, dict[str, list[str]]]:
-    found: dict[str, dict[str, list[str]]] = lab_node.agent.ask("tables", timeout=60)
+    found: dict[str, dict[str, list[str]]] = lab_node.agent.ask(Tables(), timeout=60)
     return found
 
 

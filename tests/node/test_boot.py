@@ -15,6 +15,7 @@ from chainrace.judge.outcome import Outcome
 from chainrace.judge.verdict import FIXED
 from chainrace.model import schedule
 from chainrace.model.mode import HEALTHY, INIT_FAILED
+from chainrace.model.protocol import Clean, Release
 from chainrace.model.trial import Ending
 from chainrace.node.node import Node
 from chainrace.report.folder import Folder
@@ -33,7 +34,7 @@ BREAKS = "k5 s14 k* s*"
 @pytest.fixture(scope="module")
 def reference(lab_node: Node) -> Reference:
     found = Replayer(lab_node.agent, SCRIPTS_ON_NODE[FIXED], LIMIT).reference()
-    lab_node.agent.ask("release", timeout=LIMIT)
+    lab_node.agent.ask(Release(), timeout=LIMIT)
     return found
 
 
@@ -76,7 +77,7 @@ def boots(
             (folder / f"boot-{number}.log").write_text("\n".join(endings[-1].journal) + "\n")
             terminal.say(f"boot {number}: {endings[-1].words}")
     yield endings
-    lab_node.agent.ask("clean", timeout=300)
+    lab_node.agent.ask(Clean(), timeout=300)
 
 
 @pytest.mark.nightly

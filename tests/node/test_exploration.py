@@ -22,6 +22,7 @@ from chainrace.judge.progress import Progress
 from chainrace.judge.verdict import FIXED, ORIGINAL
 from chainrace.model import schedule
 from chainrace.model.mode import HEALTHY, INIT_FAILED, RULES_LOST
+from chainrace.model.protocol import Clean, Clock, Release
 from chainrace.model.rules import plain
 from chainrace.node.agent import Agent
 from chainrace.node.node import Node
@@ -156,7 +157,7 @@ def test_the_silent_loss_lets_a_packet_through_that_a_healthy_node_drops(
     assert lossy.ending.words["ipv4"] == "initialised"
     assert lossy.outcome.detected_by == "mangle :KUBE-IPTABLES-HINT"
     assert martian_connection(host) == "SSH-2.0"
-    lab_node.agent.ask("release", timeout=LIMIT)
+    lab_node.agent.ask(Release(), timeout=LIMIT)
 
 
 def martian_connection(host: Host) -> str:
@@ -253,7 +254,7 @@ def test_a_restored_snapshot_brings_the_nodes_own_time_back(lab_node: Node, path
     later = float(lab_node.connection.succeed("sleep 20; cut -d ' ' -f 1 /proc/uptime"))
     with lab_node.connection.closed_meanwhile():
         snapshots.restore("time")
-        lab_node.agent.ask("clock", timeout=LIMIT, now=time.time())
+        lab_node.agent.ask(Clock(time.time()), timeout=LIMIT)
         snapshots.clear()
     assert float(lab_node.connection.succeed("cut -d ' ' -f 1 /proc/uptime")) < later - 10
 
@@ -261,7 +262,7 @@ def test_a_restored_snapshot_brings_the_nodes_own_time_back(lab_node: Node, path
 def test_a_node_without_a_port_is_walked_over_ssh(lab_node: Node) -> None:
     with Agent(lab_node.connection) as agent:
         assert not agent.survives_restore
-        agent.ask("clean", timeout=300)
+        agent.ask(Clean(), timeout=300)
         replayer = Replayer(agent, SCRIPTS_ON_NODE[ORIGINAL], LIMIT)
         outcome = replayer.run(schedule.parse(OUTAGE), replayer.reference()).outcome
         replayer.release()

@@ -4,11 +4,11 @@ import base64
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from testinfra.host import Host
 
+from chainrace.model.protocol import Arm, Clean, Release, Turn, View, Walk, Words
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.node.node import Node
 
@@ -21,38 +21,31 @@ BUSYBOX = Path("/bin/busybox")  # statically linked (busybox-static)
 def agent(lab_node: Node) -> Iterator[Agent]:
     """An agent of the test's own, over ssh: it may be killed."""
     with Agent(lab_node.connection) as agent:
-        agent.ask("clean", timeout=300)
+        agent.ask(Clean(), timeout=300)
         yield agent
 
 
-def arm(lab_node: Node, agent: Agent, lines: str, limit: float = LIMIT) -> dict[str, Any]:
+def arm(lab_node: Node, agent: Agent, lines: str, limit: float = LIMIT) -> View:
     """The gate open, nothing begun yet."""
     lab_node.connection.put(f"#!/bin/bash\n{lines}\n".encode(), SCRIPT)
     lab_node.connection.succeed(f"chmod 755 {SCRIPT}")
-    words = {"script": SCRIPT, "lazy": ["x"], "limit": limit, "boot": False, "fresh": False}
-    agent.ask("arm", timeout=3 * limit, **words)
+    asked = Arm(SCRIPT, lazy=["x"], limit=limit, boot=False, fresh=False)
+    agent.ask(asked, timeout=3 * limit)
     return walk(agent)
 
 
-def walk(agent: Agent, *turns: tuple[str, int | None]) -> dict[str, Any]:
-    seen: dict[str, Any] = agent.ask(
-        "walk",
-        timeout=10 * LIMIT,
-        turns=turns,
-        entropy="",
-        seconds=None,
-        rules_too=True,
-        evidence=False,
-        places=False,
+def walk(agent: Agent, *turns: Turn) -> View:
+    asked = Walk(
+        list(turns), entropy="", seconds=None, rules_too=True, evidence=False, places=False
     )
-    return seen
+    return agent.ask(asked, timeout=10 * LIMIT)
 
 
-def programs(view: dict[str, Any], actor: str = "script") -> list[str]:
+def programs(view: View, actor: str = "script") -> list[str]:
     return [one["program"] for one in view["commands"] if one["actor"] == actor]
 
 
-def line(words: dict[str, Any]) -> str:
+def line(words: Words) -> str:
     return " ".join((words["actor"], words["program"], *words["arguments"]))
 
 
@@ -68,7 +61,7 @@ def test_nothing_has_begun_when_the_gate_opens(lab_node: Node, agent: Agent) -> 
     assert [one["code"] for one in walked["commands"]] == [0, 0, 0]
     assert walked["done"]["s"]
     assert walked["doubts"] == []
-    agent.ask("release", timeout=LIMIT)
+    agent.ask(Release(), timeout=LIMIT)
 
 
 def test_each_program_that_the_script_executes_is_held(lab_node: Node, agent: Agent) -> None:
@@ -81,7 +74,7 @@ def test_each_program_that_the_script_executes_is_held(lab_node: Node, agent: Ag
     view = walk(agent, ("s", None))
     words = [one.removeprefix("echo | ").split()[0] for one in lines]
     assert programs(view) == ["script", *words, "true"]
-    agent.ask("release", timeout=LIMIT)
+    agent.ask(Release(), timeout=LIMIT)
 
 
 def test_a_statically_linked_program_is_held_and_named(
@@ -98,7 +91,7 @@ def test_a_statically_linked_program_is_held_and_named(
         view = walk(agent, ("s", 1))
         assert view["commands"][-1]["code"] == 127  # busybox knows no such applet
         assert line(view["next"]["s"]) == "script ip6tables -t raw -F"
-        agent.ask("release", timeout=LIMIT)
+        agent.ask(Release(), timeout=LIMIT)
     finally:
         host.check_output(f"rm {static} /run/busybox.b64")
 
@@ -107,7 +100,7 @@ def test_in_a_pipeline_the_writer_comes_first(lab_node: Node, agent: Agent) -> N
     arm(lab_node, agent, "iptables-save | grep -v kube | iptables-restore\niptables -t raw -F")
     view = walk(agent, ("s", None))
     assert programs(view)[1:] == ["iptables-save", "grep", "iptables-restore", "iptables"]
-    agent.ask("release", timeout=LIMIT)
+    agent.ask(Release(), timeout=LIMIT)
 
 
 @pytest.mark.parametrize("wait", ["", "--no-block"])
@@ -118,7 +111,7 @@ def test_what_a_service_does_because_of_the_script_is_the_scripts(
     view = walk(agent, ("s", None))
     assert programs(view, "iptables")[0] == "iptables.stop"
     assert programs(view, "iptables")[-1] == "ip6tables-restore"
-    agent.ask("release", timeout=LIMIT)
+    agent.ask(Release(), timeout=LIMIT)
 
 
 def test_what_a_timer_of_the_scripts_does_later_is_the_scripts(
@@ -128,7 +121,7 @@ def test_what_a_timer_of_the_scripts_does_later_is_the_scripts(
     view = walk(agent, ("s", None))
     assert programs(view, "transient unit") == ["iptables"]
     assert view["done"]["s"]
-    agent.ask("release", timeout=LIMIT)
+    agent.ask(Release(), timeout=LIMIT)
 
 
 def test_what_nobody_known_changes_is_a_doubt(lab_node: Node, agent: Agent, host: Host) -> None:
@@ -136,7 +129,7 @@ def test_what_nobody_known_changes_is_a_doubt(lab_node: Node, agent: Agent, host
     host.check_output("iptables -t raw -N STRANGER")
     view = walk(agent, ("s", None))
     assert any("iptables" in doubt and "ipv4/raw" in doubt for doubt in view["doubts"])
-    agent.ask("release", timeout=LIMIT)
+    agent.ask(Release(), timeout=LIMIT)
 
 
 def test_a_script_that_never_ends_is_an_error_that_says_so(lab_node: Node, agent: Agent) -> None:

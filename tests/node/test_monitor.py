@@ -1,13 +1,12 @@
 """kubelet's Monitor: what it notices in its minute, and what it never does."""
 
-from typing import Any
-
 import pytest
 from testinfra.host import Host
 
 from chainrace.judge.verdict import FIXED
 from chainrace.model import rules
 from chainrace.model.mode import INIT_FAILED
+from chainrace.model.protocol import Release, Watch, Watched
 from chainrace.node.node import Node
 from chainrace.subjects.kubelet.words import CANARY
 from tests.node.fixtures import LIMIT, OUTAGE, Replay
@@ -61,18 +60,15 @@ def test_a_family_whose_initialisation_failed_has_no_monitor_and_stays_broken(
     assert "filter :KUBE-FIREWALL" in ipv4.missing
     seen = watched(lab_node)
     assert host.service("kubelet").is_running
-    lab_node.agent.ask("release", timeout=LIMIT)
+    lab_node.agent.ask(Release(), timeout=LIMIT)
     # IPv6's, which was started later, has looked by now: IPv4's would have, too.
     assert seen["looked"] == {"ipv6": True}
     assert rules.parse(seen["rules"]["ipv4"]) == rules.parse(broken.ending.after["ipv4"])
 
 
-def watched(lab_node: Node) -> dict[str, Any]:
+def watched(lab_node: Node) -> Watched:
     """What each Monitor that runs did until its next look was over, and the rules then."""
-    seen: dict[str, Any] = lab_node.agent.ask(
-        "watch", timeout=WATCH_SECONDS + LIMIT, limit=WATCH_SECONDS
-    )
-    return seen
+    return lab_node.agent.ask(Watch(WATCH_SECONDS), timeout=WATCH_SECONDS + LIMIT)
 
 
 def looked_after(
@@ -85,7 +81,7 @@ def looked_after(
     host.check_output(damage)
     hurt = whole.missing_from(rules.parse(host.check_output("iptables-save")))
     seen = watched(lab_node)
-    lab_node.agent.ask("release", timeout=LIMIT)
+    lab_node.agent.ask(Release(), timeout=LIMIT)
     assert seen["looked"] == {"ipv4": True, "ipv6": True}
     after = whole.missing_from(rules.parse(seen["rules"]["ipv4"]))
     return (

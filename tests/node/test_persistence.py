@@ -7,6 +7,7 @@ import pytest
 from testinfra.host import Host
 
 from chainrace.judge.verdict import FIXED, ORIGINAL
+from chainrace.model.protocol import Clean, Rules
 from chainrace.model.rules import plain
 from chainrace.model.services import SAVED_FILE
 from chainrace.node.node import Node
@@ -17,9 +18,9 @@ from tests.node.fixtures import reboot
 
 @pytest.fixture(scope="module", autouse=True)
 def clean(lab_node: Node) -> Iterator[None]:
-    lab_node.agent.ask("clean", timeout=300)
+    lab_node.agent.ask(Clean(), timeout=300)
     yield
-    lab_node.agent.ask("clean", timeout=300)
+    lab_node.agent.ask(Clean(), timeout=300)
 
 
 @pytest.mark.parametrize("script", [FIXED, pytest.param(ORIGINAL, marks=pytest.mark.nightly)])
@@ -44,7 +45,7 @@ def test_what_a_script_saved_is_back_after_a_reboot(
 
 
 def rules(lab_node: Node) -> dict[str, str]:
-    found: dict[str, str] = lab_node.agent.ask("rules", timeout=60)
+    found: dict[str, str] = lab_node.agent.ask(Rules(), timeout=60)
     return found
 
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from chainrace.model import protocol
 from chainrace.model.actors import SCRIPT_LANES
+from chainrace.model.protocol import Arm, Clock, Release, Walk, Watch, name_of
 from chainrace.model.rules import plain
 from chainrace.node.agent import RefusedError
 from chainrace.search.state import digest
@@ -697,7 +699,7 @@ class Node:
                 break
         return [OPEN_PORT]
 
-    def view(self, *, rules_too: bool, evidence: bool, places: bool) -> dict[str, Any]:
+    def view(self, *, rules_too: bool, evidence: bool, places: bool) -> Any:
         mine = next((one for one in self.trail if "-N" in one["arguments"] and _is(one)), None)
         seen: dict[str, Any] = {
             "commands": [
@@ -746,62 +748,49 @@ class FakeAgent:
         self.doubts: list[str] = []
         self.before_walk: Callable[[], None] = lambda: None
 
-    def ask(self, request: str, *, timeout: float, **words: Any) -> Any:
+    def ask(self, request: protocol.Request[Any], *, timeout: float) -> Any:
         assert timeout > 0
-        self.asked.append(request)
-        if request == "arm":
-            self._arm(**words)
-        if request == "walk":
-            return self._walk(**words)
-        if request == "watch":
+        self.asked.append(name_of(request))
+        if isinstance(request, Arm):
+            self._arm(request)
+        elif isinstance(request, Walk):
+            return self._walk(request)
+        elif isinstance(request, Watch):
             looked = {family: True for family, word in self.node.words.items() if word != "failed"}
             return {"looked": looked, "seconds": 0.0, "rules": self.node.texts()}
-        assert request in ("arm", "release", "clock")
+        else:
+            assert isinstance(request, Release | Clock)
         return None
 
     def break_off(self) -> None:
         self.asked.append("break")
 
-    def _arm(
-        self,
-        *,
-        script: str | None,
-        lazy: list[str],
-        limit: float,
-        boot: bool,
-        fresh: bool,
-        program: dict[str, str] | None,
-        other: dict[str, str] | None,
-    ) -> None:
-        assert limit > 0
-        assert program is other is None
-        assert not boot
-        del fresh  # the rules are the clean ones in any case, the disk is what it was left
+    def _arm(self, asked: Arm) -> None:
+        assert asked.limit > 0
+        assert asked.program is asked.other is None
+        assert not asked.boot
+        # Fresh or not: the rules are the clean ones in any case, the disk is what it was left.
         self.node = Node(
-            script=None if script is None else self.body,
-            lazy=tuple(lazy),
+            script=None if asked.script is None else self.body,
+            lazy=tuple(asked.lazy),
             ordered=self.ordered,
             choose=lambda: self.firsts.pop(0) if self.firsts else "ipv4",
             files=dict(self.node.files),
             **self.more,
         )
 
-    def _walk(
-        self,
-        turns: list[tuple[str, int | None]],
-        entropy: str,
-        seconds: float | None,
-        **wanted: bool,
-    ) -> dict[str, Any]:
-        assert entropy
-        assert seconds is None or seconds > 0
+    def _walk(self, asked: Walk) -> dict[str, Any]:
+        assert asked.entropy
+        assert asked.seconds is None or asked.seconds > 0
         self.before_walk()
-        self.turns.append(turns)
+        self.turns.append(asked.turns)
         if self.broken:
             self.broken -= 1
             raise RefusedError("kubelet ended with 1 in the middle", "look")
-        made, counts = self.node.walk(turns)
-        view = self.node.view(**wanted)
+        made, counts = self.node.walk(asked.turns)
+        view = self.node.view(
+            rules_too=asked.rules_too, evidence=asked.evidence, places=asked.places
+        )
         return {"made": made, "counts": counts, **view, "doubts": list(self.doubts)}
 
 

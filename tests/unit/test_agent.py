@@ -12,6 +12,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from chainrace.model.protocol import Clean, Rules, Tables, Trial, Walk, Watch
 from chainrace.node import agent as agents
 from chainrace.node.agent import Agent, AgentError, RefusedError
 from chainrace.node.limit import Deadline
@@ -20,6 +21,16 @@ from chainrace.node.ssh import Connection
 
 MIB = 2**20
 Node = Callable[[Callable[[socket.socket], None]], Agent]
+TRIAL = Trial(None, delay=0.0, limit=1.0, azure_npm=False)
+
+
+def walk(entropy: str = "") -> Walk:
+    return Walk([], entropy, None, rules_too=False, evidence=False, places=False)
+
+
+def heard(answer: object) -> object:
+    """What the other end of a test said, whatever the request's answer is by its type."""
+    return answer
 
 
 @pytest.fixture
@@ -60,8 +71,8 @@ def test_an_answer_in_many_pieces_is_one(node: Node) -> None:
                 there.sendall(bytes([byte]))
 
     agent = node(does)
-    assert agent.ask("rules", timeout=10, family="ipv4") == {"do": "rules", "family": "ipv4"}
-    assert agent.ask("tables", timeout=10) == {"do": "tables"}
+    assert heard(agent.ask(Watch(3.0), timeout=10)) == {"do": "watch", "limit": 3.0}
+    assert heard(agent.ask(Tables(), timeout=10)) == {"do": "tables"}
 
 
 def test_the_limit_in_time_is_for_the_whole_answer(node: Node) -> None:
@@ -72,7 +83,7 @@ def test_the_limit_in_time_is_for_the_whole_answer(node: Node) -> None:
 
     begun = time.monotonic()
     with pytest.raises(AgentError, match=r"^node1: no answer to 'clean' within 0 s\n"):
-        node(does).ask("clean", timeout=0.4)
+        node(does).ask(Clean(), timeout=0.4)
     assert 0.4 <= time.monotonic() - begun < 3
 
 
@@ -87,14 +98,14 @@ def test_an_answer_without_an_end_is_cut_off(node: Node, monkeypatch: pytest.Mon
         with pytest.raises(
             AgentError, match=r"^node1: the agent's answer to 'trial' said more than 64 MiB\n"
         ):
-            agent.ask("trial", timeout=60)
+            agent.ask(TRIAL, timeout=60)
 
 
 def test_an_agent_that_takes_no_request_is_not_waited_for(node: Node) -> None:
     agent = node(lambda _: time.sleep(3))
     begun = time.monotonic()
     with pytest.raises(AgentError, match="the line is gone before 'walk': timed out"):
-        agent.ask("walk", timeout=0.4, much="x" * 16 * MIB)
+        agent.ask(walk(entropy="x" * 16 * MIB), timeout=0.4)
     assert time.monotonic() - begun < 2
 
 
@@ -108,7 +119,7 @@ def test_what_is_no_answer_is_one_line(node: Node, answer: bytes) -> None:
             there.sendall(answer + b"\n")
 
     with pytest.raises(AgentError, match="is no answer of the agent's") as told:
-        node(does).ask("rules", timeout=10)
+        node(does).ask(Rules(), timeout=10)
     assert "\n" not in told.value.what
 
 
@@ -121,9 +132,9 @@ def test_a_refusal_leaves_the_line_in_use(node: Node) -> None:
 
     agent = node(does)
     with pytest.raises(RefusedError) as told:
-        agent.ask("trial", timeout=10)
+        agent.ask(TRIAL, timeout=10)
     assert "\x1b" not in str(told.value)
-    assert agent.ask("rules", timeout=10) == 1
+    assert heard(agent.ask(Rules(), timeout=10)) == 1
 
 
 def test_a_request_can_be_broken_off_while_it_is_waited_for(node: Node) -> None:
@@ -140,8 +151,8 @@ def test_a_request_can_be_broken_off_while_it_is_waited_for(node: Node) -> None:
     agent = node(does)
     threading.Timer(0.2, agent.break_off).start()
     with pytest.raises(RefusedError, match="broken off"):
-        agent.ask("walk", timeout=10)
-    assert agent.ask("rules", timeout=10) == ["walk", "break"]
+        agent.ask(walk(), timeout=10)
+    assert heard(agent.ask(Rules(), timeout=10)) == ["walk", "break"]
 
 
 def test_an_interruption_breaks_off_what_is_asked_and_waits_for_its_end(node: Node) -> None:
@@ -164,11 +175,11 @@ def test_an_interruption_breaks_off_what_is_asked_and_waits_for_its_end(node: No
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            agent.ask("walk", timeout=10)
+            agent.ask(walk(), timeout=10)
     finally:
         signal.signal(signal.SIGINT, before)
     assert owed == ["walk", "break"]
-    assert agent.ask("rules", timeout=10) == "rules"
+    assert heard(agent.ask(Rules(), timeout=10)) == "rules"
 
 
 def test_the_limit_of_whoever_breaks_a_request_off_does_not_cut_the_requests_own_short() -> None:
@@ -195,4 +206,4 @@ def test_an_agent_that_ends_is_told_so(node: Node) -> None:
         there.shutdown(socket.SHUT_RDWR)
 
     with pytest.raises(AgentError, match="the agent ended during 'rules': see journalctl"):
-        node(does).ask("rules", timeout=10)
+        node(does).ask(Rules(), timeout=10)

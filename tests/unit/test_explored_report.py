@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from typing import Any
 import pytest
 
 from chainrace.cli import main
@@ -24,7 +25,7 @@ from chainrace.report.terminal import Terminal
 from tests.unit.explorations import ORIGIN
 from tests.unit.test_explored import BROKEN, DOUBTS, SOUND, finding
 
-VIEW = {
+VIEW: Any = {
     "commands": [
         {"lane": "s", "actor": "script", "program": "iptables-save", "arguments": [], "code": 0},
         {

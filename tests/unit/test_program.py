@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from chainrace.model.protocol import Unit
 from chainrace.gate.program import Program, program_of
 from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners
@@ -37,7 +38,7 @@ class Machine:
 
 def program(machine: Machine, done: str = "", *, others_wait: bool = False) -> Program:
     owners = Owners("", {"s.service": "s", UNIT: "d"}, lambda _: "", set(), set())
-    about = {"name": "guard", "unit": UNIT, "done": done, "programs": []}
+    about = Unit(name="guard", unit=UNIT, done=done, check="", programs=[])
     found = program_of(
         about,
         "d",

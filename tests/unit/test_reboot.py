@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from chainrace.model.protocol import Clean, Request, name_of
 from chainrace.base.paths import Paths
 from chainrace.model.mode import HEALTHY, RULES_LOST
 from chainrace.judge.boot import Boot
@@ -32,10 +33,10 @@ class MadeUp:
         self.canaries = True
         self.done: list[str] = []
 
-    def ask(self, request: str, *, timeout: float) -> Any:
+    def ask(self, request: Request[Any], *, timeout: float) -> Any:
         assert timeout > 0
-        self.done.append(request)
-        if request == "clean":
+        self.done.append(name_of(request))
+        if request == Clean():
             self.own, self.booted = set(), False
             return None
         text = self.started if self.booted else self.clean

@@ -42,7 +42,7 @@ def step(line: str, code: int | None = 0, out: str = "", **more: Any) -> dict[st
 
 def view(
     *steps: str | dict[str, Any], waiting: Mapping[str, str] | None = None, **changes: Any
-) -> dict[str, Any]:
+) -> Any:
     """What the agent shows after these steps; `waiting` is a line for each lane."""
     commands = []
     for number, one in enumerate(step(one) if isinstance(one, str) else one for one in steps):
@@ -94,7 +94,7 @@ def test_counters_and_comments_make_no_other_state() -> None:
     ],
 )
 def test_another_history_rule_backend_lock_program_or_next_step_is_another_state(
-    other: dict[str, Any],
+    other: Any,
 ) -> None:
     assert state.read(other, ROOT).key != state.read(view("k iptables -N A"), ROOT).key
 
@@ -182,9 +182,7 @@ def test_a_step_of_kubelets_that_lets_the_script_go_on_is_in_both_histories() ->
         (view(step("k iptables -N A", 2)), "ended with 2 where iptables -N A ended with 0"),
     ],
 )
-def test_a_view_that_does_not_continue_the_state_is_refused(
-    after: dict[str, Any], told: str
-) -> None:
+def test_a_view_that_does_not_continue_the_state_is_refused(after: Any, told: str) -> None:
     before = state.read(view("k iptables -N A"), ROOT)
     with pytest.raises(ValueError, match=told):
         state.read(after, before)

@@ -24,6 +24,7 @@ from chainrace.gate.stepping import Stepping
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
 from chainrace.model.actors import KUBELET
+from chainrace.model.protocol import Arm, Turn, View, Walk
 
 OWN, SUBJECT, GUARD = "chainrace-script.service", "kubelet.service", "guard.service"
 FIRST = 5_000_000  # no such processes are there
@@ -412,15 +413,10 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gate]:
         change(machine)
         machines.append(machine)
         about: dict[str, Any] = {"boot": False, "fresh": True, "limit": 0.4, **more}
-        clean = about.pop("clean", Clean())
+        clean, line = about.pop("clean", Clean()), about.pop("line", None)
+        asked = Arm(str(path) if begun else None, list(lazy), **about)
         opened.append(
-            Stepping(
-                cast("CleanState", clean),
-                str(path) if begun else None,
-                list(lazy),
-                machine=cast("Systemd", machine),
-                **about,
-            )
+            Stepping(cast("CleanState", clean), asked, machine=cast("Systemd", machine), line=line)
         )
         return opened[-1], machine
 
@@ -430,13 +426,13 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Gate]:
             one.close()
 
 
-def walk(one: Stepping, *turns: tuple[str, int | None], seconds: float | None = None) -> list[str]:
-    made, _ = one.walk(list(turns), "ab", seconds)
-    return made
+def walk(one: Stepping, *turns: Turn, seconds: float | None = None) -> list[str]:
+    asked = Walk(list(turns), "ab", seconds, rules_too=False, evidence=False, places=False)
+    return one.walk(asked)["made"]
 
 
-def view(one: Stepping, *, places: bool = False, rules: bool = False) -> dict[str, Any]:
-    return one.view(rules_too=rules, evidence=rules, places=places)
+def view(one: Stepping, *, places: bool = False, rules: bool = False) -> View:
+    return one.walk(Walk([], "ab", None, rules_too=rules, evidence=rules, places=places))
 
 
 def lines(one: Stepping) -> list[tuple[str, str]]:
@@ -516,7 +512,9 @@ def test_a_kubelet_that_is_ordered_behind_the_script_begins_when_that_lets_it(ga
     assert seen["next"]["k"]["arguments"] == HINT.split()[1:]
     assert lines(one) == [("s", "script begins"), ("s", "iptables -F"), ("k", "kubelet begins")]
     assert [one["answers"] for one in seen["commands"]][-1] == []
-    assert view(one, places=True)["commands"][-1]["before"]["done"]["s"]
+    before = view(one, places=True)["commands"][-1]["before"]
+    assert before is not None
+    assert before["done"]["s"]
 
 
 def test_one_that_systemd_asks_for_meanwhile_begins_before_the_script_has_ended(
@@ -689,7 +687,9 @@ def test_places_are_shown_where_they_are_wanted(gate: Gate) -> None:
     one, _ = gate("iptables -F")
     walk(one, ("s", 1), ("k", 1), ("s", 1))
     assert all(made["before"] is None for made in view(one)["commands"])
-    looks = [made["before"] for made in view(one, places=True)["commands"]]
+    every = [made["before"] for made in view(one, places=True)["commands"]]
+    looks = [look for look in every if look is not None]
+    assert looks == every
     assert [look["next"]["s"]["program"] for look in looks] == ["script", "iptables", "iptables"]
     assert [look["next"]["k"]["program"] for look in looks] == ["kubelet", "kubelet", "iptables"]
     assert looks[0]["done"] == {"k": False, "x": False, "s": False}
@@ -697,8 +697,7 @@ def test_places_are_shown_where_they_are_wanted(gate: Gate) -> None:
 
 def test_the_rest_is_shown_where_it_is_wanted(gate: Gate) -> None:
     one, _ = gate("iptables -F")
-    walk(one, ("k", None))
-    seen = view(one, rules=True)
+    seen = one.walk(Walk([("k", None)], "ab", None, rules_too=True, evidence=True, places=False))
     assert seen["rules"] == {"ipv4": "{('ipv4', 'filter')}", "ipv6": ""}
     assert (seen["lock"], seen["programs"]) == ("script", ["xtables-nft-multi"])
     assert (seen["guard"], seen["journal"]) == ([61321], [])
@@ -752,7 +751,7 @@ def test_a_script_that_waits_for_nobody_who_is_held_passes_the_limit(gate: Gate)
 
 def test_a_wait_is_broken_off_by_anything_on_the_line(gate: Gate) -> None:
     reader, writer = os.pipe()
-    one, machine = gate("sleep 9", asked=reader, limit=60.0)
+    one, machine = gate("sleep 9", line=reader, limit=60.0)
     machine.asleep = {"sleep 9"}
     os.write(writer, b"break")
     with pytest.raises(NodeError, match="broken off"):
@@ -910,7 +909,7 @@ def test_a_monitor_that_does_not_look_is_waited_for_up_to_the_limit(gate: Gate) 
 def test_a_watch_too_is_broken_off_when_the_lab_says_something(gate: Gate) -> None:
     """An interruption does not wait for the Monitor's minute."""
     here, there = os.pipe()
-    one, _ = gate("iptables -F", asked=here)
+    one, _ = gate("iptables -F", line=here)
     walk(one, ("k", None), ("x", None))
     os.write(there, b"anything")
     begun = time.monotonic()

@@ -32,7 +32,7 @@ def steps(
     left = [(0, {"ipv4": EMPTY, "ipv6": EMPTY})]
     left += [(at, {"ipv4": rules, "ipv6": EMPTY}) for at, (_, rules) in enumerate(made, start=1)]
     families = {"ipv4": FamilyOutcome((name,)), "ipv6": FamilyOutcome((six,))}
-    view = {"commands": [one for one, _ in made], "left": left}
+    view: Any = {"commands": [one for one, _ in made], "left": left}
     return timeline(view, Outcome(families, signature=False, detected_by=None), REFERENCE)
 
 
@@ -89,7 +89,7 @@ def test_kubelets_last_command_on_a_family_that_it_gave_up_failed() -> None:
 
 def test_what_came_along_is_told_apart_by_family() -> None:
     six = command("x", "ip6tables -N KUBE-FIREWALL", 1.0)
-    view = {
+    view: Any = {
         "commands": [N, six],
         "left": [(0, {"ipv4": EMPTY, "ipv6": EMPTY}), (2, {"ipv4": CHAIN, "ipv6": CHAIN})],
     }

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from chainrace.model.protocol import Trial
 from chainrace.base.errors import LabError
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED, decide
 from chainrace.node.agent import Agent
@@ -28,11 +29,11 @@ class FakeAgent:
         self.asked: list[str | None] = []
         self.offsets: list[float] = []
 
-    def ask(self, request: str, **arguments: Any) -> Answer:
-        assert request == "trial"
-        self.asked.append(arguments["script"])
-        self.offsets.append(arguments["delay"])
-        return self._answer(arguments["script"])
+    def ask(self, request: Trial, *, timeout: float) -> Answer:
+        assert timeout == 2 * request.limit
+        self.asked.append(request.script)
+        self.offsets.append(request.delay)
+        return self._answer(request.script)
 
 
 @pytest.fixture
