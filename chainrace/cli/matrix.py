@@ -55,6 +55,11 @@ def matrix(
         for one in chosen
         if name != one.name and (other := against_of(config, one, name))
     ]
+    if against and not others and not scripts:
+        raise UsageError(
+            f"there is nothing to cross: {', '.join(against)} cannot be raced with itself",
+            "name another subject, or a script",
+        )
     for remark in check(config, *(scripts or ())):
         terminal.say(f"note: {remark}")
     crossed = Matrix(

@@ -75,6 +75,7 @@ def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("replay", "k1 s*", "--prepare", "/etc/hostname"),
         ("kubelets", "--draw", "/nowhere"),
         ("mitigations", "/nowhere"),
+        ("matrix", "--subject", "docker", "--against", "docker"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_no_traceback(
