@@ -16,6 +16,13 @@ from chainrace.model.services import SAVED_FILE, SERVICE
 ROOM_BYTES = 64 << 20
 # networkd would take the address away that the guard's neighbour is reached by (guard.py).
 UNMANAGED = "/run/systemd/network/10-chainrace.network"
+# systemd would end a unit's start or stop after 90 s (systemd-system.conf(5)): the time for which
+# the gate holds a process is none of the node's. What a unit file says itself stays.
+UNHURRIED = "/run/systemd/system.conf.d/50-chainrace.conf"
+DEFAULTS = """[Manager]
+DefaultTimeoutStartSec=infinity
+DefaultTimeoutStopSec=infinity
+"""
 # When the node's first boot started it, 0 for never (provision/node/install.sh).
 STARTED_BY_BOOT = "/usr/local/lib/chainrace/service"
 
@@ -29,6 +36,7 @@ class CleanState:
     def __init__(self) -> None:
         """Bring the node there by its own service, and record what that is."""
         _leave_the_guards_link()
+        _hurry_no_unit()
         # Looked for once: a restored snapshot brings the agent's memory back, too.
         without_library()
         self._stop_and_empty()
@@ -112,6 +120,16 @@ def _leave_the_guards_link() -> None:
     with open(UNMANAGED, "w", encoding="ascii") as file:
         file.write(f"[Match]\nName={guard.HERE}\n[Link]\nUnmanaged=yes\n")
     subprocess.run(["networkctl", "reload"], stderr=subprocess.DEVNULL, check=False)
+
+
+def _hurry_no_unit() -> None:
+    if os.path.exists(UNHURRIED):
+        return
+    os.makedirs(os.path.dirname(UNHURRIED), exist_ok=True)
+    with open(UNHURRIED, "w", encoding="ascii") as file:
+        file.write(DEFAULTS)
+    # It reads the manager's own configuration again, too (core/main.c of systemd).
+    run(["systemctl", "daemon-reload"])
 
 
 def _check_room() -> None:

@@ -188,6 +188,7 @@ def node_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         monkeypatch.setattr(clean, "read", lambda: {"ipv4": "", "ipv6": ""})
         monkeypatch.setattr(clean, "_check_room", lambda: None)
         monkeypatch.setattr(clean, "_leave_the_guards_link", lambda: None)
+        monkeypatch.setattr(clean, "UNHURRIED", str(tmp_path / "systemd" / "lab.conf"))
         monkeypatch.setattr(clean, "without_library", list)
         monkeypatch.setattr(backends, "empty", lambda: None)
         monkeypatch.setattr(backends, "in_use", lambda: "nft")
@@ -195,6 +196,16 @@ def node_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         return node
 
     return made
+
+
+def test_systemd_ends_no_unit_while_the_gate_holds_its_processes(
+    node_with: Callable[[str], MadeUpNode], tmp_path: Path
+) -> None:
+    node = node_with("0")
+    for _ in range(2):
+        CleanState()
+    assert "DefaultTimeoutStopSec=infinity" in (tmp_path / "systemd" / "lab.conf").read_text()
+    assert node.asked.count("systemctl daemon-reload") == 1
 
 
 def test_a_service_that_no_boot_starts_is_never_started_for_a_trial(
