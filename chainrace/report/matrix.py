@@ -24,7 +24,8 @@ def schedules(found: Sequence[Pair]) -> list[str]:
     for one in found:
         pair = f"{one.subject} and {one.other}"
         lines += [f"{pair}: {mode}: {schedule}" for mode, schedule in one.harm.items()]
-        lines.append(f"{pair}: {one.verdict}: {one.reason} ({one.folder})")
+        reason = one.reason.removeprefix(f"{one.verdict}: ")
+        lines.append(f"{pair}: {one.verdict}: {reason} ({one.folder})")
     return lines
 
 
