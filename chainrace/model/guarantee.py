@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrace.model import mode
@@ -57,15 +57,18 @@ def _in_order(promised: Promised, end: Ending, family: str) -> str | None:
     """
     then, now = in_chains(promised.left.after[family]), in_chains(end.after[family])
     own = promised.added[family].entries
-    for chain, was in then.items():
-        places = {entry: at for at, entry in reversed([*enumerate(now.get(chain, ()))])}
-        for at, mine in enumerate(was):
-            if mine not in own or mine not in places:
-                continue
-            for other in was[at + 1 :]:
-                if other != mine and places.get(other, places[mine]) < places[mine]:
+    for chain, rules in then.items():
+        was, places = _first_places(rules), _first_places(now.get(chain, ()))
+        for mine in own & was.keys() & places.keys():
+            for other in was.keys() & places.keys():
+                if was[mine] < was[other] and places[other] < places[mine]:
                     return f"{other} stands before {mine}"
     return None
+
+
+def _first_places(rules: Sequence[str]) -> dict[str, int]:
+    """Where each rule of a chain stands first: the same rule again changes nothing."""
+    return {rule: at for at, rule in reversed([*enumerate(rules)])}
 
 
 GENERAL = (

@@ -68,6 +68,8 @@ def rules_of(*lines: str) -> str:
     [
         ((OPEN, OWN, DROP), True),
         ((OWN, OPEN, DROP), True),  # it comes sooner than it did
+        ((OPEN, DROP, OWN, DROP), False),
+        ((OPEN, OWN, OPEN, DROP), True),  # the same rule once more
         ((OWN, DROP), True),  # what stood before it is others'
         (("-A INPUT -j LOG\n", OPEN, OWN, DROP), True),  # what is new only a packet tells
         ((DROP, OPEN, OWN), False),
