@@ -58,17 +58,21 @@ def _in_order(promised: Promised, end: Ending, family: str) -> str | None:
     then, now = in_chains(promised.left.after[family]), in_chains(end.after[family])
     own = promised.added[family].entries
     for chain, rules in then.items():
-        was, places = _first_places(rules), _first_places(now.get(chain, ()))
-        for mine in own & was.keys() & places.keys():
-            for other in was.keys() & places.keys():
-                if was[mine] < was[other] and places[other] < places[mine]:
-                    return f"{other} stands before {mine}"
+        places = _first_places(now.get(chain, ()))
+        kept = [rule for rule in _first_places(rules) if rule in places]
+        for at, mine in enumerate(kept):
+            before = (one for one in kept[at + 1 :] if places[one] < places[mine])
+            if mine in own and (other := next(before, None)):
+                return f"{other} stands before {mine}"
     return None
 
 
 def _first_places(rules: Sequence[str]) -> dict[str, int]:
     """Where each rule of a chain stands first: the same rule again changes nothing."""
-    return {rule: at for at, rule in reversed([*enumerate(rules)])}
+    found: dict[str, int] = {}
+    for at, rule in enumerate(rules):
+        found.setdefault(rule, at)
+    return found
 
 
 GENERAL = (
