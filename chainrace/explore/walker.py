@@ -172,12 +172,14 @@ class Walker:
                     raise StoppedError(str(error), GOES_ON) from error
                 self.differing += 1
                 if attempt - flips >= tries:
+                    failed = isinstance(error, RefusedError)
+                    what = "failed" if failed else "did not lead to the same state"
                     raise UnrepeatableError(
-                        f"the same steps failed {tries} times: {error}",
+                        f"the same steps {what}, {tries} times: {error}",
                         f"walk them by hand: ./lab replay (after {' '.join(path) or 'the start'})",
                     ) from error
                 # A state kept late on a slow host may be so old that an actor's own limit
-                # passes there (systemd's 90 s for a stop): straight from the start it is not.
+                # passes there (a unit's TimeoutStopSec=): straight from the start it is not.
                 self.forget(lambda kept: kept != path[: len(kept)])
         raise AssertionError
 

@@ -944,7 +944,7 @@ def test_one_that_is_broken_again_and_again_proves_nothing() -> None:
     broken(agent, 6, 3)
     found = explore(OUTAGE, IPV4, agents=(agent,))
     assert found.exploration.doubts == [
-        "the same steps failed 3 times: kubelet ended with 1 in the middle   to do: look"
+        "the same steps failed, 3 times: kubelet ended with 1 in the middle   to do: look"
     ]
     assert found.graph.open > 0
 
