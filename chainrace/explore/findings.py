@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from chainrace.explore.replay import Replayer
 from chainrace.explore.views import Reference
-from chainrace.judge.explored import EndState, Finding, Graph, Healing
+from chainrace.judge.explored import EndState, Finding, Graph
 from chainrace.judge.replayed import Replayed
-from chainrace.model import rules
 
 REPLAYS = 3
 
@@ -46,11 +45,7 @@ def _confirm(
         last = replayer.run(end.schedule, reference, each=number == REPLAYS)
         mine = last.outcome.families[family]
         same += (mine.modes, mine.missing) == (wanted.modes, wanted.missing)
-    healing = None
-    if replayer.watches:
-        looked, after = replayer.heal()
-        missing = reference.rules[family].missing_from(rules.parse(after[family]))
-        healing = Healing(looked.get(family, False), missing)
+    watched = replayer.watch(reference)
     return (
         Finding(
             family=family,
@@ -61,7 +56,7 @@ def _confirm(
             end_states=len(ends),
             replays=REPLAYS,
             same=same,
-            healing=healing,
+            healing=watched.of(family) if watched else None,
         ),
         last,
     )

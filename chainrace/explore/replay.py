@@ -1,20 +1,19 @@
 """Runs exactly one schedule, from a fresh start of kubelet."""
 
-from chainrace.model.protocol import Release, Watch
+from chainrace.model.trial import Ending
 from chainrace.base.errors import UsageError
 from chainrace.explore.roots import FIRST, LAZY, subjects_turns
 from chainrace.explore.views import Reference, as_seen, ending_of, reference_of
 from chainrace.explore.walker import PRISTINE, Walker
-from chainrace.judge.replayed import Replayed
+from chainrace.judge.replayed import Healed, Replayed
 from chainrace.judge.timeline import timeline
 from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS, SUBJECT_ACTOR, SUBJECT_LANES
+from chainrace.model.protocol import Release, Watch
 from chainrace.model.schedule import Schedule
 from chainrace.model.subject import Subject
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
-
-HEAL_SECONDS = 120.0
 
 
 def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
@@ -114,15 +113,20 @@ class Replayer:
         steps = timeline(view, outcome, reference.rules) if each else ()
         return Replayed(schedule, view, ending, outcome, steps)
 
-    @property
-    def watches(self) -> bool:
-        """Whether it is known what this subject repairs by itself, and when."""
-        return self._subject.by_family
-
-    def heal(self) -> tuple[dict[str, bool], dict[str, str]]:
-        """Watch the Monitor after a replay: by family whether it looked, and the rules then."""
-        seen = self._agent.ask(Watch(HEAL_SECONDS), timeout=HEAL_SECONDS + self._limit)
-        return seen["looked"], seen["rules"]
+    def watch(self, reference: Reference) -> Healed | None:
+        """Watch the subject after a replay; None of one that is not to be watched."""
+        limit = self._subject.watch
+        if not limit:
+            return None
+        seen = self._agent.ask(Watch(limit), timeout=limit + 2 * self._limit)
+        left = Ending(
+            seen["words"],
+            tuple(seen["journal"]),
+            seen["rules"],
+            tuple(seen["guard"]),
+            seen["check"],
+        )
+        return Healed(seen["looked"], seen["seconds"], reference.judge_all(left))
 
     def release(self) -> None:
         """Let everything go, from the pristine state where that is kept."""

@@ -60,6 +60,12 @@ class Shown:
             "check": self._checked(),
         }
 
+    def after_all(self, rules: dict[str, str]) -> dict[str, Any]:
+        """The same with what became of the subject's start, which may have been made again."""
+        if self.program is not None:
+            self.program.missing()
+        return {"words": self._words(), **self.evidence(rules)}
+
     def _checked(self) -> int:
         """What the user's own check ends with, beside a neighbour that it may ask as."""
         if not self.check:

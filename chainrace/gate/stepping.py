@@ -189,8 +189,7 @@ class Stepping:
     def watch(self, limit: float) -> Watched:
         """Let everything run until kubelet's Monitor has taken its look, or `limit` passed.
 
-        `looked` says for each family whether it did: with the look and the repair that
-        followed it over, the next look would find the same.
+        With the look and the repair that followed it over, the next look would find the same.
         """
         self._free = True
         for waiting in list(self.held.values()):
@@ -200,11 +199,9 @@ class Stepping:
             self._heed()
             self.pump(LOOKS[-1])
         self._proof.take_changed()
-        return {
-            "looked": looks.looked(),
-            "seconds": looks.seconds,
-            "rules": self._world.parts(None),
-        }
+        rules = self._world.parts(None)
+        seen = {"looked": looks.looked(), "seconds": looks.seconds, "rules": rules}
+        return cast("Watched", {**seen, **self._shown.after_all(rules)})
 
     def pump(self, seconds: float) -> set[int]:
         """Take in what happens within so many seconds; returns the ready descriptors."""

@@ -122,14 +122,22 @@ class Graph:
 
 @dataclass(frozen=True)
 class Healing:
-    """What kubelet's Monitor made of an end state: whether it looked, what it left missing."""
+    """What a subject made of an end state by itself, in so many seconds.
+
+    `looked`: it was seen to look at its rules (kubelet's Monitor). `left` is what it came to.
+    """
 
     looked: bool
-    missing: tuple[str, ...]
+    seconds: float
+    left: FamilyOutcome
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return self.left.missing
 
     @property
     def healed(self) -> bool:
-        return not self.missing
+        return self.left.outcome == HEALTHY
 
 
 @dataclass(frozen=True)

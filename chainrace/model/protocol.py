@@ -128,11 +128,15 @@ class View(Place, RulesSeen, EvidenceSeen, EachSeen):
     reading: float
 
 
-class Watched(TypedDict):
-    """Whether kubelet's Monitor looked, by family, within how many seconds; the rules then."""
+class Watched(EvidenceSeen):
+    """What is left when a subject was watched for so many seconds; all evidence is there.
+
+    `looked` says by family whether it looked at its rules, as far as that can be seen.
+    """
 
     looked: dict[str, bool]
     seconds: float
+    words: dict[str, str]
     rules: Texts
 
 
@@ -247,7 +251,10 @@ class Walk(Request[View]):
 
 @dataclass(frozen=True)
 class Watch(Request[Watched]):
-    """Let everything run until kubelet's Monitor has looked, `limit` seconds at most."""
+    """Let everything run until kubelet's Monitor has looked, `limit` seconds at most.
+
+    Of another subject nobody can see when it looks: it has all of the time.
+    """
 
     limit: float
 

@@ -38,7 +38,8 @@ class Subject:
     general ones. `unclean` says of what its clean start adds, the rules that it began with, and
     its calls why it was not clean, beyond what holds for every unit; empty where it was.
     `signature` is the outage's own message in a failure's cause. By the loss of what it `notices`
-    it makes its rules again; `repairs` says when it does, with the source.
+    it makes its rules again; `repairs` says when it does, with the source. After each failure mode
+    it is watched for `watch` seconds, 0 for not at all.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Subject:
     consumer: Consumer | None = None
     notices: frozenset[str] = frozenset()
     repairs: str = ""
+    watch: float = 0.0
 
     def mode(self, name: str) -> Mode | None:
         """One of its failure modes by its name; None where it has no such."""

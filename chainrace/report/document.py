@@ -110,9 +110,11 @@ class Graph(TypedDict):
 
 
 class Monitor(TypedDict):
-    """What kubelet's Monitor made of a finding."""
+    """What a subject made of a finding by itself, in so many seconds: kubelet's Monitor, say."""
 
     healed: bool
+    seconds: NotRequired[Number]
+    modes: NotRequired[Modes]
     looked: NotRequired[bool]
     missing: NotRequired[list[str]]
 
@@ -171,6 +173,7 @@ class KeptSubject(TypedDict):
     text: str
     packages: list[str]
     programs: list[str]
+    watch: NotRequired[Annotated[float, Field(ge=0, le=10**9)]]
 
 
 class MadeBy(TypedDict):

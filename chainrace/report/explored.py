@@ -159,6 +159,8 @@ def finding_json(finding: Finding) -> schema.Finding:
         if healing is None
         else {
             "looked": healing.looked,
+            "seconds": healing.seconds,
+            "modes": list(healing.left.modes),
             "missing": list(healing.missing),
             "healed": healing.healed,
         },

@@ -208,12 +208,18 @@ class _Reader:
             f"replayed: the same end in {same} of {replays}",
             f"end states of this failure mode: {finding['end_states']}",
         ]
-        if monitor := finding["monitor"]:
-            repairs = "repairs it" if monitor["healed"] else "does not repair it"
-            about.append(f"kubelet's Monitor: {repairs}")
         subject = verdict.subject_of(self._document)
-        said = (words.repairs(subject), words.consumer(subject, finding["azure_npm_finds"]))
-        about += [one for one in said if one]
+        if monitor := finding["monitor"]:
+            about.append(
+                words.repaired(
+                    subject,
+                    healed=monitor["healed"],
+                    looked=monitor.get("looked", True),
+                    seconds=monitor.get("seconds"),
+                )
+            )
+        if said := words.consumer(subject, finding["azure_npm_finds"]):
+            about.append(said)
         named = f"{file_name(script)}-{finding['family']}-"
         evidence = _evidence_of(
             self._folder,

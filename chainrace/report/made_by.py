@@ -86,6 +86,7 @@ def _kept(subject: Subject) -> KeptSubject:
         "name": subject.name,
         "unit": subject.unit,
         "prepare": subject.prepare,
+        "watch": subject.watch,
         "done": subject.done,
         "check": subject.check,
         "text": subject.text.decode(errors="replace"),
@@ -117,6 +118,7 @@ def _subject(kept: KeptSubject) -> Subject:
         packages=tuple(kept["packages"]),
         programs=tuple(kept["programs"]),
         prepare=kept["prepare"],
+        watch=kept.get("watch", 0.0),
     )
 
 

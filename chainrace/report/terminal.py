@@ -296,14 +296,11 @@ def finding_lines(finding: Finding, subject: str) -> Iterator[str]:
     yield f"missing: {', '.join(finding.outcome.missing) or 'nothing'}"
     healing = finding.healing
     if healing is not None:
-        if healing.healed:
-            yield "Monitor: repaired it at its next look"
-        elif healing.looked:
-            yield f"Monitor: looked, and left missing: {', '.join(healing.missing)}"
-        else:
-            yield "Monitor: does not run for this family; nothing was repaired"
-    elif said := words.repairs(subject):
-        yield said
+        yield words.repaired(
+            subject, healed=healing.healed, looked=healing.looked, seconds=healing.seconds
+        )
+        if healing.looked and healing.missing:
+            yield f"still missing then: {', '.join(healing.missing)}"
     if said := words.consumer(subject, finding.detected_by):
         yield said
     yield f"replayed: the same end in {finding.same} of {finding.replays}"

@@ -70,12 +70,23 @@ def meaning(mode: str, subject: str) -> str:
     return found.means.format(subject) if found else ""
 
 
-def repairs(subject: str) -> str:
-    """When a subject makes its rules again, by its source; empty where nobody has read it."""
+def repaired(subject: str, *, healed: bool, looked: bool, seconds: float | None) -> str:
+    """What a subject that was watched made of an end by itself.
+
+    `looked`: it was seen to look at its rules. Earlier results do not say for how many seconds.
+    """
     one = known(subject)
+    if one is not None and one.notices:
+        if healed:
+            return "Monitor: repaired it at its next look"
+        if looked:
+            return "Monitor: looked, and did not repair it"
+        return "Monitor: does not run for this family; nothing was repaired"
+    within = "" if seconds is None else f" within {seconds:.0f} s"
+    said = f"{subject}: {'repaired it' if healed else 'did not repair it'}{within}"
     if one is None or not one.repairs:
-        return ""
-    return f"by its source, {subject} makes its rules again {one.repairs}; that was not watched"
+        return said
+    return f"{said}; by its source it makes its rules again {one.repairs}"
 
 
 def consumer(subject: str, found: str | None) -> str:

@@ -217,7 +217,7 @@ class SubjectConfig(Section):
 
     `unit` is a file (with a / in it, relative to lab.toml), or the name of one that the image has.
     `prepare`, `done` and `check` are commands for the node's shell, `programs` names of its own
-    programs (docs/how-to/test-a-subject.md).
+    programs; after each failure mode it is watched for `watch` (docs/how-to/test-a-subject.md).
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")  # node-guard
@@ -227,6 +227,7 @@ class SubjectConfig(Section):
     check: str = ""
     packages: list[Package] = []
     programs: list[Annotated[str, Field(pattern=r"^[\w.+-]{1,100}$")]] = []  # dockerd
+    watch: Annotated[str, AfterValidator(_duration)] | None = None
 
 
 def _subjects_apart(found: list[SubjectConfig]) -> list[SubjectConfig]:

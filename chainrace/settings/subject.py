@@ -4,7 +4,7 @@ from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input
 from chainrace.base.paths import REPOSITORY
 from chainrace.model.subject import Subject
-from chainrace.settings.config import LabConfig, SubjectConfig
+from chainrace.settings.config import LabConfig, SubjectConfig, seconds
 from chainrace.subjects.known import KNOWN
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
@@ -64,4 +64,5 @@ def _subject(one: SubjectConfig) -> Subject:
         packages=tuple(one.packages),
         programs=tuple(one.programs),
         prepare=one.prepare,
+        watch=seconds(one.watch) if one.watch else 0.0,
     )

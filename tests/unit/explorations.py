@@ -120,7 +120,7 @@ FINDINGS = st.builds(
     end_states=COUNTS,
     replays=st.integers(0, 3),
     same=st.integers(0, 3),
-    healing=st.none() | st.builds(Healing, st.booleans(), st.lists(TEXTS, max_size=2).map(tuple)),
+    healing=st.none() | st.builds(Healing, st.booleans(), st.floats(0, 1e6), OUTCOMES),
 )
 EXPLORED = st.builds(
     Explored,

@@ -757,7 +757,8 @@ class FakeAgent:
             return self._walk(request)
         elif isinstance(request, Watch):
             looked = {family: True for family, word in self.node.words.items() if word != "failed"}
-            return {"looked": looked, "seconds": 0.0, "rules": self.node.texts()}
+            seen = self.node.view(rules_too=True, evidence=True, places=False)
+            return {"looked": looked, "seconds": 0.0, **seen}
         else:
             assert isinstance(request, Release | Clock)
         return None

@@ -15,6 +15,7 @@ from chainrace.judge.explored import (
     Explored,
     Finding,
     Graph,
+    Healing,
     conclusion,
     in_short,
 )
@@ -23,7 +24,7 @@ from chainrace.judge.outcomemap import Cell, OutcomeMap
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
 from chainrace.model import schedule
 from chainrace.model.mode import HEALTHY, INIT_FAILED
-from chainrace.subjects.kubelet.modes import CANARY_LOST, HINT_LOST
+from chainrace.subjects.kubelet.modes import CANARY_LOST, GUARD_OPEN, HINT_LOST
 
 
 def end(name: str, *modes: str, noticed: bool = False) -> EndState:
@@ -132,6 +133,11 @@ def test_end_states_that_the_subject_notices_are_another_kind_than_those_it_does
         ["s1 k5 s* k*", "s1 k7 s* k*"],
         ["s1 k9 s* k*"],
     ]
+
+
+def test_what_lets_a_packet_in_is_not_healed_though_nothing_is_missing() -> None:
+    assert not Healing(looked=True, seconds=60.0, left=FamilyOutcome((GUARD_OPEN,))).healed
+    assert Healing(looked=True, seconds=60.0, left=FamilyOutcome((HEALTHY,))).healed
 
 
 def test_the_outage_is_confirmed_by_a_harmful_original_and_a_harmless_fix() -> None:

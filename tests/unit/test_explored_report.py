@@ -94,7 +94,8 @@ def test_the_verdict_on_both_scripts_is_written_as_data(tmp_path: Path) -> None:
 def test_the_terminal_says_what_was_found_and_what_it_means(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    healing = Healing(looked=False, missing=("mangle :KUBE-IPTABLES-HINT",))
+    lost = FamilyOutcome((INIT_FAILED,), missing=("mangle :KUBE-IPTABLES-HINT",))
+    healing = Healing(looked=False, seconds=60.0, left=lost)
     found = replace(finding("s1 k7 s* k*", INIT_FAILED), healing=healing)
     Terminal().explored(replace(BROKEN, findings=(found,), remark="it ends with code 3"))
     said = capsys.readouterr().out

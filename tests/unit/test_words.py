@@ -9,7 +9,7 @@ from chainrace.base.paths import REPOSITORY
 from chainrace.judge.explored import EXIT_OF
 from chainrace.judge.outcome import WORST_FIRST
 from chainrace.model.mode import CHECK_FAILED, HEALTHY, INIT_FAILED, RULES_LOST
-from chainrace.report.words import GLOSSARY, SAID_OF, covered, meaning
+from chainrace.report.words import consumer, repaired, GLOSSARY, SAID_OF, covered, meaning
 from tests.unit.test_damaged_results import ARM, EXPLORED, RUN, changed
 
 DOCS = REPOSITORY / "docs"
@@ -69,3 +69,23 @@ def test_a_failure_mode_of_another_subject_names_that() -> None:
     assert meaning(INIT_FAILED, "docker") == "docker's start failed."
     assert "kubelet" not in meaning(CHECK_FAILED, "docker")
     assert meaning(HEALTHY, "docker") == ""
+
+
+def test_who_repairs_what_is_said_by_what_was_watched_and_by_the_source() -> None:
+
+    def kubelet(*, healed: bool, looked: bool) -> str:
+        return repaired("kubelet", healed=healed, looked=looked, seconds=61.0)
+
+    assert kubelet(healed=True, looked=True).endswith("at its next look")
+    assert kubelet(healed=False, looked=True).endswith("did not repair it")
+    assert "does not run" in kubelet(healed=False, looked=False)
+    own = repaired("guard", healed=False, looked=False, seconds=90.0)
+    assert own == "guard: did not repair it within 90 s"
+    docker = repaired("docker", healed=False, looked=False, seconds=60.0)
+    assert "by its source it makes its rules again when it starts" in docker
+
+
+def test_a_consumer_is_told_of_the_subject_that_has_one() -> None:
+    assert consumer("kubelet", None) == "azure-npm: finds no chain, and crashloops"
+    assert consumer("kubelet", "mangle :X") == "azure-npm: finds mangle :X"
+    assert consumer("docker", None) == consumer("guard", "") == ""

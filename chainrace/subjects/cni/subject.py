@@ -65,4 +65,5 @@ SUBJECT = Subject(
     programs=("bridge", "host-local", "portmap"),
     prepare=PREPARE,
     repairs="for a pod that is made anew, and at no other time (plugins/meta/portmap)",
+    watch=10.0,
 )

@@ -31,4 +31,5 @@ SUBJECT = Subject(
     programs=PROGRAMS,
     prepare=PREPARE,
     repairs="when it starts, and when firewalld is reloaded (libnetwork/iptables of Moby)",
+    watch=60.0,
 )

@@ -20,4 +20,5 @@ SUBJECT = Subject(
     programs=("firewalld",),
     prepare=PREPARE,
     repairs="when it is reloaded, and at no other time (firewall/core/fw.py of firewalld)",
+    watch=60.0,
 )

@@ -20,4 +20,6 @@ SUBJECT = Subject(
     consumer=AZURE_NPM,
     # Of its three canaries its Monitor looks for the first table's alone (iptables.go).
     notices=frozenset({f"mangle :{CANARY}"}),
+    # It looks once a minute.
+    watch=120.0,
 )
