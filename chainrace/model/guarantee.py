@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrace.model import mode
-from chainrace.model.rules import RuleSet, in_chains, parse
+from chainrace.model.rules import FAMILIES, RuleSet, in_chains, parse
 from chainrace.model.trial import Ending
 
 
@@ -19,6 +19,11 @@ class Promised:
 
     added: Mapping[str, RuleSet]
     left: Ending
+
+    @property
+    def home(self) -> str:
+        """The first family that it adds rules to: what is of no family is reported there, once."""
+        return next((name for name in FAMILIES if self.added[name].entries), FAMILIES[0])
 
     def missing(self, end: Ending, family: str) -> tuple[str, ...]:
         """The entries of one family that are gone in an end state, sorted."""
@@ -37,12 +42,14 @@ class Guarantee:
     broken: Callable[[Promised, Ending, str], str | None]
 
 
-def _started(_: Promised, end: Ending, family: str) -> str | None:
-    return "" if end.words.get(family) == "failed" else None
+def _started(promised: Promised, end: Ending, family: str) -> str | None:
+    failed = family == promised.home and end.words.get(family) == "failed"
+    return "" if failed else None
 
 
-def _checked(_: Promised, end: Ending, __: str) -> str | None:
-    return f"the check ended with {end.check}" if end.check else None
+def _checked(promised: Promised, end: Ending, family: str) -> str | None:
+    failed = family == promised.home and end.check
+    return f"the check ended with {end.check}" if failed else None
 
 
 def _there(promised: Promised, end: Ending, family: str) -> str | None:

@@ -89,6 +89,8 @@ def test_a_rule_that_stood_behind_its_own_must_not_stand_before_it(
 
 def test_a_check_that_fails_is_a_failure_mode_with_its_exit_code() -> None:
     judged = judge(GUARD, REFERENCE, ending(AFTER, check=3))
+    # It is of no family: it is reported once.
+    assert judged.families["ipv6"].modes == (HEALTHY,)
     assert judged.families["ipv4"].modes == (CHECK_FAILED,)
     assert judged.families["ipv4"].cause == "the check ended with 3"
 
