@@ -5,10 +5,9 @@ from __future__ import annotations
 from chainrace.model.subject import Subject
 from chainrace.subjects.cni.subject import SUBJECT as CNI
 from chainrace.subjects.docker.subject import SUBJECT as DOCKER
-from chainrace.subjects.firewalld.subject import SUBJECT as FIREWALLD
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
-KNOWN = (KUBELET, DOCKER, CNI, FIREWALLD)
+KNOWN = (KUBELET, DOCKER, CNI)
 
 
 def known(name: str) -> Subject | None:

@@ -1,1 +1,0 @@
-"""firewalld: its zones' chains and the jumps to them."""
