@@ -61,10 +61,13 @@ class Shown:
         }
 
     def after_all(self, rules: dict[str, str]) -> dict[str, Any]:
-        """The same with what became of the subject's start, which may have been made again."""
-        if self.program is not None:
-            self.program.missing()
-        return {"words": self._words(), **self.evidence(rules)}
+        """The same with what became of the subject's start, which may have been made again.
+
+        A start that is still being made has repaired nothing yet.
+        """
+        goes_on = self.program is not None and self.program.missing()
+        words = dict.fromkeys(FAMILIES, "failed") if goes_on else self._words()
+        return {"words": words, **self.evidence(rules)}
 
     def _checked(self) -> int:
         """What the user's own check ends with, beside a neighbour that it may ask as."""

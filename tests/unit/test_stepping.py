@@ -979,6 +979,26 @@ def test_how_its_start_ended_is_systemds_word(gate: Gate, code: int, word: str) 
     assert view(one)["words"] == {"ipv4": word, "ipv6": word}
 
 
+def test_nobody_sees_when_it_looks_at_its_rules_so_it_is_watched_for_all_of_the_time(
+    gate: Gate,
+) -> None:
+    one, _ = guarded(gate, "iptables -F", program=["iptables -N A"])
+    walk(one, ("d", None), ("s", None))
+    seen = one.watch(0.05)
+    assert (seen["looked"], seen["words"]["ipv4"]) == ({}, "initialised")
+    assert seen["seconds"] >= 0.05
+    assert seen["rules"] == {"ipv4": "None", "ipv6": ""}
+
+
+def test_a_start_that_is_made_again_while_it_is_watched_has_repaired_nothing_yet(
+    gate: Gate,
+) -> None:
+    one, machine = guarded(gate, "iptables -F", program=["iptables -N A"])
+    walk(one, ("d", None), ("s", None))
+    machine.state = "activating"
+    assert one.watch(0.05)["words"] == {"ipv4": "failed", "ipv6": "failed"}
+
+
 def test_its_check_is_run_beside_a_neighbour(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     there: list[bool] = []
 
