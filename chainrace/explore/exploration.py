@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from chainrace.model.protocol import View
 from chainrace.base.errors import LabError
 from chainrace.explore.drawing import Drawing
 from chainrace.explore.options import Options
@@ -24,6 +23,7 @@ from chainrace.judge.explored import Graph
 from chainrace.judge.progress import Progress
 from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR, owner
 from chainrace.model.mode import HEALTHY
+from chainrace.model.protocol import View
 from chainrace.model.trial import Ending
 from chainrace.search import state as states
 from chainrace.search.effects import ContradictionError, DiffersError

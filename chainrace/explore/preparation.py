@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from chainrace.model.protocol import Clock, Release
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.explore.walker import PRISTINE
+from chainrace.model.protocol import Clock, Release
 from chainrace.model.subject import Subject
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots

@@ -1,6 +1,5 @@
 """Runs exactly one schedule, from a fresh start of kubelet."""
 
-from chainrace.model.trial import Ending
 from chainrace.base.errors import UsageError
 from chainrace.explore.roots import FIRST, LAZY, subjects_turns
 from chainrace.explore.views import Reference, as_seen, ending_of, reference_of
@@ -11,6 +10,7 @@ from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS, SUBJECT_ACTOR, S
 from chainrace.model.protocol import Release, Watch
 from chainrace.model.schedule import Schedule
 from chainrace.model.subject import Subject
+from chainrace.model.trial import Ending
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrace.model.protocol import View
 from chainrace.explore.views import calls_of
 from chainrace.explore.walker import Turns
 from chainrace.model import rules
 from chainrace.model.actors import KUBELETS, SCRIPT_ACTOR, SUBJECT_ACTOR
+from chainrace.model.protocol import View
 from chainrace.model.rules import FAMILIES, plain
 from chainrace.model.trial import Call
 from chainrace.search import state as states

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chainrace.model.protocol import Tables
 from chainrace.base.paths import Paths
 from chainrace.explore.options import Options
 from chainrace.explore.preparation import prepared
@@ -23,6 +22,7 @@ from chainrace.judge.explored import EXIT_OF, Finding
 from chainrace.judge.exposure import why_not_exposed
 from chainrace.judge.replayed import Replayed
 from chainrace.judge.verdict import FIXED, ORIGINAL, Verdict
+from chainrace.model.protocol import Tables
 from chainrace.node.listening import Listening
 from chainrace.node.node import Node
 from chainrace.report import views

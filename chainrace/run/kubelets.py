@@ -10,11 +10,11 @@ from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.explore.replay import Replayer
 from chainrace.explore.views import calls_of
-from chainrace.model.protocol import View
 from chainrace.host.setup import Step
 from chainrace.judge.compared import Cut, Generation
 from chainrace.judge.verdict import ORIGINAL
 from chainrace.model.actors import KUBELETS
+from chainrace.model.protocol import View
 from chainrace.model.schedule import parse
 from chainrace.node.machine import Machine
 from chainrace.node.node import Node

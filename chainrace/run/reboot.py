@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from chainrace.model.protocol import Clean, Rules
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.judge.boot import Boot
@@ -12,6 +11,7 @@ from chainrace.judge.outcome import judge
 from chainrace.model import rules
 from chainrace.model.backends import PROGRAM
 from chainrace.model.guarantee import Promised
+from chainrace.model.protocol import Clean, Rules
 from chainrace.model.rules import FAMILIES
 from chainrace.model.services import SERVICE
 from chainrace.model.trial import Ending

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
-from chainrace.model.protocol import Clean
 from chainrace.base.errors import LabError, UsageError
 from chainrace.base.paths import Paths
 from chainrace.base.text import clean
 from chainrace.host import libvirt, setup
 from chainrace.host.holding import held
 from chainrace.host.setup import Step
+from chainrace.model.protocol import Clean
 from chainrace.node import backend
 from chainrace.node.agent import Agent
 from chainrace.node.identity import versions

@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-
 from typing import Any
+
 import pytest
 
 from chainrace.cli import main

@@ -5,13 +5,13 @@ import pytest
 
 from chainrace.judge import outcome
 from chainrace.judge.outcome import FamilyOutcome, judge
+from chainrace.model.guarantee import Promised
 from chainrace.model.mode import HEALTHY, INIT_FAILED, RULES_LOST
 from chainrace.model.rules import sections
 from chainrace.model.trial import Seen
-from chainrace.subjects.kubelet.modes import CANARY_LOST, FAMILY_DROPPED, GUARD_OPEN, HINT_LOST
 from chainrace.subjects.kubelet.guarantees import failure_causes
+from chainrace.subjects.kubelet.modes import CANARY_LOST, FAMILY_DROPPED, GUARD_OPEN, HINT_LOST
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
-from chainrace.model.guarantee import Promised
 from tests.unit.conftest import reference_of
 
 Build = Callable[..., Seen]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chainrace.model.protocol import Unit
 from chainrace.gate.program import Program, program_of
 from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners
+from chainrace.model.protocol import Unit
 
 UNIT = "guard.service"
 

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace.model.protocol import Clean, Request, name_of
 from chainrace.base.paths import Paths
-from chainrace.model.mode import HEALTHY, RULES_LOST
 from chainrace.judge.boot import Boot
+from chainrace.model.mode import HEALTHY, RULES_LOST
+from chainrace.model.protocol import Clean, Request, name_of
 from chainrace.model.trial import Seen
 from chainrace.node.node import Node
 from chainrace.run import reboot

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from chainrace.model.protocol import Trial
 from chainrace.base.errors import LabError
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED, decide
+from chainrace.model.protocol import Trial
 from chainrace.node.agent import Agent
 from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.trials import Progress, read_trials

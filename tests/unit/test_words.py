@@ -9,7 +9,7 @@ from chainrace.base.paths import REPOSITORY
 from chainrace.judge.explored import EXIT_OF
 from chainrace.judge.outcome import WORST_FIRST
 from chainrace.model.mode import CHECK_FAILED, HEALTHY, INIT_FAILED, RULES_LOST
-from chainrace.report.words import consumer, repaired, GLOSSARY, SAID_OF, covered, meaning
+from chainrace.report.words import GLOSSARY, SAID_OF, consumer, covered, meaning, repaired
 from tests.unit.test_damaged_results import ARM, EXPLORED, RUN, changed
 
 DOCS = REPOSITORY / "docs"
