@@ -10,7 +10,6 @@ from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS, SUBJECT_ACTOR, S
 from chainrace.model.protocol import Release, Watch
 from chainrace.model.schedule import Schedule
 from chainrace.model.subject import Subject
-from chainrace.model.trial import Ending
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
@@ -119,14 +118,7 @@ class Replayer:
         if not limit:
             return None
         seen = self._agent.ask(Watch(limit), timeout=limit + 2 * self._limit)
-        left = Ending(
-            seen["words"],
-            tuple(seen["journal"]),
-            seen["rules"],
-            tuple(seen["guard"]),
-            seen["check"],
-        )
-        return Healed(seen["looked"], seen["seconds"], reference.judge_all(left))
+        return Healed(seen["looked"], seen["seconds"], reference.judge_all(ending_of(seen)))
 
     def release(self) -> None:
         """Let everything go, from the pristine state where that is kept."""

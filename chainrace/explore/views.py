@@ -7,7 +7,7 @@ from chainrace.base.errors import LabError
 from chainrace.judge import outcome as outcomes
 from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR, owner
 from chainrace.model.guarantee import Promised
-from chainrace.model.protocol import View
+from chainrace.model.protocol import View, Watched
 from chainrace.model.rules import RuleSet
 from chainrace.model.shells import SHELLS
 from chainrace.model.subject import Subject
@@ -23,8 +23,8 @@ def as_seen(view: View) -> View:
     return view
 
 
-def ending_of(view: View) -> Ending:
-    """What is left, from a view with rules and evidence."""
+def ending_of(view: View | Watched) -> Ending:
+    """What is left, from a view with rules and evidence, or from what was watched."""
     return Ending(
         view["words"],
         tuple(view["journal"]),

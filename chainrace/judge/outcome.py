@@ -14,15 +14,8 @@ from chainrace.subjects.known import KNOWN
 # Of a consumer, where the subject has none.
 NOT_ASKED = ""
 # All failure modes, by their names; where several subjects have one, as every subject has it.
-MODES = {
-    one.name: one
-    for one in sorted(
-        {
-            one.name: one for one in (*(one for each in KNOWN for one in each.modes), *mode.GENERAL)
-        }.values(),
-        key=lambda one: one.gravity,
-    )
-}
+_EVERY = (*(one for subject in KNOWN for one in subject.modes), *mode.GENERAL)
+MODES = {one.name: one for one in sorted(_EVERY, key=lambda one: one.gravity)}
 # Several can hold at once; one name alone is that of the first of these.
 WORST_FIRST = tuple(MODES)
 

@@ -34,20 +34,18 @@ RULES_REORDERED = "rules_reordered"
 # Of a trial: its environment broke, so it has no outcome.
 ENVIRONMENT = "environment"
 
-SOUND = Mode(HEALTHY, 1000, "·", "#d7f0dc", "#17402a", "#2da44e")
-START_FAILED = Mode(
-    INIT_FAILED,
-    0,
-    "F",
-    "#f5b5b0",
-    "#7d1f1f",
-    "#cf222e",
-    "{}'s start failed.",
-    ends_start=True,
-)
 # Those of every subject; one of its own with the same name says more.
 GENERAL = (
-    START_FAILED,
+    Mode(
+        INIT_FAILED,
+        0,
+        "F",
+        "#f5b5b0",
+        "#7d1f1f",
+        "#cf222e",
+        "{}'s start failed.",
+        ends_start=True,
+    ),
     Mode(
         CHECK_FAILED,
         30,
@@ -75,5 +73,5 @@ GENERAL = (
         "#8a8400",
         "A rule that stood behind one of the subject's after a clean start stands before it now.",
     ),
-    SOUND,
+    Mode(HEALTHY, 1000, "·", "#d7f0dc", "#17402a", "#2da44e"),
 )

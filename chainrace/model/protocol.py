@@ -2,6 +2,8 @@
 
 A request goes as one line of JSON, its fields with its name as `do`; the answer comes as one line,
 `ok` with the answer's data, or `error` with a sentence. It runs on the node's own Python (3.9).
+mypy holds the lab to the types, and the node's requests; that the node's views are so, unit tests
+say. Of what comes over the line only the names of requests and of their fields are checked.
 """
 
 from __future__ import annotations
@@ -221,7 +223,11 @@ class Trial(Request["TrialSeen"]):
 class Arm(Request[None]):
     """Bring the node to its clean state, all actors held at their start.
 
-    Fields as those of gate/stepping.py's Stepping; `limit` in seconds.
+    `script` is a file on the node; `other` a unit in its place; without both the subject starts
+    alone. `program` is a subject in kubelet's place. A `lazy` lane of kubelet's steps only where
+    the other one cannot go on before it, or where it is told to. `limit` in seconds is for each
+    wait. With `boot` it all begins before iptables.service has been started. `fresh`: the node is
+    in its clean state already (a restored snapshot).
     """
 
     script: str | None

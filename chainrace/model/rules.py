@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 FAMILIES = ("ipv4", "ipv6")
 # [0:0] -A INPUT -j DROP
@@ -46,6 +47,8 @@ def sections(text: str) -> dict[str, str]:
     return found
 
 
+# Each guarantee of a subject asks for the same texts.
+@lru_cache(maxsize=64)
 def parse(text: str) -> RuleSet:
     """Read what iptables-save printed. Raises ValueError for what is no such text.
 

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input, write_json
 from chainrace.base.text import write
-from chainrace.judge.outcome import WORST_FIRST, FamilyOutcome, Outcome
+from chainrace.judge.outcome import FamilyOutcome, Outcome
 from chainrace.judge.verdict import Judged
 from chainrace.model.mode import ENVIRONMENT
 from chainrace.model.protocol import TrialSeen
 from chainrace.model.rules import FAMILIES
 from chainrace.model.trial import Seen
 from chainrace.randomized.window import is_hit
-from chainrace.report.document import fault
+from chainrace.report.document import Mode, fault
 
 TRIALS_FILE = "trials.jsonl"
 CONSOLE = "console.log"
@@ -31,12 +31,6 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Offset = Annotated[float, Field(allow_inf_nan=False, ge=-86_400, le=86_400)]
 
 
-def _known(outcome: str) -> str:
-    if outcome not in (*WORST_FIRST, ENVIRONMENT):
-        raise ValueError(f"{outcome} is no outcome of a trial")
-    return outcome
-
-
 @dataclass(frozen=True)
 class Record:
     """One trial as trials.jsonl keeps it. `offset` in seconds; times in seconds."""
@@ -45,7 +39,7 @@ class Record:
     script: Script
     phase: Phase
     offset: Offset
-    outcome: Annotated[str, AfterValidator(_known)]
+    outcome: Mode | Literal["environment"]
     signature: bool
     hit: bool
     families: dict[str, FamilyOutcome]

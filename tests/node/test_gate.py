@@ -64,6 +64,15 @@ def test_nothing_has_begun_when_the_gate_opens(lab_node: Node, agent: Agent) -> 
     agent.ask(Release(), timeout=LIMIT)
 
 
+def test_no_unit_is_ended_by_a_default_limit_while_its_processes_are_held(
+    lab_node: Node, agent: Agent
+) -> None:
+    arm(lab_node, agent, "true")
+    show = "systemctl show -P TimeoutStopUSec -P TimeoutStartUSec iptables.service"
+    assert lab_node.connection.succeed(show).split() == ["infinity", "infinity"]
+    agent.ask(Release(), timeout=LIMIT)
+
+
 def test_each_program_that_the_script_executes_is_held(lab_node: Node, agent: Agent) -> None:
     lines = [
         *("iptables -t raw -S", "ip6tables-save", "iptables-nft -t raw -S", "nft list tables"),

@@ -24,7 +24,16 @@ from chainrace.gate.stepping import Stepping
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
 from chainrace.model.actors import KUBELET
-from chainrace.model.protocol import Arm, Turn, View, Walk
+from chainrace.model.protocol import (
+    Arm,
+    EachSeen,
+    Stepped,
+    Turn,
+    View,
+    Walk,
+    Watched,
+    Words,
+)
 
 OWN, SUBJECT, GUARD = "chainrace-script.service", "kubelet.service", "guard.service"
 FIRST = 5_000_000  # no such processes are there
@@ -681,6 +690,18 @@ def test_the_scripts_code_is_its_own(gate: Gate) -> None:
 
 
 # What is shown.
+
+
+def test_what_is_shown_has_the_types_of_the_protocol(gate: Gate) -> None:
+    one, _ = gate("iptables -F")
+    asked = Walk([("k", None)], "ab", None, rules_too=True, evidence=True, places=True)
+    seen = one.walk(asked)
+    assert seen.keys() == View.__annotations__.keys() - EachSeen.__annotations__.keys()
+    for step in seen["commands"]:
+        assert step.keys() >= Stepped.__annotations__.keys()
+    for words in seen["next"].values():
+        assert words.keys() == Words.__annotations__.keys()
+    assert one.watch(0.01).keys() == Watched.__annotations__.keys()
 
 
 def test_places_are_shown_where_they_are_wanted(gate: Gate) -> None:
