@@ -173,7 +173,7 @@ def replay(
 
 def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> None:
     """Run a schedule so often, and end with what that led to."""
-    refuse_strangers(chosen.schedule, chosen.subject)
+    refuse_strangers(chosen.schedule, chosen.subject, chosen.against)
     remarks = check(chosen.config, chosen.script, chosen.prepare)
     paths = Paths()
     for remark in remarks:

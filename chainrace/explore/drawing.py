@@ -125,6 +125,8 @@ class Drawing:
         """Doubt a healthy end to which kubelet came by fewer steps than it takes."""
         if judged.outcome != HEALTHY:
             return
+        if lane not in self.known.judged:
+            return  # what it made says nothing of the one that is healthy
         made = (one.call for one in self.known.states[key].histories[lane])
         if missed := unseen(calls_of(self.reference.view, lane), made):
             self._doubts.append(

@@ -53,18 +53,26 @@ class Exploration:
         store: Store,
         *,
         tell: Callable[[Progress], None],
+        first: Reference | None = None,
     ) -> None:
+        """Ends are judged by `reference`.
+
+        Where it is the other that is judged, `first` is of the program whose lanes are the
+        subject's.
+        """
         self._walkers = walkers
         self._reference = reference
+        self._first = first or reference
         self._options = options
         self._store = store
         self._tell = tell
-        subject = reference.subject
+        subject = self._first.subject
         self.known = Knowledge(
             families,
             reduced=options.reduced,
             kubelet=subject.by_family,
-            words=() if subject.by_family else (*subject.words, *own_programs(reference.view)),
+            words=() if subject.by_family else (*subject.words, *own_programs(self._first.view)),
+            judges_other=first is not None,
         )
         self.doubts: list[str] = []
         self._unknown: list[Task] = []
@@ -99,18 +107,18 @@ class Exploration:
         afterwards = self._run(first, [] if ordered else subjects_turns())
         if _run_of(alone) != _run_of(again):
             self._doubt(["two runs of the script alone, from the same start, were not the same"])
-        for view in (self._reference.view, alone, afterwards):
+        for view in (self._first.view, alone, afterwards):
             self.known.learn_run(states.places(view))
         self.known.restarts = max(alone["restarts"], afterwards["restarts"]) > 0
         self.known.sequences = {
             SCRIPT_ACTOR: calls_of(alone, SCRIPT_ACTOR),
-            **{lane: calls_of(self._reference.view, lane) for lane in self.known.subjects},
+            **{lane: calls_of(self._first.view, lane) for lane in self.known.subjects},
         }
         self._restart()
         self._doubt(first.doubts)
         self._ordered = ordered
         # kubelet's own order of its steps, where nobody comes between.
-        ours = (one["lane"] for one in self._reference.view["commands"])
+        ours = (one["lane"] for one in self._first.view["commands"])
         self._as_alone = tuple(lane for lane in ours if lane in self.known.subjects)
         return ScriptAlone.of(start, alone, afterwards, ordered=ordered)
 

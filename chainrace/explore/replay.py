@@ -9,7 +9,7 @@ from chainrace.judge.timeline import timeline
 from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS, SUBJECT_ACTOR, SUBJECT_LANES
 from chainrace.model.protocol import Release, Watch
 from chainrace.model.schedule import Schedule
-from chainrace.model.subject import Subject
+from chainrace.model.subject import Subject, letter_of, sides
 from chainrace.node.agent import Agent
 from chainrace.node.snapshots import Snapshots
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
@@ -29,8 +29,9 @@ def turns_of(schedule: Schedule) -> list[tuple[str, int | None]]:
     return turns + [(actor, None) for actor in HISTORIES]
 
 
-def refuse_strangers(schedule: Schedule, subject: Subject) -> None:
+def refuse_strangers(schedule: Schedule, raced: Subject, against: Subject | None = None) -> None:
     """Raise UsageError for a schedule with steps of a subject that takes no part."""
+    subject, _ = sides(raced, against)
     others = SUBJECT_LANES if subject.by_family else "".join(KUBELETS)
     for turn in schedule.turns:
         if turn.actor in others:
@@ -77,8 +78,12 @@ class Replayer:
         self._subject = subject
         self._other = other
 
-    def reference(self) -> Reference:
-        """What a clean start leaves on this node, without a script. Raises LabError."""
+    def reference(self, subject: Subject | None = None) -> Reference:
+        """What a clean start leaves on this node, of the one that is judged, or of another.
+
+        It starts alone. Raises LabError.
+        """
+        subject = subject or self._subject
         walker = Walker(
             self._agent,
             self._snapshots,
@@ -86,12 +91,12 @@ class Replayer:
             None,
             LAZY,
             self._limit,
-            subject=self._subject,
+            subject=subject,
             returns=False,
         )
         before = walker.visit((), [], read=as_seen)
         view = walker.visit((), subjects_turns(), read=as_seen, evidence=True, places=True)
-        return reference_of(before, view, self._subject)
+        return reference_of(before, view, subject)
 
     def run(self, schedule: Schedule, reference: Reference, *, each: bool = False) -> Replayed:
         """One replay; with `each` the rules are read after each step, for its timeline.
@@ -109,7 +114,8 @@ class Replayer:
                 )
         ending = ending_of(view)
         outcome = reference.judge_all(ending)
-        steps = timeline(view, outcome, reference.rules) if each else ()
+        judged = letter_of(self._subject, self._other)
+        steps = timeline(view, outcome, reference.rules, judged) if each else ()
         return Replayed(schedule, view, ending, outcome, steps)
 
     def watch(self, reference: Reference) -> Healed | None:

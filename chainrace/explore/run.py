@@ -23,6 +23,7 @@ from chainrace.judge.explored import Explored, Finding, Graph
 from chainrace.judge.progress import Progress
 from chainrace.judge.replayed import Replayed
 from chainrace.model.rules import FAMILIES
+from chainrace.model.subject import sides
 from chainrace.node.agent import ON_NODE
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
@@ -63,6 +64,7 @@ class ExplorationRun:
         self._limit = limit
         self._teller = teller
         self._keep = keep
+        self._first: Reference | None = None  # where it is not the one that is judged
         self._alone: ScriptAlone | None = None
         self._doubts: list[str] = []
         self._unexercised = ""
@@ -89,7 +91,10 @@ class ExplorationRun:
                 other=self._script.other,
             )
             reference = replayer.reference()
-            if self._script.subject.by_family:
+            first, _ = sides(self._script.subject, self._script.other)
+            if first is not reference.subject:
+                self._first = replayer.reference(first)
+            if reference.subject.by_family:
                 self._both_ways(reference, snapshots)
             else:
                 self._explore(TOGETHER, reference, snapshots)
@@ -111,6 +116,8 @@ class ExplorationRun:
     def explored(self) -> Explored:
         """What is known so far."""
         alone = self._alone
+        # What the judged one takes by itself it does in its clean start, too.
+        takes = alone.takes if alone and self._first is None else ()
         return Explored(
             self._script.name,
             len(alone.calls) if alone else 0,
@@ -121,12 +128,13 @@ class ExplorationRun:
             doubts=tuple(self._doubts),
             unexercised=self._unexercised,
             subject=self._script.subject.name,
-            alone=tuple(f"takes away {entry}" for entry in alone.takes) if alone else (),
+            alone=tuple(f"takes away {entry}" for entry in takes),
         )
 
     @property
     def _other(self) -> str:
-        return "the script" if self._script.other is None else self._script.name
+        _, second = sides(self._script.subject, self._script.other)
+        return "the script" if second is None else second.name
 
     @property
     def _is_enough(self) -> bool:
@@ -186,6 +194,7 @@ class ExplorationRun:
                 replace(self._options, budget=left),
                 store,
                 tell=self._teller.exploring,
+                first=self._first,
             )
             try:
                 alone = exploration.prepare()

@@ -18,8 +18,8 @@ class Script:
 
     `boot`: it begins before iptables.service has been started. `prepared`: the digest of
     what was done to the node before, if anything was. `expect`: the code that it ends with.
-    `subject`: whom it is raced with. `other`: the unit that stands in a script's place; there is
-    no path then.
+    `subject`: whom it is raced with, and whose harm is looked for. `other`: the unit that stands in
+    a script's place; there is no path then.
     """
 
     name: str

@@ -13,7 +13,7 @@ from chainrace.base.errors import LabError
 from chainrace.model.actors import ACTOR_OF, SUBJECT_ACTOR
 from chainrace.model.protocol import Arm, Clock, Release, View, Walk
 from chainrace.model.rules import FAMILIES
-from chainrace.model.subject import Subject
+from chainrace.model.subject import Subject, sides
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.node.snapshots import Snapshots
 from chainrace.search.explorer import Path
@@ -82,7 +82,8 @@ class Walker:
 
     `first` is the family that kubelet is to begin with, None for either; a `lazy` lane
     waits for all others; `lead` is executed before the root. `other` is a unit in the script's
-    place; without both the subject starts alone; with `boot` before iptables.service. With
+    place, or kubelet, and then the `subject` is; without both the subject starts alone; with `boot`
+    before iptables.service. With
     `snapshots` each start is the same disk and memory, once `keep_pristine` has kept them; with
     `returns` states on the way are kept, too.
     """
@@ -217,14 +218,16 @@ class Walker:
         with self.costs.of("starts"):
             if self.snapshots is not None:
                 self.snapshots.restore(PRISTINE)
+            first, second = sides(self.subject, self.other)
             asked = Arm(
                 script=self.script,
                 lazy=list(self.lazy),
                 limit=self.limit,
                 boot=self.boot,
                 fresh=self.snapshots is not None,
-                program=self.subject.armed(),
-                other=self.other.as_unit() if self.other else None,
+                program=first.armed(),
+                other=second.as_unit() if second else None,
+                judges_other=second is self.subject,
             )
             self.agent.ask(asked, timeout=3 * self.limit)
         self.at = ()

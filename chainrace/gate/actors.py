@@ -13,6 +13,7 @@ from chainrace.gate.kubelet.journal import Journal
 from chainrace.gate.process import SCRIPT_UNIT, Command
 from chainrace.gate.program import Program, program_of
 from chainrace.gate.script import Script
+from chainrace.gate.shell import NodeError
 from chainrace.gate.systemd import Systemd
 from chainrace.gate.whose import Owners
 from chainrace.model.actors import SCRIPT_ACTOR, SUBJECT_ACTOR
@@ -26,7 +27,18 @@ class Actors:
     owners: Owners
     kubelet: Kubelet
     subject: Program | None
-    other: Actor
+    other: Script | Program
+
+    def judged(self, *, other: bool) -> Program | None:
+        """The unit that an end is judged by, the other's or the subject's; None for kubelet.
+
+        Raises NodeError where a script would be judged.
+        """
+        if not other:
+            return self.subject
+        if isinstance(self.other, Script):
+            raise NodeError("a script promises nothing: an end cannot be judged by it")
+        return self.other
 
     @cached_property
     def by_letter(self) -> dict[str, Actor]:

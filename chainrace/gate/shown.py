@@ -23,7 +23,8 @@ from chainrace.model.rules import FAMILIES
 class Shown:
     """Both actors and the node; `check` is the user's own command on an end.
 
-    `program` is a subject in kubelet's place, `other` the script or what stands in its place.
+    `program` is a subject in kubelet's place, `other` the script or what stands in its place;
+    `judged` is that of the two units whose start an end is judged by, None for kubelet's.
     """
 
     journal: Journal
@@ -32,6 +33,7 @@ class Shown:
     other: Actor
     proof: Proof
     world: World
+    judged: Program | None
     check: str
 
     def actors(self, held: Iterable[Command]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Shown:
 
         A start that is still being made has repaired nothing yet.
         """
-        goes_on = self.program is not None and self.program.missing()
+        goes_on = self.judged is not None and self.judged.missing()
         words = dict.fromkeys(FAMILIES, "failed") if goes_on else self._words()
         return {"words": words, **self.evidence(rules)}
 
@@ -77,14 +79,14 @@ class Shown:
             return run_command(self.check)
 
     def _words(self) -> dict[str, str]:
-        """Whether the subject's start came to its end, by family: `initialised` or `failed`."""
-        if self.program is None:
+        """Whether the judged start came to its end, by family: `initialised` or `failed`."""
+        if self.judged is None:
             return self.journal.words
-        if not self.program.ended:
+        if not self.judged.ended:
             return {}
-        word = "failed" if self.program.failed() else "initialised"
+        word = "failed" if self.judged.failed() else "initialised"
         return dict.fromkeys(FAMILIES, word)
 
     def _reached(self, rules: dict[str, str]) -> list[int]:
         """The ports of 127.0.0.1 that a neighbour reaches: what kubelet's guard is for."""
-        return guard.reached(guard.ports_of(rules["ipv4"])) if self.program is None else []
+        return guard.reached(guard.ports_of(rules["ipv4"])) if self.judged is None else []

@@ -121,6 +121,7 @@ class Stepping:
             for descriptor in self.filenos():
                 self._poll.register(descriptor, select.POLLIN)
             self._world = World(clean.backend, self.pump, self._poll)
+            judged = asked.other if asked.judges_other else asked.program
             self._shown = Shown(
                 self._journal,
                 self.kubelet,
@@ -128,7 +129,8 @@ class Stepping:
                 self.other,
                 self._proof,
                 self._world,
-                asked.program["check"] if asked.program else "",
+                actors.judged(other=asked.judges_other),
+                judged["check"] if judged else "",
             )
             self._stack = stack.pop_all()
 
@@ -194,7 +196,9 @@ class Stepping:
         self._free = True
         for waiting in list(self.held.values()):
             self._release(waiting)
-        looks = Looks(self.commands, self._journal.words)
+        # Of another subject nobody can see when it looks.
+        words = {} if self._shown.judged else self._journal.words
+        looks = Looks(self.commands, words)
         while not looks.over and looks.seconds < limit and not self.kubelet.stopped:
             self._heed()
             self.pump(LOOKS[-1])

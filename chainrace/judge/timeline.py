@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from chainrace.judge.outcome import MODES, Outcome
-from chainrace.model.actors import SCRIPT_ACTOR, owner
+from chainrace.model.actors import group
 from chainrace.model.protocol import Stepped, View
 from chainrace.model.rules import RuleSet, plain
 from chainrace.model.trial import Call
@@ -21,7 +21,7 @@ class Happened:
     """One step: `begins` and `ends` in seconds since the first, `code` None where it has not ended.
 
     `added` and `removed` are lines of the rules: `ipv4 filter -A INPUT -j KUBE-FIREWALL`.
-    `harms`: of the script, and took away what the subject's clean start sets, or let something in.
+    `harms`: of the other, and took away what the subject's clean start sets, or let something in.
     `fails`: the subject's, and its failure ended its work on a family.
     """
 
@@ -38,10 +38,11 @@ class Happened:
 
 
 def timeline(
-    view: View, outcome: Outcome, reference: Mapping[str, RuleSet]
+    view: View, outcome: Outcome, reference: Mapping[str, RuleSet], judged: str
 ) -> tuple[Happened, ...]:
     """The steps of a view whose `left` has the rules after each (explore/walker.py).
 
+    `judged` is the letter of the actor that the outcome is about: k, d, or s.
     Where several commands came along as one step (those on the family that a schedule does
     not name), what changed counts as done by the last of them that is of the family.
     """
@@ -56,8 +57,8 @@ def timeline(
     subjects = {
         f"{family} {entry}" for family, found in reference.items() for entry in found.entries
     }
-    harmful = _harmful(steps, outcome, subjects)
-    failed = set(_failed(steps, calls, outcome))
+    harmful = _harmful(steps, outcome, subjects, judged)
+    failed = set(_failed(steps, calls, outcome, judged))
     return tuple(
         replace(one, harms=at in harmful, fails=at in failed) for at, one in enumerate(steps)
     )
@@ -99,9 +100,11 @@ def _lines(part: str, text: str) -> Counter[str]:
     return found
 
 
-def _harmful(steps: Sequence[Happened], outcome: Outcome, subjects: Collection[str]) -> set[int]:
-    """The steps of the script that took something of the subject's; else what let something in."""
-    others = [at for at, one in enumerate(steps) if owner(one.lane) == SCRIPT_ACTOR]
+def _harmful(
+    steps: Sequence[Happened], outcome: Outcome, subjects: Collection[str], judged: str
+) -> set[int]:
+    """The steps of the other that took something of the subject's; else what let something in."""
+    others = [at for at, one in enumerate(steps) if group(one.lane) != judged]
     # A chain's line has its policy behind it: `ipv4 filter :KUBE-FIREWALL -`.
     took = {
         at
@@ -114,7 +117,9 @@ def _harmful(steps: Sequence[Happened], outcome: Outcome, subjects: Collection[s
     return {at for at in others if any(line.startswith(INPUT) for line in steps[at].added)}
 
 
-def _failed(steps: Sequence[Happened], calls: Sequence[Call], outcome: Outcome) -> Iterator[int]:
+def _failed(
+    steps: Sequence[Happened], calls: Sequence[Call], outcome: Outcome, judged: str
+) -> Iterator[int]:
     """The last command of the subject's on a family that it gave up, where that failed."""
     for family, found in outcome.families.items():
         if not any(MODES[name].ends_start for name in found.modes):
@@ -122,7 +127,7 @@ def _failed(steps: Sequence[Happened], calls: Sequence[Call], outcome: Outcome) 
         own = [
             at
             for at, one in enumerate(steps)
-            if owner(one.lane) != SCRIPT_ACTOR and calls[at].family == family
+            if group(one.lane) == judged and calls[at].family == family
         ]
         if own and steps[own[-1]].code:
             yield own[-1]

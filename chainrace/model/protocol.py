@@ -224,10 +224,11 @@ class Arm(Request[None]):
     """Bring the node to its clean state, all actors held at their start.
 
     `script` is a file on the node; `other` a unit in its place; without both the subject starts
-    alone. `program` is a subject in kubelet's place. A `lazy` lane of kubelet's steps only where
-    the other one cannot go on before it, or where it is told to. `limit` in seconds is for each
-    wait. With `boot` it all begins before iptables.service has been started. `fresh`: the node is
-    in its clean state already (a restored snapshot).
+    alone. `program` is a subject in kubelet's place. With `judges_other` an end is judged by what
+    became of `other`, not of the subject. A `lazy` lane of kubelet's steps only where the other one
+    cannot go on before it, or where it is told to. `limit` in seconds is for each wait. With `boot`
+    it all begins before iptables.service has been started. `fresh`: the node is in its clean state
+    already (a restored snapshot).
     """
 
     script: str | None
@@ -237,6 +238,7 @@ class Arm(Request[None]):
     fresh: bool
     program: Unit | None = None
     other: Unit | None = None
+    judges_other: bool = False
 
 
 @dataclass(frozen=True)

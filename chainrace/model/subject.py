@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from chainrace.model import guarantee, mode
+from chainrace.model.actors import ACTOR_OF, SCRIPT_ACTOR, SUBJECT_ACTOR, group
 from chainrace.model.guarantee import Guarantee, Promised
 from chainrace.model.mode import Mode
 from chainrace.model.protocol import Unit
+from chainrace.model.rules import FAMILIES
 from chainrace.model.trial import Call
 
 Rules = Mapping[str, str]  # family -> iptables-save text
@@ -83,3 +85,18 @@ class Subject:
             "check": self.check,
             "programs": list(self.programs),
         }
+
+
+def sides(subject: Subject, other: Subject | None) -> tuple[Subject, Subject | None]:
+    """Of a subject and what stands in a script's place: whose steps are the subject's, whose `s`.
+
+    One that works by family has lanes of its own, also as the other.
+    """
+    return (other, subject) if other is not None and other.by_family else (subject, other)
+
+
+def letter_of(subject: Subject, other: Subject | None) -> str:
+    """The letter of a subject's actor beside another: k, d, or s."""
+    if subject.by_family:
+        return group(ACTOR_OF[FAMILIES[0]])
+    return SUBJECT_ACTOR if sides(subject, other)[0] is subject else SCRIPT_ACTOR

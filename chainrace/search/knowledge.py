@@ -17,7 +17,8 @@ class Knowledge:
     """Grows by what is executed on a node; says what need not be.
 
     `families` are explored, `lanes` those that step for them. Without `kubelet` the subject is
-    another program, whose lanes work on both families.
+    another program, whose lanes work on both families. Ends are judged by what the subject made,
+    with `judges_other` by what the script's actor made.
     `states` are by key, `endings` by what an end leaves.
     """
 
@@ -28,11 +29,13 @@ class Knowledge:
         reduced: bool,
         kubelet: bool = True,
         words: tuple[str, ...] = (),
+        judges_other: bool = False,
     ) -> None:
         """Unless `reduced`, nothing is inferred and no order left out. `words` mean the subject."""
         self.families = tuple(families)
         self.kubelets = tuple(ACTOR_OF[family] for family in families) if kubelet else ()
         self.subjects = self.kubelets or (SUBJECT_ACTOR,)
+        self.judged = (SCRIPT_ACTOR,) if judges_other else self.subjects
         self.footprints = Footprints(words=words)
         self.futures = Futures(self.footprints)
         self.effects = Effects(self.footprints)
@@ -89,7 +92,7 @@ class Knowledge:
         return found
 
     def _over(self, state: State, futures: Mapping[str, Footprint]) -> bool:
-        if self.restarts or not all(state.ended[lane] for lane in self.subjects):
+        if self.restarts or not all(state.ended[lane] for lane in (*self.subjects, *self.judged)):
             return False
         script = futures.get(SCRIPT_ACTOR, Footprint())
         others = {"nft", "sets", "units"} & (script.writes) or LIVES & script.reads
@@ -104,12 +107,12 @@ class Knowledge:
         return not self.observe(state).enabled
 
     def left_by(self, end: State) -> str:
-        """What an end leaves: the rules, and kubelet's commands with their exit codes.
+        """What an end leaves: the rules, and the judged actor's commands with their exit codes.
 
         Both together say all that an outcome is judged by: what kubelet logs follows from
         the exit codes that it got.
         """
-        return end.left(self.families)
+        return end.left(self.families, self.judged)
 
     def ending(self, key: str) -> Ending:
         """What was found in an end state, or in another that leaves the same."""

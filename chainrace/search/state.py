@@ -7,13 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from chainrace.model.actors import (
-    ACTOR_OF,
     ACTORS,
     GROUPS,
     HISTORIES,
     KUBELETS,
     SCRIPT_ACTOR,
-    SUBJECT_ACTOR,
     group,
     owner,
 )
@@ -122,15 +120,14 @@ class State:
         vars(following)["_places"] = every
         return following
 
-    def left(self, families: Sequence[str]) -> str:
-        """A digest of some families' rules and of the subject's commands with their answers."""
+    def left(self, families: Sequence[str], lanes: Sequence[str]) -> str:
+        """A digest of some families' rules and of some lanes' commands with their answers."""
         rules = {
             name: text
             for name, text in self.rules.items()
             if name.startswith((*families, "nft/", "ipset", STOPPED))
         }
-        mine = [self.histories[ACTOR_OF[family]] for family in families]
-        return digest([rules, mine, self.histories[SUBJECT_ACTOR]])
+        return digest([rules, [self.histories[lane] for lane in lanes]])
 
     def differing(self, other: "State") -> tuple[str, ...]:
         """What of two states is not the same: `rules ipv4/filter`, `waiting k`."""

@@ -35,8 +35,6 @@ def against_of(config: LabConfig, subject: Subject, name: str | None) -> Subject
     other = subject_of(config, name)
     if other.unit == subject.unit:
         raise UsageError(f"{name} cannot be raced with itself", "name two subjects: ./lab subjects")
-    if other.by_family:
-        raise UsageError(f"{name} is a subject only", "name another one: ./lab subjects")
     return other
 
 

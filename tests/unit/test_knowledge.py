@@ -116,6 +116,15 @@ def test_nor_where_it_still_looks_at_kubelet_and_may_be_told_what_it_never_was()
     assert not known.is_end(state)
 
 
+def test_nor_while_the_other_goes_on_where_it_is_judged() -> None:
+    known = Knowledge(("ipv4",), reduced=True, judges_other=True)
+    learn(known, *run_of(*ENDS))
+    assert not known.is_end(read(*DONE, waiting={"s": ENDS[0]}))
+    last = read(*DONE, *(f"s {line}" for line in ENDS))
+    assert known.is_end(last)
+    assert known.left_by(last) != known.left_by(read(*DONE, step(f"s {ENDS[0]}", 1)))
+
+
 def test_families_that_are_explored_together_end_together() -> None:
     known = knowledge("ipv4", "ipv6")
     learn(known, *run_of(*ENDS))

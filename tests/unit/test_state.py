@@ -215,7 +215,7 @@ def test_a_script_that_is_told_something_else_does_not_continue_the_state() -> N
 def test_an_end_is_told_by_rules_and_kubelets_answers_and_not_by_the_scripts() -> None:
     done = ("k iptables -N A", "x ip6tables -N A")
     one = state.read(view(*done, "s iptables -S"), None)
-    assert one.left(["ipv4"]) == state.read(view(*done), None).left(["ipv4"])
+    assert one.left(["ipv4"], "k") == state.read(view(*done), None).left(["ipv4"], "k")
     for other in (
         view(step("k iptables -N A", 1)),
         view("k iptables -N B"),
@@ -223,16 +223,23 @@ def test_an_end_is_told_by_rules_and_kubelets_answers_and_not_by_the_scripts() -
         view(*done, rules={"ipv4": IPV4, "ipv6": "", "nft/inet mine": "table"}),
         view(*done, rules={"ipv4": IPV4, "ipv6": "", "ipset": "create a"}),
     ):
-        assert state.read(other, None).left(["ipv4"]) != one.left(["ipv4"])
+        assert state.read(other, None).left(["ipv4"], "k") != one.left(["ipv4"], "k")
 
 
 def test_an_end_of_one_family_is_not_told_by_the_other() -> None:
     one = state.read(view("k iptables -N A"), None)
     rules = {"ipv4": IPV4, "ipv6": "*filter\nCOMMIT\n"}
     other = state.read(view("k iptables -N A", "x ip6tables -N A", rules=rules), None)
-    assert one.left(["ipv4"]) == other.left(["ipv4"])
-    assert one.left(["ipv6"]) != other.left(["ipv6"])
-    assert one.left(["ipv4", "ipv6"]) != other.left(["ipv4", "ipv6"])
+    assert one.left(["ipv4"], "k") == other.left(["ipv4"], "k")
+    assert one.left(["ipv6"], "x") != other.left(["ipv6"], "x")
+    assert one.left(["ipv4", "ipv6"], "kx") != other.left(["ipv4", "ipv6"], "kx")
+
+
+def test_an_end_that_the_other_is_judged_by_is_told_by_its_answers() -> None:
+    one = state.read(view("k iptables -N A", "s iptables -S"), None)
+    other = state.read(view("k iptables -N A", step("s iptables -S", 1)), None)
+    assert one.left(["ipv4"], "k") == other.left(["ipv4"], "k")
+    assert one.left(["ipv4"], "s") != other.left(["ipv4"], "s")
 
 
 def test_what_differs_is_named() -> None:

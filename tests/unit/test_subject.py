@@ -9,7 +9,7 @@ from chainrace.explore.replay import refuse_strangers
 from chainrace.judge.outcome import NOT_ASKED, judge, promised_by
 from chainrace.model.mode import CHECK_FAILED, HEALTHY, INIT_FAILED, RULES_LOST, RULES_REORDERED
 from chainrace.model.schedule import parse
-from chainrace.model.subject import Subject
+from chainrace.model.subject import Subject, letter_of, sides
 from chainrace.model.trial import Call, Ending
 from chainrace.search.footprints import Footprints
 from chainrace.search.resources import Footprint
@@ -198,6 +198,12 @@ def test_one_of_its_own_fits(name: str, subject: Subject) -> None:
     refuse_strangers(parse(name), subject)
 
 
+def test_the_steps_of_kubelet_as_the_other_are_its_own() -> None:
+    refuse_strangers(parse("k1 s* k*"), OTHER, KUBELET)
+    with pytest.raises(UsageError, match="takes no part"):
+        refuse_strangers(parse("s1 d* s*"), OTHER, KUBELET)
+
+
 def test_each_step_of_its_changes_what_can_be_seen_of_it() -> None:
     assert footprint(Call("subject", "iptables", ("-N", "A"))).writes >= LIVES
     begins = footprint(Call("subject", "subject", ("begins",)))
@@ -220,7 +226,7 @@ def test_a_program_of_its_own_goes_by_its_answers() -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("guard", "with itself"), ("kubelet", "a subject only"), ("cron", "there is no subject cron")],
+    [("guard", "with itself"), ("cron", "there is no subject cron")],
 )
 def test_what_stands_in_the_scripts_place_is_another_subject(name: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
@@ -234,3 +240,13 @@ def test_two_subjects_are_raced_with_the_packages_of_both() -> None:
     assert packages_of(subject, other) == ("ipset", "busybox-static", "docker-cli", "docker.io")
     assert against_of(loaded, subject, None) is None
     assert packages_of(KUBELET, None) == ()
+
+
+def test_kubelet_has_its_own_lanes_also_as_the_other() -> None:
+    other = against_of(config(), OTHER, "kubelet")
+    assert other is KUBELET
+    assert sides(OTHER, None) == (OTHER, None)
+    assert sides(KUBELET, OTHER) == (KUBELET, OTHER)
+    assert sides(OTHER, KUBELET) == (KUBELET, OTHER)
+    letters = [letter_of(*pair) for pair in ((KUBELET, OTHER), (OTHER, GUARD), (OTHER, KUBELET))]
+    assert letters == ["k", "d", "s"]

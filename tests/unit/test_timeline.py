@@ -26,14 +26,18 @@ def command(lane: str, line: str, at: float, code: int | None = 0) -> dict[str, 
 
 
 def steps(
-    *made: tuple[dict[str, Any], str], name: str = RULES_LOST, six: str = HEALTHY
+    *made: tuple[dict[str, Any], str],
+    name: str = RULES_LOST,
+    six: str = HEALTHY,
+    judged: str = "k",
 ) -> tuple[Happened, ...]:
     """A timeline of commands, each with the IPv4 rules after it."""
     left = [(0, {"ipv4": EMPTY, "ipv6": EMPTY})]
     left += [(at, {"ipv4": rules, "ipv6": EMPTY}) for at, (_, rules) in enumerate(made, start=1)]
     families = {"ipv4": FamilyOutcome((name,)), "ipv6": FamilyOutcome((six,))}
     view: Any = {"commands": [one for one, _ in made], "left": left}
-    return timeline(view, Outcome(families, signature=False, detected_by=None), REFERENCE)
+    outcome = Outcome(families, signature=False, detected_by=None)
+    return timeline(view, outcome, REFERENCE, judged)
 
 
 N = command("k", "iptables -N KUBE-FIREWALL", 0.0)
@@ -69,6 +73,14 @@ def test_what_kubelet_itself_or_nobody_takes_is_no_harm() -> None:
     assert not any(one.harms for one in steps((N, CHAIN), (added, mine), (gone, CHAIN)))
 
 
+def test_where_the_other_is_judged_kubelets_step_does_the_harm() -> None:
+    made = ((command("s", "iptables -I INPUT", 0.0), JUMP), (command("k", "iptables -F", 1), CHAIN))
+    assert [one.harms for one in steps(*made, judged="s")] == [False, True]
+    assert not any(one.harms for one in steps(*made))
+    failed = (command("s", "iptables -C INPUT", 2.0, code=2), CHAIN)
+    assert [one.fails for one in steps(*made, failed, name=INIT_FAILED, judged="s")] == [0, 0, 1]
+
+
 def test_what_opens_the_guard_does_the_harm_where_nothing_was_taken() -> None:
     opens = command("s", "iptables -I INPUT -j ACCEPT", 2.0)
     above = JUMP.replace("-A INPUT", "-A INPUT -j ACCEPT\n-A INPUT", 1)
@@ -94,7 +106,8 @@ def test_what_came_along_is_told_apart_by_family() -> None:
         "left": [(0, {"ipv4": EMPTY, "ipv6": EMPTY}), (2, {"ipv4": CHAIN, "ipv6": CHAIN})],
     }
     healthy = {name: FamilyOutcome((HEALTHY,)) for name in ("ipv4", "ipv6")}
-    four, other = timeline(view, Outcome(healthy, signature=False, detected_by=None), REFERENCE)
+    outcome = Outcome(healthy, signature=False, detected_by=None)
+    four, other = timeline(view, outcome, REFERENCE, "k")
     assert four.added == ("ipv4 filter :KUBE-FIREWALL -",)
     assert other.added == ("ipv6 filter :KUBE-FIREWALL -",)
 
