@@ -19,7 +19,6 @@ from chainrace.cli.options import (
     ScriptOptions,
     SubjectName,
 )
-from chainrace.explore.replay import refuse_strangers
 from chainrace.host import setup
 from chainrace.judge.explored import EXIT_OF, HARMFUL, conclusion
 from chainrace.judge.exposure import NOT_EXPOSED, why_not_exposed
@@ -156,6 +155,7 @@ def replay(
         config = node.applied()
         raced = subject_of(config, subject)
         other = against_of(config, raced, against)
+        told, schedule = schedule_of(what)
         chosen = Again(
             config=with_packages(config, packages_of(raced, other)),
             name="",
@@ -163,17 +163,18 @@ def replay(
             prepare=node.prepare,
             expect=script.expect,
             boot=boot,
-            schedule=schedule_of(what),
+            schedule=schedule,
             found="",
             subject=raced,
             against=other,
+            told=told,
         )
     _replay(chosen, times, keep.keeping, output.terminal())
 
 
 def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> None:
     """Run a schedule so often, and end with what that led to."""
-    refuse_strangers(chosen.schedule, chosen.subject, chosen.against)
+    chosen.refuse_unfit()
     remarks = check(chosen.config, chosen.script, chosen.prepare)
     paths = Paths()
     for remark in remarks:
@@ -206,8 +207,10 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
         if set(outcomes) != {HEALTHY}:
             kept.failure = f"{chosen.schedule} ended {', '.join(sorted(set(outcomes)))}"
     where = str(folder.path.relative_to(paths.root))
+    terminal.say(f"schedule: {chosen.race}: {chosen.schedule}")
     terminal.say(f"evidence: {where}")
-    terminal.data({"schedule": str(chosen.schedule), "outcomes": outcomes, "evidence": where})
+    told = {"schedule": str(chosen.schedule), "race": str(chosen.race)}
+    terminal.data({**told, "outcomes": outcomes, "evidence": where})
     raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 
 

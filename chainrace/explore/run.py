@@ -128,6 +128,7 @@ class ExplorationRun:
             doubts=tuple(self._doubts),
             unexercised=self._unexercised,
             subject=self._script.subject.name,
+            race=str(self._script.race),
             alone=tuple(f"takes away {entry}" for entry in takes),
         )
 

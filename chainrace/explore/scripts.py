@@ -1,12 +1,12 @@
 """Scripts as they are brought to nodes."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from chainrace.model.schedule import Race
 from chainrace.model.subject import Subject
 from chainrace.node.node import Node
-from chainrace.settings.scripts import read_script
+from chainrace.settings.scripts import identity, read_script
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 UPLOADS = "/usr/local/lib/chainrace/save/own"
@@ -31,27 +31,31 @@ class Script:
     subject: Subject = KUBELET
     other: Subject | None = None
 
+    @property
+    def race(self) -> Race:
+        """Of whom its schedules are."""
+        return Race(self.subject.name, self.name, "" if self.other else self.digest)
+
 
 def bring_script(nodes: list[Node], file: Path) -> Script:
     """Put a file of the host's onto the nodes. Raises UsageError for what is no script."""
     data = read_script(file)
-    identity = hashlib.sha256(data).hexdigest()[:12]
+    digest = identity(data)
     # A name of the lab's own: the file's may be anything.
-    path = f"{UPLOADS}/{identity}"
+    path = f"{UPLOADS}/{digest}"
     for node in nodes:
         node.connection.succeed(f"mkdir -p {UPLOADS}")
         node.connection.put(data, path)
         node.connection.succeed(f"chmod 755 {path}")
-    return Script(file.name, path, identity)
+    return Script(file.name, path, digest)
 
 
 def script_on(node: Node, name: str, path: str) -> Script:
     """A script that the node has already."""
     data = node.connection.succeed(f"cat '{path}'").encode()
-    return Script(name, path, hashlib.sha256(data).hexdigest()[:12])
+    return Script(name, path, identity(data))
 
 
 def unit_as_script(other: Subject) -> Script:
     """A unit in a script's place."""
-    identity = hashlib.sha256(repr(other).encode()).hexdigest()[:12]
-    return Script(other.name, "", identity, other=other)
+    return Script(other.name, "", identity(repr(other).encode()), other=other)

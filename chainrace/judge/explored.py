@@ -185,7 +185,8 @@ class Explored:
 
     `begun` says whether both families were explored at all. `doubts` are sentences on why
     nothing is proved; `unexercised` is one on why the script was not exercised, else empty.
-    `alone` is what it does to others when it runs alone: that is no harm of the subject's.
+    `alone` is what it does to others when it runs alone: that is no harm of the subject's. `race`
+    says of whom its schedules are (model/schedule.py).
     """
 
     script: str
@@ -198,6 +199,7 @@ class Explored:
     unexercised: str = ""
     alone: tuple[str, ...] = ()
     subject: str = "kubelet"
+    race: str = ""
 
     def shortest(self) -> dict[str, Finding]:
         """For each failure mode the shortest finding that was reproduced."""

@@ -1,7 +1,8 @@
 """A schedule: whose step comes when. Its short name is its identity.
 
 `k3 s2 k4 s*` reads: kubelet three steps, the script two, kubelet four, then the
-script to its end.
+script to its end. Its text says of whom it is, too:
+`kubelet beside rule.sh@1a2b3c4d5e6f: k3 s2 k4 s*`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from chainrace.model.actors import group, owner
 
 # k3, s12, s*
 TURN = re.compile(r"([a-z])([1-9][0-9]*|\*)")
+# kubelet beside rule.sh@1a2b3c4d5e6f, docker beside kubelet
+RACE = re.compile(r"(\S+) beside (.+?)(?:@([0-9a-f]{12}))?")
 # No script and no start of kubelet makes so many.
 MOST_TURNS = 1000
 STEP_DIGITS = 6
@@ -43,6 +46,39 @@ class Schedule:
     def preemptions(self) -> int:
         """How often an actor is stopped although it could go on: counted turns but the last."""
         return sum(turn.steps is not None for turn in self.turns[:-1])
+
+
+@dataclass(frozen=True)
+class Race:
+    """Of whom a schedule is: a subject, and the script or the other subject beside it.
+
+    `digest` are twelve hexadecimal digits of the script's SHA-256, empty for a subject.
+    """
+
+    subject: str
+    other: str
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.subject} beside {self.other}{f'@{self.digest}' if self.digest else ''}"
+
+    def is_of(self, other: Race) -> bool:
+        """Whether both are of the same programs; a script may have another name."""
+        mine, theirs = self.digest or self.other, other.digest or other.other
+        return (self.subject, mine) == (other.subject, theirs)
+
+
+def parse_text(text: str) -> tuple[Race | None, Schedule]:
+    """Read a schedule with or without its race. Raises ValueError for what is none."""
+    race, colon, name = text.rpartition(": ")
+    if not colon:
+        return None, parse(text)
+    found = RACE.fullmatch(race)
+    if not found:
+        raise ValueError(
+            f"{race!r} does not say of whom it is: write kubelet beside rule.sh@DIGEST"
+        )
+    return Race(found[1], found[2], found[3] or ""), parse(name)
 
 
 def parse(name: str) -> Schedule:

@@ -149,6 +149,7 @@ class Explored(TypedDict):
     doubts: NotRequired[list[str]]
     unexercised: NotRequired[str]
     alone: NotRequired[list[str]]
+    race: NotRequired[str]
 
 
 class KeptScript(TypedDict):

@@ -91,6 +91,7 @@ def explored_json(explored: Explored) -> schema.Explored:
         "doubts": list(explored.doubts),
         "unexercised": explored.unexercised,
         "alone": list(explored.alone),
+        "race": explored.race,
         "graphs": [graph_json(graph) for graph in explored.graphs],
         "findings": [finding_json(finding) for finding in explored.findings],
         "shortest": {name: str(one.schedule) for name, one in explored.shortest().items()},

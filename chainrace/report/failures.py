@@ -220,6 +220,8 @@ class _Reader:
             )
         if said := words.consumer(subject, finding["azure_npm_finds"]):
             about.append(said)
+        if race := verdict.explored_in(self._document).get(script, {}).get("race"):
+            about.append(f"schedule in full: {race}: {finding['schedule']}")
         named = f"{file_name(script)}-{finding['family']}-"
         evidence = _evidence_of(
             self._folder,

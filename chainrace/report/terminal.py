@@ -157,13 +157,7 @@ class Terminal:
         """What the exploration showed of one script."""
         self._end_bar()
         self.say(f"\n{explored.script}: {explored.commands} commands when it runs alone")
-        if explored.remark:
-            self.say(f"  note: {explored.remark}")
-        if explored.unexercised:
-            self.say(f"  not exercised: {explored.unexercised}")
-        self.doubts(explored.doubts)
-        for said in explored.alone:
-            self.say(f"  alone, and no harm of {explored.subject}'s: {said}")
+        self._about(explored)
         for graph in explored.graphs:
             state = "all of them" if graph.complete else f"{graph.open} steps still open"
             if graph.preemptions is not None:
@@ -183,6 +177,18 @@ class Terminal:
                     f"  not reproduced each time: {finding.schedule}, the same end in "
                     f"{finding.same} of {finding.replays} replays"
                 )
+
+    def _about(self, explored: Explored) -> None:
+        """Of whom its schedules are, and what is odd about a script."""
+        if explored.race:
+            self.say(f"  schedules are of {explored.race}")
+        if explored.remark:
+            self.say(f"  note: {explored.remark}")
+        if explored.unexercised:
+            self.say(f"  not exercised: {explored.unexercised}")
+        self.doubts(explored.doubts)
+        for said in explored.alone:
+            self.say(f"  alone, and no harm of {explored.subject}'s: {said}")
 
     def doubts(self, doubts: Sequence[str]) -> None:
         """Why nothing is proved, a line each."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from chainrace.base.errors import UsageError
-from chainrace.explore.replay import turns_of
+from chainrace.base.paths import Paths
+from chainrace.explore.replay import refuse_strangers, turns_of
 from chainrace.explore.scripts import Script
 from chainrace.judge.verdict import ORIGINAL
 from chainrace.model import schedule as schedules
-from chainrace.model.schedule import Schedule
+from chainrace.model.schedule import Race, Schedule
 from chainrace.model.subject import Subject
 from chainrace.report import made_by, verdict
 from chainrace.report.document import MadeBy
@@ -24,9 +25,12 @@ from chainrace.settings.config import (
     with_kubelet,
     with_packages,
 )
+from chainrace.settings.scripts import identity, read_script
 from chainrace.settings.subject import packages_of
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
+# The lab's own scripts, where the caller names none: the outage's, and the service's at boot.
+OWN = {False: "original.sh", True: "boot.sh"}
 # Of findings that are told where one is named that there is not.
 MOST_TOLD = 12
 # The options of an image of the user's own, as results keep them.
@@ -51,6 +55,24 @@ class Again:
     found: str
     subject: Subject = KUBELET
     against: Subject | None = None
+    told: Race | None = None  # of whom the caller says that the schedule is
+
+    @property
+    def race(self) -> Race:
+        """Of whom it is executed. Raises UsageError for a script that cannot be read."""
+        if self.against is not None:
+            return Race(self.subject.name, self.against.name)
+        file = self.script or Paths().provision / "node" / "save" / OWN[self.boot]
+        return Race(self.subject.name, self.name or file.stem, identity(read_script(file)))
+
+    def refuse_unfit(self) -> None:
+        """Raise UsageError for a schedule that is of others than these."""
+        if self.told is not None and not self.told.is_of(self.race):
+            raise UsageError(
+                f"the schedule is of {self.told}, and {self.race} was named",
+                "name the same subject and script, or give the schedule without them",
+            )
+        refuse_strangers(self.schedule, self.subject, self.against)
 
     def as_it_was(self, brought: Script) -> Script:
         """A script that was brought to a node, called and begun as the results have it."""
@@ -77,6 +99,7 @@ def again(folder: Path, what: str | None, script: str | None, config: LabConfig)
     if name not in _names(made):
         raise UsageError(f"{folder} keeps no script {name}", f"it has {', '.join(_names(made))}")
     kept = made["scripts"].get(name)
+    told, schedule = schedule_of(numbered.finding["schedule"] if numbered else str(what))
     subject = made_by.subject_in(made)
     return Again(
         config=with_packages(_as_it_was(config, document, made), packages_of(subject, against)),
@@ -85,21 +108,22 @@ def again(folder: Path, what: str | None, script: str | None, config: LabConfig)
         prepare=made_by.prepare_in(folder, made),
         expect=kept["exit"] if kept else 0,
         boot=kept["boot"] if kept else False,
-        schedule=schedule_of(numbered.finding["schedule"] if numbered else str(what)),
+        schedule=schedule,
         found=str(numbered) if numbered else "",
         subject=subject,
         against=against,
+        told=told,
     )
 
 
-def schedule_of(name: str) -> Schedule:
-    """A schedule by its name. Raises UsageError for what is none."""
+def schedule_of(text: str) -> tuple[Race | None, Schedule]:
+    """A schedule by its text, and of whom that says it is. Raises UsageError for what is none."""
     try:
-        schedule = schedules.parse(name)
+        told, schedule = schedules.parse_text(text)
     except ValueError as error:
         raise UsageError(str(error), "write it as in: ./lab replay 's2 k8 s* k*'") from error
     turns_of(schedule)
-    return schedule
+    return told, schedule
 
 
 def _finding(folder: Path, document: Document, what: str | None, script: str | None) -> Numbered:

@@ -5,6 +5,7 @@ mistake that its shell meets before it has run anything. A shell executes a scri
 it, so what stands above a later mistake is done: such a script is raced, with a remark.
 """
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -35,6 +36,11 @@ class Mistake:
 
     line: int
     said: str
+
+
+def identity(data: bytes) -> str:
+    """Twelve hexadecimal digits that stand for a script's text: of its SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def look_at(file: Path) -> str:

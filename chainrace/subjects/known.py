@@ -5,9 +5,10 @@ from __future__ import annotations
 from chainrace.model.subject import Subject
 from chainrace.subjects.cni.subject import SUBJECT as CNI
 from chainrace.subjects.docker.subject import SUBJECT as DOCKER
+from chainrace.subjects.fail2ban.subject import SUBJECT as FAIL2BAN
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
-KNOWN = (KUBELET, DOCKER, CNI)
+KNOWN = (KUBELET, DOCKER, CNI, FAIL2BAN)
 
 
 def known(name: str) -> Subject | None:

@@ -8,12 +8,14 @@ import pytest
 from chainrace.base.errors import LabError
 from chainrace.explore.options import Options
 from chainrace.explore.preparation import brought
+from chainrace.explore.scripts import unit_as_script
 from chainrace.judge.explored import HARMFUL, HARMLESS
 from chainrace.model.mode import CHECK_FAILED, RULES_LOST
 from chainrace.model.subject import Subject
 from chainrace.node.node import Node
 from chainrace.settings.config import LabConfig, SubjectConfig
 from chainrace.settings.subject import subject_of
+from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 from tests.node.fixtures import Bring, Explore
 
 pytestmark = pytest.mark.nightly
@@ -63,6 +65,19 @@ def test_a_script_that_stops_it_takes_its_work(
     text = "systemctl stop node-guard\niptables -F INPUT\n"
     explored, _ = explore(replace(own_script(text), subject=subject), Options(first=True))
     assert explored.verdict == HARMFUL
+
+
+def test_beside_kubelet_it_is_judged_by_what_it_promises(lab_node: Node, explore: Explore) -> None:
+    """kubelet takes nothing of its; that no chain of kubelet's is there it promises in vain."""
+    for check, verdict in (("true", HARMLESS), ("! iptables -S KUBE-FIREWALL", HARMFUL)):
+        found = guard(check)
+        with brought([lab_node], found):
+            explored, replays = explore(
+                replace(unit_as_script(KUBELET), subject=found), Options(first=True)
+            )
+        assert explored.verdict == verdict, explored.reason
+        assert explored.shortest().keys() == ({CHECK_FAILED} if replays else set())
+        assert explored.race == "node-guard beside kubelet"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,20 @@ def test_a_schedule_of_ones_own_overrides_the_finding(both: Path, one: Path) -> 
     assert again(one, "k1 s* k*", None, TODAY).name == "mine.sh"
 
 
+def test_a_schedule_that_says_it_is_of_others_is_refused_before_any_node(one: Path) -> None:
+    found = again(one, "k1 s* k*", None, TODAY)
+    found.refuse_unfit()
+    race = str(found.race)
+    assert race.startswith("kubelet beside mine.sh@")
+    again(one, f"{race}: k1 s* k*", None, TODAY).refuse_unfit()
+    for other in (race[:-12] + "ffffffffffff", race.replace("kubelet", "docker")):
+        with pytest.raises(UsageError, match=r"the schedule is of .* was named"):
+            again(one, f"{other}: k1 s* k*", None, TODAY).refuse_unfit()
+    lab = replace(found, script=None, name="", boot=False)
+    assert str(lab.race).startswith("kubelet beside original@")
+    assert str(replace(lab, boot=True).race).startswith("kubelet beside boot@")
+
+
 def test_a_finding_that_is_not_there_is_told_with_those_that_are(both: Path) -> None:
     for number in ("3", "0", "99"):
         with pytest.raises(UsageError, match=f"no finding {number}") as told:
@@ -260,6 +274,7 @@ def test_two_subjects_are_raced_again_with_nothing_else_to_type(tmp_path: Path) 
     assert (found.subject, found.against, found.script) == (GUARD, DOCKER, None)
     assert found.config.node.packages == ["busybox-static", "docker-cli", "docker.io", "ipset"]
     assert found.name == "docker"
+    assert str(found.race) == "guard beside docker"
     document = verdict.read(folder.path)
     (first, *_) = verdict.findings_in(document)
     assert verdict.again(document, folder.path, first).endswith(" 1")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.model.schedule import Schedule, Turn, from_steps, parse
+from chainrace.model.schedule import Race, Schedule, Turn, from_steps, parse, parse_text
 
 steps = st.lists(st.sampled_from(["k", "s", "x", "t"]), min_size=1, max_size=30).map(tuple)
 
@@ -23,6 +23,32 @@ def test_all_that_the_script_still_has_is_told_of_its_first_lane_alone() -> None
     assert str(from_steps(tuple("sstks"))) == "s2 t1 k* s*"
     assert str(from_steps(tuple("stkt"))) == "s1 t1 k* t1"
     assert str(from_steps(tuple("tks"))) == "t1 k* s*"
+
+
+@pytest.mark.parametrize(
+    "race",
+    [
+        Race("kubelet", "rule.sh", "1a2b3c4d5e6f"),
+        Race("docker", "kubelet"),
+        Race("node-guard", "a: b beside c.sh", "1a2b3c4d5e6f"),
+    ],
+)
+def test_its_text_says_of_whom_it_is_and_is_read_back(race: Race) -> None:
+    assert parse_text(f"{race}: s2 k* s*") == (race, parse("s2 k* s*"))
+    assert parse_text("s2 k* s*") == (None, parse("s2 k* s*"))
+
+
+def test_a_text_that_does_not_say_of_whom_it_is_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not say of whom"):
+        parse_text("kubelet and rule.sh: s2 k* s*")
+
+
+def test_a_race_is_of_the_same_programs_whatever_the_script_is_called() -> None:
+    race = Race("kubelet", "rule.sh", "1a2b3c4d5e6f")
+    assert race.is_of(Race("kubelet", "copy.sh", "1a2b3c4d5e6f"))
+    assert not race.is_of(Race("kubelet", "rule.sh", "ffffffffffff"))
+    assert not race.is_of(Race("docker", "rule.sh", "1a2b3c4d5e6f"))
+    assert not Race("docker", "kubelet").is_of(Race("docker", "kubelet.sh", "1a2b3c4d5e6f"))
 
 
 def test_preemptions_are_the_turns_cut_short() -> None:

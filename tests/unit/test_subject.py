@@ -115,7 +115,7 @@ def config(check: str = "", packages: tuple[str, ...] = ()) -> LabConfig:
 
 def test_kubelet_is_the_subject_where_none_is_named() -> None:
     assert subject_of(config(), None) == KUBELET
-    assert list(subjects(config())) == ["kubelet", "docker", "cni-portmap", "guard"]
+    assert list(subjects(config())) == ["kubelet", "docker", "cni-portmap", "fail2ban", "guard"]
     assert KUBELET.armed() is None
 
 
@@ -143,7 +143,7 @@ def test_its_packages_are_on_the_labs_own_image_alone() -> None:
 def test_one_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(UsageError, match="there is no subject cron") as told:
         subject_of(config(), "cron")
-    assert "kubelet, docker, cni-portmap, guard" in told.value.remedy
+    assert "kubelet, docker, cni-portmap, fail2ban, guard" in told.value.remedy
 
 
 @pytest.mark.parametrize("text", [None, "", "[Unit]\n"])
