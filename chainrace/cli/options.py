@@ -23,6 +23,7 @@ from chainrace.report.terminal import Terminal
 from chainrace.settings import config
 from chainrace.settings.config import Bus, ImageConfig, LabConfig
 from chainrace.settings.keeping import Keep, Keeping
+from chainrace.settings.mistakes import in_words
 from chainrace.settings.scenario import Changes
 
 NODE, SCRIPT, EXPLORATION, OUTPUT = "The node", "The script", "The exploration", "Output"
@@ -119,7 +120,7 @@ class NodeOptions:
         try:
             return ImageConfig.model_validate({"path": str(self.image.absolute()), **named})
         except ValidationError as error:
-            raise UsageError(f"--image: {config.in_words(error)}", "see --help") from error
+            raise UsageError(f"--image: {in_words(error)}", "see --help") from error
 
     @property
     def own_kubelet(self) -> str | None:

@@ -4,7 +4,8 @@ import pytest
 
 from chainrace.base.errors import UsageError
 from chainrace.base.paths import REPOSITORY
-from chainrace.settings.config import LabConfig, NodeConfig, line_of, load
+from chainrace.settings.config import LabConfig, NodeConfig, load
+from chainrace.settings.mistakes import line_of
 
 
 def test_without_a_file_the_outages_defaults_hold(tmp_path: Path) -> None:
