@@ -125,10 +125,11 @@ class Effects:
                 if origin.rules.get(part) != target.rules.get(part)
             ]
             raise ContradictionError(made.call, ", ".join(changed) or "another actor")
-        if effect != self._effects.get(effect.on, effect) or (
-            follow != self._follows.get(follow.history, follow)
-        ):
-            raise DiffersError(f"{made.call} did something else in the same circumstances before")
+        differs = _did_else(self._effects.get(effect.on, effect), effect)
+        if differs := differs or _went_else(self._follows.get(follow.history, follow), follow):
+            raise DiffersError(
+                f"{made.call} did something else in the same circumstances before: {differs}"
+            )
         self.keep(effect)
         self.keep(follow)
         return effect, follow
@@ -232,6 +233,39 @@ def _put_together(origin: State, lane: str, effect: Effect, follow: Follow) -> S
     return origin.with_place(
         follow.place, lane, {name: text for name, text in rules.items() if text is not None}
     )
+
+
+def _did_else(before: Effect, now: Effect) -> str:
+    """What a command did otherwise than before, in words; empty where nothing."""
+    if before == now:
+        return ""
+    if before.code != now.code:
+        return f"it ended with {_ended(now.code)}, before with {_ended(before.code)}"
+    parts = [
+        part
+        for part in sorted({*before.after, *now.after})
+        if before.after.get(part) != now.after.get(part)
+    ]
+    return f"it left other rules: {', '.join(parts)}" if parts else "it wrote something else"
+
+
+def _ended(code: int | None) -> str:
+    return "nothing, it goes on" if code is None else str(code)
+
+
+def _went_else(before: Follow, now: Follow) -> str:
+    """How an actor went on otherwise than before, in words; empty where it did not."""
+    if before == now:
+        return ""
+    for lane in sorted({*before.place.waiting, *now.place.waiting}):
+        one, other = before.place.waiting.get(lane), now.place.waiting.get(lane)
+        if one != other:
+            return f"{lane} then waits for {other or 'nothing'}, before for {one or 'nothing'}"
+    if before.place.ended != now.place.ended:
+        return "the actor has ended once, and once not"
+    if before.lock != now.lock:
+        return "the lock of iptables was held by another"
+    return "another process of the actor was answered otherwise, or ended with it"
 
 
 def _edge(origin: State, lane: str) -> str:

@@ -230,13 +230,16 @@ def test_a_step_that_moved_the_other_actor_is_refused() -> None:
 
 def test_a_step_that_once_did_something_else_is_refused() -> None:
     other = seen("k iptables -N A", rules=EMPTY, waiting={"s": NEXT["s"]})
-    with pytest.raises(DiffersError, match="something else in the same circumstances"):
+    with pytest.raises(DiffersError, match=r"same circumstances before: .* rules: ipv4/filter"):
+        learned().learn(seen(waiting=NEXT), "k", other)
+    other = seen(step("k iptables -N A", 1), rules=EMPTY, waiting={"s": NEXT["s"]})
+    with pytest.raises(DiffersError, match="it ended with 1, before with 0"):
         learned().learn(seen(waiting=NEXT), "k", other)
 
 
 def test_an_actor_that_goes_on_differently_after_the_same_is_refused() -> None:
     target = seen("k iptables -N A", rules=MADE, waiting={"k": "iptables -N B", "s": NEXT["s"]})
-    with pytest.raises(DiffersError, match="something else in the same circumstances"):
+    with pytest.raises(DiffersError, match=r"k then waits for .*-N B, before for nothing"):
         learned().learn(seen(waiting=NEXT), "k", target)
 
 
