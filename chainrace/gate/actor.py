@@ -177,7 +177,7 @@ class Actor:
                 # Its reader may read, whatever that is: what it read is not known.
                 self._overflown |= capture.links
                 capture.give_up()
-        look = Look(self.held.keys(), self.pipes.stopped())
+        look = Look(self.held.keys(), self.pipes.stopped(), self._by_turns)
         mine = self.processes()
         why = look.missing(mine, self._children)
         if why:
@@ -196,6 +196,11 @@ class Actor:
             self._looked = None
             return "readers of what was written go on"
         return self._waits_for_nobody(look, mine) if mine else self._over()
+
+    def _by_turns(self, pid: int) -> bool:
+        """Whether a process sleeps and looks by turns, and another fact says when it has done."""
+        del pid
+        return False
 
     def _children(self, pid: int) -> set[int]:
         process = self.owners.script.get(pid)
@@ -247,10 +252,11 @@ def _order(owners: Owners, pid: int) -> tuple[tuple[str, str], ...]:
 
 
 def _names(pids: Iterable[int]) -> list[str]:
-    return [_name(pid) for pid in pids]
+    return [name_of(pid) for pid in pids]
 
 
-def _name(pid: int) -> str:
+def name_of(pid: int) -> str:
+    """What the kernel calls a process, 15 letters at most; `?` for one that is gone."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().strip()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
-from chainrace.gate.actor import Actor, Held
+from chainrace.gate.actor import Actor, Held, name_of
 from chainrace.gate.rest import Look
 from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners, Process
@@ -65,6 +66,14 @@ class Program(Actor):
     def failed(self) -> bool:
         """Whether systemd said that its start failed, when that was over."""
         return bool(self.code)
+
+    def _by_turns(self, pid: int) -> bool:
+        return bool(self.done_command) and name_of(pid) in self._named
+
+    @cached_property
+    def _named(self) -> set[str]:
+        # The kernel keeps fifteen letters of a name (TASK_COMM_LEN).
+        return {name[:15] for name in self.understood}
 
     def _waits_for_nobody(self, look: Look, mine: Mapping[int, Process]) -> str:
         if self.held.keys() & mine.keys():

@@ -33,10 +33,20 @@ WORDS = {
 class Look:
     """One look at the processes of an actor: why it is not settled; `print` to compare two."""
 
-    def __init__(self, held: Collection[int], stopped: Collection[int]) -> None:
-        """`held` wait at the gate, `stopped` were stopped by the gate itself."""
+    def __init__(
+        self,
+        held: Collection[int],
+        stopped: Collection[int],
+        by_turns: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        """`held` wait at the gate, `stopped` were stopped by the gate itself.
+
+        `by_turns` says of a process that it sleeps, looks and sleeps again, and that others say
+        when it has done: as long as none of its threads runs, it goes by what it finds.
+        """
         self._held = held
         self._stopped = stopped
+        self._by_turns = by_turns
         self.prints: dict[int, str] = {}
         self.polls: list[int] = []  # those that wait for something that only they know
 
@@ -75,6 +85,9 @@ class Look:
         for thread, told in calls.items():
             if not told or not told[0].isdigit():
                 return f"{name} runs"
+            if self._by_turns(pid) and int(told[0]) in SLEEPS | POLLS:
+                marks.append(f"{thread}: by turns")
+                continue
             if why := self._in_call(pid, told, every, children):
                 return f"{name} {why}"
             marks.append(f"{thread}:{told[0]}:{_switches(pid, thread)}")

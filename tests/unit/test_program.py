@@ -1,7 +1,10 @@
 """A subject's unit under the gate: when it has done, and whether it was started anew."""
 
+import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -36,9 +39,15 @@ class Machine:
         return self.number
 
 
-def program(machine: Machine, done: str = "", *, others_wait: bool = False) -> Program:
+def program(
+    machine: Machine,
+    done: str = "",
+    *,
+    others_wait: bool = False,
+    programs: Sequence[str] = (),
+) -> Program:
     owners = Owners("", {"s.service": "s", UNIT: "d"}, lambda _: "", set(), set())
-    about = Unit(name="guard", unit=UNIT, done=done, check="", programs=[])
+    about = Unit(name="guard", unit=UNIT, done=done, check="", programs=list(programs))
     found = program_of(
         about,
         "d",
@@ -94,6 +103,13 @@ def test_the_users_own_command_must_say_so_too(line: str, *, ended: bool) -> Non
     one = program(Machine("active"), line)
     settle(one)
     assert one.ended is ended
+
+
+def test_its_own_programs_may_sleep_by_turns_where_its_command_says_when_it_has_done() -> None:
+    comm = Path("/proc/self/comm").read_text().strip()
+    for done, programs, rests in (("true", [comm], True), ("", [comm], False), ("true", [], False)):
+        one = program(Machine("active"), done, programs=programs)
+        assert one._by_turns(os.getpid()) is rests  # noqa: SLF001
 
 
 def test_one_that_was_started_again_is_told() -> None:

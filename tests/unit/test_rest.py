@@ -57,6 +57,22 @@ def test_one_that_sleeps_for_a_time_goes_on(start: Callable[..., int]) -> None:
     assert why(start("import time; time.sleep(60)")).endswith("sleeps")
 
 
+def by_turns(pid: int) -> tuple[str, list[int]]:
+    look = Look((), (), lambda one: one == pid)
+    return look.missing([pid], lambda _: ()), look.polls
+
+
+def test_one_that_sleeps_by_turns_rests(start: Callable[..., int]) -> None:
+    assert by_turns(start("import time\nwhile True: time.sleep(60)")) == ("", [])
+
+
+def test_but_not_while_a_thread_of_it_runs(start: Callable[..., int]) -> None:
+    code = "import threading, time\ndef busy():\n while True: pass\n"
+    pid = start(code + "threading.Thread(target=busy).start()\ntime.sleep(60)")
+    why, _ = by_turns(pid)
+    assert why.endswith("runs")
+
+
 def test_one_that_waits_for_a_child_waits_as_long_as_it_has_one(start: Callable[..., int]) -> None:
     waits = "import os, time\nif os.fork() == 0: time.sleep(60)\nos.wait()"
     pid = start(waits)
