@@ -37,7 +37,8 @@ GLOSSARY: dict[str, str] = {
     "Monitor": "kubelet's loop that makes its rules again where mangle's canary is gone",
     "preemption": "an actor is stopped though it could go on",
     "randomized trial": "one race of a script against kubelet's start, at one start offset",
-    "schedule": "the name of an interleaving: s2 k8 s* k*",
+    "schedule": "the name of an interleaving: s2 k8 s* k*; in full kubelet beside "
+    "rule.sh@1a2b3c4d5e6f: s2 k8 s* k*",
     "start offset": "seconds from kubelet's first iptables process to the script's start",
     "state": "every actor's history and next step, and all firewall state",
     "step": ("one process, from its start to its end; the first step of an actor is its own start"),
