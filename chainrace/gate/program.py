@@ -67,6 +67,10 @@ class Program(Actor):
         """Whether systemd said that its start failed, when that was over."""
         return bool(self.code)
 
+    def start_goes_on(self) -> str:
+        """Why its start is not over, in words; empty where it is, whatever its processes do."""
+        return self._over()
+
     def _by_turns(self, pid: int) -> bool:
         return bool(self.done_command) and name_of(pid) in self._named
 

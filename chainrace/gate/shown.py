@@ -67,7 +67,7 @@ class Shown:
 
         A start that is still being made has repaired nothing yet.
         """
-        goes_on = self.judged is not None and self.judged.missing()
+        goes_on = self.judged is not None and self.judged.start_goes_on()
         words = dict.fromkeys(FAMILIES, "failed") if goes_on else self._words()
         return {"words": words, **self.evidence(rules)}
 

@@ -82,6 +82,15 @@ def test_it_has_not_while_systemd_is_at_work_on_it(state: str) -> None:
     assert not one.ended
 
 
+def test_whether_its_start_is_over_is_asked_of_systemd_whatever_its_processes_do() -> None:
+    """A daemon's threads wake up and sleep: for a settled one two looks in a row are alike."""
+    one = program(Machine("active"))
+    assert one.missing() == "the subject is looked at once more"
+    assert program(Machine("active")).start_goes_on() == ""
+    assert program(Machine("active"), "false").start_goes_on().endswith("as `false` says")
+    assert program(Machine("activating")).start_goes_on() == "guard.service is activating"
+
+
 def test_a_job_for_it_is_to_come() -> None:
     one = program(Machine("inactive", queued={UNIT: "running"}))
     assert settle(one) == "systemd has a job for guard.service"
