@@ -18,7 +18,11 @@ SAVED = "iptables-save -t nat >/etc/iptables.nat\niptables-restore -T nat </etc/
 
 @pytest.mark.parametrize(
     ("subject", "text", "mode"),
-    [("docker", BY_NUMBER, "rules_lost"), ("cni-portmap", SAVED, "rules_lost")],
+    [
+        ("docker", BY_NUMBER, "rules_lost"),
+        ("cni-portmap", SAVED, "rules_lost"),
+        ("fail2ban", SAVED.replace("-t nat ", "").replace("-T nat ", ""), "rules_lost"),
+    ],
 )
 def test_a_script_that_harms_it_is_found_and_replayed(
     clone: Path, tmp_path: Path, subject: str, text: str, mode: str
