@@ -6,7 +6,14 @@ from chainrace.explore.views import Reference, as_seen, ending_of, reference_of
 from chainrace.explore.walker import PRISTINE, Walker
 from chainrace.judge.replayed import Healed, Replayed
 from chainrace.judge.timeline import timeline
-from chainrace.model.actors import ACTORS, HISTORIES, KUBELETS, SUBJECT_ACTOR, SUBJECT_LANES
+from chainrace.model.actors import (
+    ACTORS,
+    HISTORIES,
+    KUBELETS,
+    SCRIPT_ACTOR,
+    SUBJECT_ACTOR,
+    SUBJECT_LANES,
+)
 from chainrace.model.protocol import Release, Watch
 from chainrace.model.schedule import Schedule
 from chainrace.model.subject import Subject, letter_of, sides
@@ -116,7 +123,9 @@ class Replayer:
         outcome = reference.judge_all(ending)
         judged = letter_of(self._subject, self._other)
         steps = timeline(view, outcome, reference.rules, judged) if each else ()
-        return Replayed(schedule, view, ending, outcome, steps)
+        first, second = sides(self._subject, self._other)
+        named = first.name, second.name if second else ACTORS[SCRIPT_ACTOR]
+        return Replayed(schedule, view, ending, outcome, steps, named)
 
     def watch(self, reference: Reference) -> Healed | None:
         """Watch the subject after a replay; None of one that is not to be watched."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from chainrace.judge.explored import Healing
 from chainrace.judge.outcome import Outcome
 from chainrace.judge.timeline import Happened
+from chainrace.model.actors import ACTORS, SCRIPT_ACTOR, SUBJECT
 from chainrace.model.protocol import View
 from chainrace.model.schedule import Schedule
 from chainrace.model.trial import Ending
@@ -28,7 +29,8 @@ class Healed:
 class Replayed:
     """What a schedule led to; `view` is the agent's own, with every command.
 
-    `steps` are told only where the rules were read after each.
+    `steps` are told only where the rules were read after each. `sides` says whose steps are those
+    of the subject's lanes, and whose those of the script's.
     """
 
     schedule: Schedule
@@ -36,3 +38,4 @@ class Replayed:
     ending: Ending
     outcome: Outcome
     steps: tuple[Happened, ...] = ()
+    sides: tuple[str, str] = (SUBJECT, ACTORS[SCRIPT_ACTOR])

@@ -197,7 +197,7 @@ def write_replay(folder: Path, replayed: Replayed) -> None:
     """The evidence of one replay: its steps, kubelet's log, the rules it left."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "schedule.txt").write_text(f"{replayed.schedule}\n")
-    write(folder / "timeline.txt", "\n".join(side_by_side(replayed.view)) + "\n")
+    write(folder / "timeline.txt", "\n".join(side_by_side(replayed)) + "\n")
     if replayed.steps:
         steps = [asdict(one) for one in replayed.steps]
         write_json(folder / timeline.NAME, {"schema": timeline.SCHEMA, "steps": steps})

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 
+from chainrace.judge.replayed import Replayed
 from chainrace.model.actors import ACTORS, KUBELET, SCRIPT, SCRIPT_ACTOR, SUBJECT, owner
-from chainrace.model.protocol import View
 from chainrace.model.trial import Call
 
 WIDTH = 60  # of the subject's column; its longest step of note fits
 
 
-def side_by_side(view: View) -> Iterator[str]:
-    """Every step of a view, a line each, with the exit codes that are not 0."""
+def side_by_side(replayed: Replayed) -> Iterator[str]:
+    """Every step of a replay, a line each, with the exit codes that are not 0."""
     counts = dict.fromkeys(ACTORS, 0)
-    yield f"step  {'subject':<{WIDTH}}  {ACTORS[SCRIPT_ACTOR]}"
-    for one in view["commands"]:
+    left, right = replayed.sides
+    yield f"step  {left:<{WIDTH}}  {right}"
+    for one in replayed.view["commands"]:
         call = Call.of(one)
         actor = one["lane"]
         counts[actor] += 1

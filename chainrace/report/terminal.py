@@ -204,7 +204,7 @@ class Terminal:
     def replayed(self, replayed: Replayed, number: int, times: int) -> None:
         """The timeline of a replay (of the first of many), and what it led to."""
         if number == 1:
-            for line in side_by_side(replayed.view):
+            for line in side_by_side(replayed):
                 self.say(line)
         for family, one in replayed.outcome.families.items():
             lost = f"; missing: {', '.join(one.missing)}" if one.missing else ""

@@ -47,12 +47,17 @@ VIEW: Any = {
 
 
 def test_a_timeline_shows_both_actors_side_by_side_with_their_exit_codes() -> None:
-    heading, saves, checks, deletes = side_by_side(VIEW)
+    heading, saves, checks, deletes = side_by_side(replayed())
     assert heading.split() == ["step", "subject", "script", "and", "what", "it", "starts"]
     assert saves.split() == ["s1", "iptables-save"]
     assert checks.split() == ["k1", "iptables", "-C", "OUTPUT", "-j", "KUBE-FIREWALL", "→", "1"]
     assert deletes.split() == ["s2", "[iptables.service]", "iptables", "-X", "→", "4"]
     assert saves.index("iptables-save") == deletes.index("[ip") == heading.index("script")
+
+
+def test_it_names_both_where_two_subjects_are_beside_each_other() -> None:
+    heading, *_ = side_by_side(replace(replayed(), sides=("kubelet", "docker")))
+    assert heading.split() == ["step", "kubelet", "docker"]
 
 
 def replayed() -> Replayed:
