@@ -30,6 +30,8 @@ class Machine(Protocol):
 
     def jobs(self) -> dict[str, str]: ...
 
+    def after(self, unit: str) -> frozenset[str]: ...
+
     def new_units(self) -> list[str]: ...
 
     def unit_state(self, unit: str) -> str: ...
@@ -75,6 +77,10 @@ class Program(Actor):
         return bool(self.done_command) and name_of(pid) in self._named
 
     @cached_property
+    def _after(self) -> frozenset[str]:
+        return self.machine.after(self.main_unit)
+
+    @cached_property
     def _named(self) -> set[str]:
         # The kernel keeps fifteen letters of a name (TASK_COMM_LEN).
         return {name[:15] for name in self.understood}
@@ -85,10 +91,13 @@ class Program(Actor):
         return self._over()
 
     def _over(self) -> str:
-        job = self.jobs().get(self.main_unit)
+        jobs = self.jobs()
+        job = jobs.get(self.main_unit)
         if job is not None:
-            # Behind a unit of the script's it is not started before that has gone on.
-            waits = job == "waiting" and self.others_wait()
+            # Behind a unit of the script's it is not started before that has gone on. Without a
+            # job that it is behind, systemd is about to start it.
+            behind = not self._after.isdisjoint(jobs)
+            waits = job == "waiting" and behind and self.others_wait()
             return "" if waits else f"systemd has a job for {self.main_unit}"
         state = self.machine.unit_state(self.main_unit)
         if state in ON_ITS_WAY:

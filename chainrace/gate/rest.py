@@ -101,7 +101,7 @@ class Look:
         number = int(told[0])
         rests: dict[frozenset[int], Callable[[], bool]] = {
             READS: lambda: self._waits_for_a_writer(pid, int(told[1], 16), every),
-            CHILDREN: lambda: bool(children),
+            CHILDREN: lambda: any(_lives(child) for child in children),
             SLEEPS: lambda: False,
             LOCKS | WRITES: lambda: bool(self._held),
         }
@@ -144,6 +144,14 @@ def _status(pid: int) -> tuple[str, str]:
     text = _read(f"/proc/{pid}/stat")
     name = text[text.index("(") + 1 : text.rindex(")")]
     return name, text[text.rindex(")") + 2]
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process has not ended: its parent may not have been told yet that it has."""
+    try:
+        return _status(pid)[1] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _switches(pid: int, thread: str) -> str:

@@ -13,7 +13,7 @@ from chainrace.gate.kubelet.journal import Journal
 from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT
 from chainrace.gate.procevents import ProcessEvents
 from chainrace.gate.shell import NodeError, run
-from chainrace.gate.units import jobs, main_pid
+from chainrace.gate.units import after, jobs, main_pid
 from chainrace.gate.whose import NEVER, busy_units, unit_of
 from chainrace.gate.witness import Witness
 from chainrace.model.services import SERVICE
@@ -48,6 +48,7 @@ class Systemd:
 
     unit_of = staticmethod(unit_of)
     jobs = staticmethod(jobs)
+    after = staticmethod(after)
     journal = Journal
     witness = Witness
 

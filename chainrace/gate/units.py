@@ -10,6 +10,11 @@ def main_pid(unit: str) -> int:
     return int(run(["systemctl", "show", "-P", "MainPID", unit]).strip())
 
 
+def after(unit: str) -> frozenset[str]:
+    """The units that a unit's start waits for where they have jobs (systemd.unit(5), After=)."""
+    return frozenset(run(["systemctl", "show", "-P", "After", unit]).split())
+
+
 def jobs() -> dict[str, str]:
     """The state of each unit's job, `waiting` or `running`."""
     found = {}

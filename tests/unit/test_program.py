@@ -25,6 +25,10 @@ class Machine:
     def jobs(self) -> dict[str, str]:
         return self.queued
 
+    def after(self, unit: str) -> frozenset[str]:
+        assert unit == UNIT
+        return frozenset({"network.target", "iptables.service"})
+
     def new_units(self) -> list[str]:
         return []
 
@@ -102,9 +106,16 @@ def test_a_job_for_it_is_to_come() -> None:
 def test_a_job_that_waits_for_what_is_held_is_settled_but_not_done(
     why: str, *, others_wait: bool
 ) -> None:
-    one = program(Machine("inactive", queued={UNIT: "waiting"}), others_wait=others_wait)
+    queued = {UNIT: "waiting", "iptables.service": "running"}
+    one = program(Machine("inactive", queued=queued), others_wait=others_wait)
     assert settle(one) == why
     assert not one.ended
+
+
+def test_a_job_that_waits_for_no_other_is_about_to_begin() -> None:
+    queued = {UNIT: "waiting", "cron.service": "running"}
+    one = program(Machine("inactive", queued=queued), others_wait=True)
+    assert settle(one) == "systemd has a job for guard.service"
 
 
 @pytest.mark.parametrize(("line", "ended"), [("true", True), ("exit 3", False)])

@@ -83,6 +83,13 @@ def test_one_that_waits_for_a_child_waits_as_long_as_it_has_one(start: Callable[
     assert why(pid).endswith("is about to go on")
 
 
+def test_one_whose_child_has_ended_is_about_to_be_told(start: Callable[..., int]) -> None:
+    """Its end may not have been heard of yet, but what it is waited for is over."""
+    waits = "import os, time\nif os.fork() == 0: time.sleep(60)\nos.wait()"
+    dead = start("", state="Z")
+    assert why(start(waits), children=(dead,)).endswith("is about to go on")
+
+
 def test_one_that_reads_an_empty_pipe_waits_where_another_may_write_to_it(
     start: Callable[..., int],
 ) -> None:
