@@ -19,6 +19,9 @@ WRITES = frozenset({1, 18, 20})  # write, pwrite64, writev
 CHILDREN = FORKS | {61, 130, 247}  # and wait4, sigsuspend, waitid
 # Each waits for another of the script's, if for any: open of a fifo, fcntl (F_SETLKW), flock.
 LOCKS = frozenset({2, 257, 72, 73})
+# In these a thread may also wait for a disk (state D of proc(5)): then it goes on by itself. For
+# a fifo's other end, and for a lock, it sleeps so that a signal wakes it (state S).
+DISK = READS | WRITES | LOCKS
 SLEEPS = frozenset({35, 230})  # nanosleep, clock_nanosleep
 # 43, 288: accept, accept4: a server waits for whoever may come.
 POLLS = frozenset({7, 23, 34, 43, 45, 47, 128, 202, 219, 232, 270, 271, 281, 288, 299, 441, 449})
@@ -85,6 +88,8 @@ class Look:
         for thread, told in calls.items():
             if not told or not told[0].isdigit():
                 return f"{name} runs"
+            if int(told[0]) in DISK and _status(pid, thread)[1] == "D":
+                return f"{name} waits for the disk"
             if self._by_turns(pid) and int(told[0]) in SLEEPS | POLLS:
                 marks.append(f"{thread}: by turns")
                 continue
@@ -139,9 +144,10 @@ def _read(path: str) -> str:
         return file.read()
 
 
-def _status(pid: int) -> tuple[str, str]:
+def _status(pid: int, thread: str = "") -> tuple[str, str]:
+    """Name and state of a process, or of a thread of it."""
     # It begins so: 812 (sh) S 1
-    text = _read(f"/proc/{pid}/stat")
+    text = _read(f"/proc/{pid}/task/{thread}/stat" if thread else f"/proc/{pid}/stat")
     name = text[text.index("(") + 1 : text.rindex(")")]
     return name, text[text.rindex(")") + 2]
 

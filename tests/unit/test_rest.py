@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chainrace.gate import rest
 from chainrace.gate.descriptors import writes
 from chainrace.gate.rest import Look
 
@@ -81,6 +82,17 @@ def test_one_that_waits_for_a_child_waits_as_long_as_it_has_one(start: Callable[
     )
     assert why(pid, children=children) == ""
     assert why(pid).endswith("is about to go on")
+
+
+def test_one_that_waits_for_a_disk_goes_on_whoever_is_held(
+    start: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be in the same open(2) as one that waits for a fifo's other end."""
+    os.mkfifo(tmp_path / "fifo")
+    pid = start(f"open({str(tmp_path / 'fifo')!r})")
+    assert why(pid, held=(1,)) == ""
+    monkeypatch.setattr(rest, "_status", lambda *_: ("python", "D"))
+    assert why(pid, held=(1,)) == "python waits for the disk"
 
 
 def test_one_whose_child_has_ended_is_about_to_be_told(start: Callable[..., int]) -> None:
