@@ -194,11 +194,12 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
         ) as scripts,
         Folder(paths.results) as folder,
     ):
+        script = chosen.as_it_was(scripts[-1])
         outcomes = exploring.replay(
             paths,
             chosen.config,
             node,
-            script=chosen.as_it_was(scripts[-1]),
+            script=script,
             schedule=chosen.schedule,
             times=times,
             folder=folder.path,
@@ -207,9 +208,9 @@ def _replay(chosen: Again, times: int, kept: Keeping, terminal: Terminal) -> Non
         if set(outcomes) != {HEALTHY}:
             kept.failure = f"{chosen.schedule} ended {', '.join(sorted(set(outcomes)))}"
     where = str(folder.path.relative_to(paths.root))
-    terminal.say(f"schedule: {chosen.race}: {chosen.schedule}")
+    terminal.say(f"schedule: {script.race}: {chosen.schedule}")
     terminal.say(f"evidence: {where}")
-    told = {"schedule": str(chosen.schedule), "race": str(chosen.race)}
+    told = {"schedule": str(chosen.schedule), "race": str(script.race)}
     terminal.data({**told, "outcomes": outcomes, "evidence": where})
     raise typer.Exit(0 if set(outcomes) == {HEALTHY} else EXIT_OF[HARMFUL])
 

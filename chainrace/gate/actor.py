@@ -67,6 +67,7 @@ class Actor:
     jobs: Callable[[], dict[str, str]] = jobs
     others: frozenset[str] = frozenset()  # units of other actors
     understood: frozenset[str] = frozenset()  # its own programs of kind `daemon`
+    by_turns: frozenset[str] = frozenset()  # processes that may sleep and look by turns (rest.py)
     pipes: Pipes = field(default_factory=Pipes)
     running: dict[int, int] = field(default_factory=dict)  # pid -> its latest step
     silent: set[str] = field(default_factory=set)  # sockets that lead to the journal
@@ -177,7 +178,7 @@ class Actor:
                 # Its reader may read, whatever that is: what it read is not known.
                 self._overflown |= capture.links
                 capture.give_up()
-        look = Look(self.held.keys(), self.pipes.stopped(), self._by_turns)
+        look = Look(self.held.keys(), self.pipes.stopped(), self.by_turns)
         mine = self.processes()
         why = look.missing(mine, self._children)
         if why:
@@ -196,11 +197,6 @@ class Actor:
             self._looked = None
             return "readers of what was written go on"
         return self._waits_for_nobody(look, mine) if mine else self._over()
-
-    def _by_turns(self, pid: int) -> bool:
-        """Whether a process sleeps and looks by turns, and another fact says when it has done."""
-        del pid
-        return False
 
     def _children(self, pid: int) -> set[int]:
         process = self.owners.script.get(pid)
@@ -252,11 +248,10 @@ def _order(owners: Owners, pid: int) -> tuple[tuple[str, str], ...]:
 
 
 def _names(pids: Iterable[int]) -> list[str]:
-    return [name_of(pid) for pid in pids]
+    return [_name(pid) for pid in pids]
 
 
-def name_of(pid: int) -> str:
-    """What the kernel calls a process, 15 letters at most; `?` for one that is gone."""
+def _name(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().strip()

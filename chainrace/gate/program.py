@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from chainrace.gate.actor import Actor, Held, name_of
+from chainrace.gate.actor import Actor, Held
 from chainrace.gate.rest import Look
 from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners, Process
@@ -41,10 +41,11 @@ class Machine(Protocol):
 
 @dataclass
 class Program(Actor):
-    """`restarts` counts how often it was started anew."""
+    """`restarts` counts how often it was started anew; `check` is the user's on an end."""
 
     machine: Machine = field(kw_only=True)
     done_command: str = ""
+    check: str = ""
     others_wait: Callable[[], bool] = bool
     restarts: int = 0
     _invocation: str = ""
@@ -73,17 +74,9 @@ class Program(Actor):
         """Why its start is not over, in words; empty where it is, whatever its processes do."""
         return self._over()
 
-    def _by_turns(self, pid: int) -> bool:
-        return bool(self.done_command) and name_of(pid) in self._named
-
     @cached_property
     def _after(self) -> frozenset[str]:
         return self.machine.after(self.main_unit)
-
-    @cached_property
-    def _named(self) -> set[str]:
-        # The kernel keeps fifteen letters of a name (TASK_COMM_LEN).
-        return {name[:15] for name in self.understood}
 
     def _waits_for_nobody(self, look: Look, mine: Mapping[int, Process]) -> str:
         if self.held.keys() & mine.keys():
@@ -123,7 +116,7 @@ def program_of(
     others: frozenset[str],
     others_wait: Callable[[], bool],
 ) -> Program:
-    """The unit that a request of the lab's is about: its `name`, `unit`, `done`, `programs`.
+    """The unit that a request of the lab's is about, with the user's commands and its programs.
 
     `others` are the main units of all actors; `others_wait` says whether one of them waits.
     """
@@ -138,6 +131,10 @@ def program_of(
         others=others,
         machine=machine,
         done_command=about["done"],
+        check=about["check"],
         understood=frozenset(about["programs"]),
+        # Only the user's command can say when one that sleeps has done. The kernel keeps fifteen
+        # letters of a name (TASK_COMM_LEN).
+        by_turns=frozenset(name[:15] for name in about["programs"] if about["done"]),
         others_wait=others_wait,
     )

@@ -22,6 +22,7 @@ LOCKS = frozenset({2, 257, 72, 73})
 # In these a thread may also wait for a disk (state D of proc(5)): then it goes on by itself. For
 # a fifo's other end, and for a lock, it sleeps so that a signal wakes it (state S).
 DISK = READS | WRITES | LOCKS
+ENDED = ("Z", "X")  # states of a process that is over, heard of or not
 SLEEPS = frozenset({35, 230})  # nanosleep, clock_nanosleep
 # 43, 288: accept, accept4: a server waits for whoever may come.
 POLLS = frozenset({7, 23, 34, 43, 45, 47, 128, 202, 219, 232, 270, 271, 281, 288, 299, 441, 449})
@@ -40,12 +41,12 @@ class Look:
         self,
         held: Collection[int],
         stopped: Collection[int],
-        by_turns: Callable[[int], bool] = lambda _: False,
+        by_turns: Collection[str] = (),
     ) -> None:
         """`held` wait at the gate, `stopped` were stopped by the gate itself.
 
-        `by_turns` says of a process that it sleeps, looks and sleeps again, and that others say
-        when it has done: as long as none of its threads runs, it goes by what it finds.
+        `by_turns` are names of processes that sleep, look and sleep again, and of which others say
+        when they have done: as long as none of its threads runs, such a one goes by what it finds.
         """
         self._held = held
         self._stopped = stopped
@@ -70,7 +71,7 @@ class Look:
 
     def _of(self, pid: int, every: list[int], children: Collection[int]) -> str:
         name, state = _status(pid)
-        if state in ("Z", "X"):
+        if state in ENDED:
             return ""  # its end has been, or will be heard of
         # 56 0x4111 0x0 0x0 0x0 0x0 0x0 0x7ffe10 0x7f1a02, or: running
         calls = {
@@ -90,7 +91,7 @@ class Look:
                 return f"{name} runs"
             if int(told[0]) in DISK and _status(pid, thread)[1] == "D":
                 return f"{name} waits for the disk"
-            if self._by_turns(pid) and int(told[0]) in SLEEPS | POLLS:
+            if name in self._by_turns and int(told[0]) in SLEEPS | POLLS:
                 marks.append(f"{thread}: by turns")
                 continue
             if why := self._in_call(pid, told, every, children):
@@ -155,7 +156,7 @@ def _status(pid: int, thread: str = "") -> tuple[str, str]:
 def _lives(pid: int) -> bool:
     """Whether a process has not ended: its parent may not have been told yet that it has."""
     try:
-        return _status(pid)[1] not in ("Z", "X")
+        return _status(pid)[1] not in ENDED
     except (FileNotFoundError, ProcessLookupError):
         return False
 

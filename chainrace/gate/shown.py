@@ -21,7 +21,7 @@ from chainrace.model.rules import FAMILIES
 
 @dataclass
 class Shown:
-    """Both actors and the node; `check` is the user's own command on an end.
+    """Both actors and the node.
 
     `program` is a subject in kubelet's place, `other` the script or what stands in its place;
     `judged` is that of the two units whose start an end is judged by, None for kubelet's.
@@ -34,7 +34,6 @@ class Shown:
     proof: Proof
     world: World
     judged: Program | None
-    check: str
 
     def actors(self, held: Iterable[Command]) -> dict[str, Any]:
         """Where the subject and the other are; `held` waits at the gate."""
@@ -73,10 +72,10 @@ class Shown:
 
     def _checked(self) -> int:
         """What the user's own check ends with, beside a neighbour that it may ask as."""
-        if not self.check:
+        if self.judged is None or not self.judged.check:
             return 0
         with guard.neighbour():
-            return run_command(self.check)
+            return run_command(self.judged.check)
 
     def _words(self) -> dict[str, str]:
         """Whether the judged start came to its end, by family: `initialised` or `failed`."""

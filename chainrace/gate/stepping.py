@@ -121,7 +121,6 @@ class Stepping:
             for descriptor in self.filenos():
                 self._poll.register(descriptor, select.POLLIN)
             self._world = World(clean.backend, self.pump, self._poll)
-            judged = asked.other if asked.judges_other else asked.program
             self._shown = Shown(
                 self._journal,
                 self.kubelet,
@@ -130,7 +129,6 @@ class Stepping:
                 self._proof,
                 self._world,
                 actors.judged(other=asked.judges_other),
-                judged["check"] if judged else "",
             )
             self._stack = stack.pop_all()
 

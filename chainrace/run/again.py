@@ -63,7 +63,8 @@ class Again:
         if self.against is not None:
             return Race(self.subject.name, self.against.name)
         file = self.script or Paths().provision / "node" / "save" / OWN[self.boot]
-        return Race(self.subject.name, self.name or file.stem, identity(read_script(file)))
+        name = self.name or (file.name if self.script else file.stem)
+        return Race(self.subject.name, name, identity(read_script(file)))
 
     def refuse_unfit(self) -> None:
         """Raise UsageError for a schedule that is of others than these."""

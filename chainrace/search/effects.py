@@ -125,8 +125,10 @@ class Effects:
                 if origin.rules.get(part) != target.rules.get(part)
             ]
             raise ContradictionError(made.call, ", ".join(changed) or "another actor")
-        differs = _did_else(self._effects.get(effect.on, effect), effect)
-        if differs := differs or _went_else(self._follows.get(follow.history, follow), follow):
+        if differs := (
+            _did_else(self._effects.get(effect.on, effect), effect)
+            or _went_else(self._follows.get(follow.history, follow), follow)
+        ):
             raise DiffersError(
                 f"{made.call} did something else in the same circumstances before: {differs}"
             )
@@ -250,7 +252,7 @@ def _did_else(before: Effect, now: Effect) -> str:
 
 
 def _ended(code: int | None) -> str:
-    return "nothing, it goes on" if code is None else str(code)
+    return "nothing yet" if code is None else str(code)
 
 
 def _went_else(before: Follow, now: Follow) -> str:

@@ -112,6 +112,10 @@ def test_a_schedule_that_says_it_is_of_others_is_refused_before_any_node(one: Pa
     lab = replace(found, script=None, name="", boot=False)
     assert str(lab.race).startswith("kubelet beside original@")
     assert str(replace(lab, boot=True).race).startswith("kubelet beside boot@")
+    # As an exploration of the same file calls it.
+    assert str(replace(lab, script=found.script).race).startswith(
+        f"kubelet beside {cast('Path', found.script).name}@"
+    )
 
 
 def test_a_finding_that_is_not_there_is_told_with_those_that_are(both: Path) -> None:

@@ -75,6 +75,11 @@ SCHEDULES = [
 ]
 
 
+def test_a_schedule_of_others_is_refused_before_any_node(refused: Run) -> None:
+    for race in ("docker beside kubelet", "kubelet beside original@000000000000"):
+        assert "the schedule is of" in refused("replay", f"{race}: s2 k* s*")
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_what_is_no_schedule(refused: Run, schedule: str) -> None:
     assert "to do: " in refused("replay", schedule)

@@ -1,6 +1,5 @@
 """A subject's unit under the gate: when it has done, and whether it was started anew."""
 
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -129,7 +128,7 @@ def test_its_own_programs_may_sleep_by_turns_where_its_command_says_when_it_has_
     comm = Path("/proc/self/comm").read_text().strip()
     for done, programs, rests in (("true", [comm], True), ("", [comm], False), ("true", [], False)):
         one = program(Machine("active"), done, programs=programs)
-        assert one._by_turns(os.getpid()) is rests  # noqa: SLF001
+        assert (comm in one.by_turns) is rests
 
 
 def test_one_that_was_started_again_is_told() -> None:

@@ -981,6 +981,11 @@ def test_a_subjects_unit_is_held_as_the_script_is(gate: Gate) -> None:
     assert {made["actor"] for made in view(one)["commands"][:3]} == {"subject"}
 
 
+def test_no_end_is_judged_by_a_script(gate: Gate) -> None:
+    with pytest.raises(NodeError, match="a script promises nothing"):
+        gate("iptables -F", judges_other=True)
+
+
 def test_each_of_the_two_gets_its_own_answers(gate: Gate) -> None:
     one, machine = guarded(gate, "iptables -F", program=["iptables -N A"])
     machine.codes = {"iptables -F": 1, "iptables -N A": 2}

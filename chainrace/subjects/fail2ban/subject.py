@@ -4,6 +4,7 @@ fail2ban-server makes the jail's chain and jump, and a rule for each address tha
 banned, once, at its start, by shell commands (config/action.d/iptables.conf). It looks whether its
 jump is there before the next ban, and sets all of it again where it is not (server/action.py,
 _invariantCheck); no rule of a ban that is missing behind a jump that is there does it look for.
+Read in the source of 1.0.2.
 """
 
 from chainrace.model.neighbour import NEIGHBOUR, NODE, SPACE
@@ -14,7 +15,7 @@ CONFIG = "/etc/fail2ban"
 
 # The jail's own log has no line: who is banned is the neighbour, in the database. A command of
 # fail2ban's that is held must not be ended by its own limit (60 s). The second action says when
-# the first one has made its rule.
+# the first one has been run, whatever came of it.
 PREPARE = f"""set -e
 mkdir -p /run/chainrace
 : >/var/log/chainrace-sshd.log
