@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 from chainrace.gate.actor import Actor, Held
+from chainrace.gate.process import Command
 from chainrace.gate.rest import Look
 from chainrace.gate.shell import run_command
 from chainrace.gate.whose import Owners, Process
 from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR
 from chainrace.model.protocol import Unit
 
+# fail2ban begins behind iptables.service
+BEHIND = "behind"
 # systemd's words for a unit that goes on (systemd(1), unit states).
 ON_ITS_WAY = ("activating", "deactivating", "reloading")
 
@@ -30,7 +32,9 @@ class Machine(Protocol):
 
     def jobs(self) -> dict[str, str]: ...
 
-    def after(self, unit: str) -> frozenset[str]: ...
+    def held_back_by(self, unit: str) -> list[str]: ...
+
+    def is_behind(self, unit: str) -> bool: ...
 
     def new_units(self) -> list[str]: ...
 
@@ -49,6 +53,13 @@ class Program(Actor):
     others_wait: Callable[[], bool] = bool
     restarts: int = 0
     _invocation: str = ""
+
+    def start(self) -> Command:
+        """Its first step. What systemd would make it wait for now is part of what it is."""
+        made = super().start()
+        if units := self.machine.held_back_by(self.main_unit):
+            made.arguments += [BEHIND, *units]
+        return made
 
     def begin(self, entropy: str) -> None:
         """Have systemd start the unit."""
@@ -74,23 +85,16 @@ class Program(Actor):
         """Why its start is not over, in words; empty where it is, whatever its processes do."""
         return self._over()
 
-    @cached_property
-    def _after(self) -> frozenset[str]:
-        return self.machine.after(self.main_unit)
-
     def _waits_for_nobody(self, look: Look, mine: Mapping[int, Process]) -> str:
         if self.held.keys() & mine.keys():
             return super()._waits_for_nobody(look, mine)
         return self._over()
 
     def _over(self) -> str:
-        jobs = self.jobs()
-        job = jobs.get(self.main_unit)
-        if job is not None:
+        if self.main_unit in self.jobs():
             # Behind a unit of the script's it is not started before that has gone on. Without a
             # job that it is behind, systemd is about to start it.
-            behind = not self._after.isdisjoint(jobs)
-            waits = job == "waiting" and behind and self.others_wait()
+            waits = self.machine.is_behind(self.main_unit) and self.others_wait()
             return "" if waits else f"systemd has a job for {self.main_unit}"
         state = self.machine.unit_state(self.main_unit)
         if state in ON_ITS_WAY:

@@ -20,7 +20,7 @@ from chainrace.gate.arrivals import Arrivals
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Door, Waiting
 from chainrace.gate.kubelet.actor import FIRST_LANE, lane_of
-from chainrace.gate.kubelet.monitor import Looks
+from chainrace.gate.kubelet.monitor import Looks, is_look
 from chainrace.gate.lanes import Lanes
 from chainrace.gate.process import Command
 from chainrace.gate.procevents import Ended
@@ -57,6 +57,7 @@ class Stepping:
         script = asked.script
         self.lazy = asked.lazy
         self.held: dict[int, Held] = {}
+        self._looking: dict[int, Held] = {}  # of kubelet's Monitor, until all is over
         self.running: dict[int, Command] = {}
         self.commands: list[Command] = []
         self.limit = asked.limit
@@ -192,11 +193,13 @@ class Stepping:
         With the look and the repair that followed it over, the next look would find the same.
         """
         self._free = True
-        for waiting in list(self.held.values()):
-            self._release(waiting)
         # Of another subject nobody can see when it looks.
         words = {} if self._shown.judged else self._journal.words
         looks = Looks(self.commands, words)
+        self.held.update(self._looking)
+        self._looking.clear()
+        for waiting in list(self.held.values()):
+            self._release(waiting)
         while not looks.over and looks.seconds < limit and not self.kubelet.stopped:
             self._heed()
             self.pump(LOOKS[-1])
@@ -234,7 +237,11 @@ class Stepping:
             self._door.allow(waiting)
             return
         if waiting.owner == SUBJECT and not self._free and self.kubelet.done(lane_of(command)):
-            self._disturbed = self.kubelet.looked_in_the_middle(command)
+            if is_look(command):
+                # What is explored comes before its minute is over, however slow this machine is.
+                self._looking[pid] = Held(command, waiting)
+                return
+            self._disturbed = f"kubelet went on after its last step: {command.program}"
         self.held[pid] = Held(command, waiting)
         if waiting.owner == SCRIPT:
             self._arrivals.connect(self.held[pid])
@@ -245,6 +252,8 @@ class Stepping:
         command = self.running.pop(ended.pid, None)
         if command is not None:
             command.ended, command.code = ended.time, ended.code
+        if ended.pid in self._looking:
+            self._door.allow(self._looking.pop(ended.pid).waiting)
         if ended.pid in self.held:
             killed = self.held.pop(ended.pid)
             self._door.allow(killed.waiting)

@@ -13,7 +13,7 @@ from chainrace.gate.kubelet.journal import Journal
 from chainrace.gate.process import KUBELET_UNIT, SCRIPT_UNIT
 from chainrace.gate.procevents import ProcessEvents
 from chainrace.gate.shell import NodeError, run
-from chainrace.gate.units import after, jobs, main_pid
+from chainrace.gate.units import held_back_by, is_behind, jobs, main_pid
 from chainrace.gate.whose import NEVER, busy_units, unit_of
 from chainrace.gate.witness import Witness
 from chainrace.model.services import SERVICE
@@ -48,7 +48,8 @@ class Systemd:
 
     unit_of = staticmethod(unit_of)
     jobs = staticmethod(jobs)
-    after = staticmethod(after)
+    held_back_by = staticmethod(held_back_by)
+    is_behind = staticmethod(is_behind)
     journal = Journal
     witness = Witness
 

@@ -10,11 +10,6 @@ def main_pid(unit: str) -> int:
     return int(run(["systemctl", "show", "-P", "MainPID", unit]).strip())
 
 
-def after(unit: str) -> frozenset[str]:
-    """The units that a unit's start waits for where they have jobs (systemd.unit(5), After=)."""
-    return frozenset(run(["systemctl", "show", "-P", "After", unit]).split())
-
-
 def jobs() -> dict[str, str]:
     """The state of each unit's job, `waiting` or `running`."""
     found = {}
@@ -23,3 +18,23 @@ def jobs() -> dict[str, str]:
         _, unit, _, state = line.split()
         found[unit] = state
     return found
+
+
+def held_back_by(unit: str) -> list[str]:
+    """The units whose jobs systemd would finish before it starts this one.
+
+    Source: systemd.unit(5), After=, which names those of other units' Before=, too.
+    """
+    queued = jobs()
+    if not queued:
+        return []
+    after = run(["systemctl", "show", "-P", "After", unit]).split()
+    return sorted(queued.keys() & set(after))
+
+
+def is_behind(unit: str) -> bool:
+    """Whether systemd has a job for a unit that waits for another unit's job to be over.
+
+    Every job waits for a moment before it begins.
+    """
+    return jobs().get(unit) == "waiting" and bool(held_back_by(unit))

@@ -85,7 +85,8 @@ def _footprint(call: Call) -> Footprint:
 
 
 def _begins(call: Call) -> bool:
-    return call.arguments == ("begins",) and call.program == call.actor and not call.exe
+    """Whether it is an actor's start; `docker begins behind iptables.service` is one, too."""
+    return call.arguments[:1] == ("begins",) and call.program == call.actor and not call.exe
 
 
 def _of_network(call: Call) -> Footprint | None:

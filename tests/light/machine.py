@@ -152,6 +152,11 @@ class Light:
         return {}
 
     @staticmethod
+    def is_behind(unit: str) -> bool:
+        del unit
+        return False
+
+    @staticmethod
     def new_units() -> list[str]:
         return []
 

@@ -20,6 +20,11 @@ class FakeMachine:
     state: str = "active"
     queued: dict[str, str] = field(default_factory=dict)
     subject_unit: str = UNIT
+    behind: bool = False
+
+    def is_behind(self, unit: str) -> bool:
+        assert unit == UNIT
+        return self.behind
 
     def jobs(self) -> dict[str, str]:
         return self.queued
@@ -223,9 +228,11 @@ def test_until_its_process_is_there_it_is_waited_for() -> None:
     one.kubelet.pid, one.machine.pid = None, 0
     assert one.missing() == "kubelet has not been started yet"
     one.machine.queued = {UNIT: "waiting"}
+    assert one.missing(others_wait=True) == "kubelet has not been started yet"
+    one.machine.behind = True
     assert one.missing() == "kubelet's start waits for a unit"
     assert one.missing(others_wait=True) == ""
-    one.machine.queued, one.machine.pid = {}, PID
+    one.machine.queued, one.machine.behind, one.machine.pid = {}, False, PID
     assert one.missing(HINT) == ""
     assert one.kubelet.pid == PID
     assert one.kubelet.restarts == 0

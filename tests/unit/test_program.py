@@ -20,13 +20,18 @@ class Machine:
     state: str = "inactive"
     number: str = ""
     queued: dict[str, str] = field(default_factory=dict)
+    behind: bool = False
+
+    def held_back_by(self, unit: str) -> list[str]:
+        assert unit == UNIT
+        return ["iptables.service"] if self.behind else []
 
     def jobs(self) -> dict[str, str]:
         return self.queued
 
-    def after(self, unit: str) -> frozenset[str]:
+    def is_behind(self, unit: str) -> bool:
         assert unit == UNIT
-        return frozenset({"network.target", "iptables.service"})
+        return self.behind
 
     def new_units(self) -> list[str]:
         return []
@@ -106,9 +111,16 @@ def test_a_job_that_waits_for_what_is_held_is_settled_but_not_done(
     why: str, *, others_wait: bool
 ) -> None:
     queued = {UNIT: "waiting", "iptables.service": "running"}
-    one = program(Machine("inactive", queued=queued), others_wait=others_wait)
+    one = program(Machine("inactive", queued=queued, behind=True), others_wait=others_wait)
     assert settle(one) == why
     assert not one.ended
+
+
+def test_a_start_that_systemd_would_hold_back_now_is_another_step() -> None:
+    """The same steps lead on to others where a job of another unit comes first."""
+    assert program(Machine()).start().arguments == ["begins"]
+    held_back = program(Machine(behind=True)).start()
+    assert held_back.arguments == ["begins", "behind", "iptables.service"]
 
 
 def test_a_job_that_waits_for_no_other_is_about_to_begin() -> None:

@@ -324,3 +324,9 @@ def test_any_words_have_a_footprint_within_everything(
     assert footprint(one) <= EVERYTHING
     assert isinstance(prints(one), bool)
     assert isinstance(tables_alone(one), bool)
+
+
+def test_a_start_that_systemd_holds_back_is_a_start() -> None:
+    assert made("guard begins behind iptables.service", actor="guard") == made(
+        "guard begins", actor="guard"
+    )

@@ -23,6 +23,8 @@ class Machine(Protocol):
 
     def jobs(self) -> dict[str, str]: ...
 
+    def is_behind(self, unit: str) -> bool: ...
+
     def subject_pid(self) -> int: ...
 
     def subject_state(self) -> str: ...
@@ -75,15 +77,6 @@ class Kubelet:
     def since_start(self) -> list[Command]:
         """What was let go since the kubelet that runs now was started."""
         return self._commands[self._before :]
-
-    def looked_in_the_middle(self, command: Command) -> str:
-        """What is wrong with a process that comes when its lane has done: a look of the Monitor."""
-        canaries = (one.started for one in self.since_start() if of_canary(one))
-        begun = next(canaries, command.started)
-        return (
-            "kubelet's Monitor took its minute's look in the middle, "
-            f"{command.started - begun:.0f} s after its first canary"
-        )
 
     def first_family(self, held: Iterable[Command]) -> str | None:
         """The family that kubelet initialises first: random at each start (a Go map).
@@ -149,8 +142,8 @@ class Kubelet:
             return None
         if self.stopped:
             return "" if not self._machine.jobs().get(self._machine.subject_unit) else "a job of it"
-        if self._machine.jobs().get(self._machine.subject_unit) == "waiting":
-            # Behind the script's unit or the service: not before that has gone on.
+        if self._machine.is_behind(self._machine.subject_unit):
+            # The script's unit or the service: not before that has gone on.
             return "" if others_wait() else "kubelet's start waits for a unit"
         if self._machine.subject_state() == "failed":
             raise NodeError("kubelet ended before its first step")
