@@ -11,10 +11,10 @@ import typer
 from chainrace.base.errors import LabError, UsageError
 from chainrace.base.interruption import INTERRUPTED_EXIT
 from chainrace.base.paths import Paths
-from chainrace.cli import compare, explore, lab, matrix, run
+from chainrace.cli import cluster, compare, explore, lab, matrix, run
 from chainrace.cli.app import GROUPS, app
 
-__all__ = ["compare", "explore", "lab", "main", "matrix", "run"]
+__all__ = ["cluster", "compare", "explore", "lab", "main", "matrix", "run"]
 
 PROGRAM = "./lab"
 # As of a program that SIGPIPE ends: what it was to say was not wanted.

@@ -57,13 +57,29 @@ NoInstall = Annotated[bool, typer.Option("--no-install", help="Only say what wou
 
 
 def command(
-    group: str, example: str, codes: str, *, name: str | None = None
+    group: str,
+    example: str,
+    codes: str,
+    *,
+    name: str | None = None,
+    within: typer.Typer = app,
+    hands_on: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command: its group in the help, and below it an example and exit codes."""
+    """Make a function a command: its group in the help, and below it an example and exit codes.
+
+    `within` is the command that it belongs to (`cluster up`), the program itself by default. One
+    that `hands_on` takes any option, as a word.
+    """
     epilog = f"Example: {example}\n\nExit codes: {codes}. {ALWAYS}"
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        app.command(name, rich_help_panel=group, epilog=epilog)(grouped(function))
+        settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+        within.command(
+            name,
+            rich_help_panel=group,
+            epilog=epilog,
+            context_settings=settings if hands_on else None,
+        )(grouped(function))
         return function
 
     return register

@@ -13,7 +13,7 @@ from chainrace.base.paths import Paths
 from chainrace.cli.app import DEVELOPING, INSPECTING, check, command
 from chainrace.cli.options import BackendName, KeepOptions, OutputOptions, seconds
 from chainrace.explore.options import Options
-from chainrace.host.kubelet import pinned
+from chainrace.host.kubernetes import pinned
 from chainrace.judge.compared import Compared, Generation
 from chainrace.report import comparison, rows, verdict
 from chainrace.report import kubelets as kubelets_report

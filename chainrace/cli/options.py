@@ -16,7 +16,7 @@ from chainrace.base.errors import UsageError
 from chainrace.base.paths import Paths
 from chainrace.explore.options import Options
 from chainrace.host import setup
-from chainrace.host.kubelet import pinned
+from chainrace.host.kubernetes import pinned
 from chainrace.judge.conclusion import Evidence
 from chainrace.model.backends import Backend
 from chainrace.report.terminal import Terminal

@@ -17,6 +17,7 @@ from chainrace.explore.views import (
     calls_of,
     ending_at,
     own_programs,
+    unlike,
 )
 from chainrace.explore.walker import StoppedError, Turns, UnrepeatableError, Walker
 from chainrace.judge.explored import Graph
@@ -105,8 +106,10 @@ class Exploration:
         # What it does once kubelet has done may be something else.
         ordered = not any(lane in start["next"] or start["done"][lane] for lane in KUBELETS)
         afterwards = self._run(first, [] if ordered else subjects_turns())
-        if _run_of(alone) != _run_of(again):
-            self._doubt(["two runs of the script alone, from the same start, were not the same"])
+        if why := unlike(alone, again):
+            self._doubt(
+                [f"two runs of the script alone, from the same start, were not the same: {why}"]
+            )
         for view in (self._first.view, alone, afterwards):
             self.known.learn_run(states.places(view))
         self.known.restarts = max(alone["restarts"], afterwards["restarts"]) > 0
@@ -381,8 +384,3 @@ class Exploration:
                 len(self._executed),
             )
         )
-
-
-def _run_of(view: View) -> str:
-    """A digest of all that a run did, was answered, and left."""
-    return states.digest([*states.places(view), states.parts(view)])

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from chainrace.base.errors import LabError
 from chainrace.judge import outcome as outcomes
-from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR, owner
+from chainrace.model.actors import SCRIPT_ACTOR, SUBJECT, SUBJECT_ACTOR, owner
 from chainrace.model.guarantee import Promised
 from chainrace.model.protocol import View, Watched
 from chainrace.model.rules import RuleSet
@@ -14,7 +15,7 @@ from chainrace.model.subject import Subject
 from chainrace.model.trial import Call, Ending
 from chainrace.search import state as states
 from chainrace.search.command import called
-from chainrace.search.state import State
+from chainrace.search.state import Made, State
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 
@@ -90,3 +91,32 @@ def ending_at(end: State, view: View) -> Ending:
     if seen.key != end.key:
         raise ValueError(f"not as inferred: {', '.join(end.differing(seen))}")
     return ending_of(view)
+
+
+def unlike(one: View, other: View) -> str:
+    """What the script did otherwise in one of two runs, in words; empty where nothing."""
+    for number, (first, second) in enumerate(zip_longest(_script_in(one), _script_in(other)), 1):
+        if first is None or second is None:
+            more = first or second
+            assert more is not None  # noqa: S101 - zip_longest has one of them at least
+            return f"step {number}, {more.call}, was made in one of them alone"
+        if first.call != second.call:
+            return f"step {number} was {first.call}, and {second.call}"
+        if first != second:
+            return f"step {number}, {first.call}, was answered otherwise, or wrote something else"
+    left = [states.parts(view) for view in (one, other)]
+    if parts := [
+        name for name in sorted({*left[0], *left[1]}) if left[0].get(name) != left[1].get(name)
+    ]:
+        return f"other rules were left: {', '.join(parts)}"
+    on_the_way = (states.digest(states.places(view)) for view in (one, other))
+    return "" if len(set(on_the_way)) == 1 else "other processes waited on the way"
+
+
+def _script_in(view: View) -> tuple[Made, ...]:
+    mine = (
+        after.histories[SCRIPT_ACTOR]
+        for lane, _, after in reversed(states.places(view))
+        if owner(lane) == SCRIPT_ACTOR
+    )
+    return next(mine, ())

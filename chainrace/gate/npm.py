@@ -8,7 +8,8 @@ from typing import Any
 
 from chainrace.gate.shell import PROGRAM_SECONDS
 
-# provision/binaries/azure-npm: the call that azure-npm makes first, dataplane.NewDataPlane.
+# The call that azure-npm makes first, dataplane.NewDataPlane
+# (provision/binaries/azure-container-networking).
 PROBE = "azure-npm-probe"
 
 

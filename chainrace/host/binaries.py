@@ -13,7 +13,7 @@ SPARE_MEBIBYTES = 16
 
 
 def ensure_disk(paths: Paths, programs: Mapping[str, Path]) -> str:
-    """An ext4 disk with programs under their names; returns its path as QEMU sees it.
+    """An ext4 disk with files under their names there; returns its path as QEMU sees it.
 
     Raises LabError.
     """
@@ -30,6 +30,7 @@ def _build(programs: Mapping[str, Path], folder: Path) -> None:
     tree = folder / "tree"
     tree.mkdir(parents=True)
     for name, path in programs.items():
+        (tree / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(path, tree / name)
         (tree / name).chmod(0o755)
     size = sum(path.stat().st_size for path in programs.values()) // 2**20 + SPARE_MEBIBYTES

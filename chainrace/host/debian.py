@@ -4,12 +4,17 @@ import hashlib
 import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from chainrace.base.errors import LabError
-from chainrace.host.shell import run
+from chainrace.base.paths import Paths
+from chainrace.host.shell import as_root, run
 
 DOWNLOAD_SECONDS = 600
+BUILD_SECONDS = 1800
+SUITE = "trixie"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def mirror() -> str:
@@ -30,6 +35,15 @@ def mirror() -> str:
     raise LabError(
         "this host's apt knows no Debian archive", "add one to its sources and run apt-get update"
     )
+
+
+def root_archive(paths: Paths, packages: Sequence[str], target: Path) -> None:
+    """Write a minimal root file system with some packages, as a tar archive. Raises LabError."""
+    log = paths.logs / f"{target.name}.log"
+    minimal = ["--mode=root", "--variant=minbase", "--quiet", f"--include={','.join(packages)}"]
+    left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
+    command = ["mmdebstrap", *minimal, f"--keyring={KEYRING}", *left_out, SUITE, str(target)]
+    run(as_root([*command, mirror()]), remedy=f"see {log}", timeout=BUILD_SECONDS, log=log)
 
 
 def unpack_source(pin: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Builds Go programs from modules that provision/binaries pins."""
 
+import json
 import re
 import shutil
 import sys
@@ -69,3 +70,15 @@ def build(
         },
     )
     shutil.rmtree(temporary)
+
+
+def source(paths: Paths, folder: Path, module: str) -> Path:
+    """Where a module that another one requires lies unpacked. Raises LabError."""
+    said = run(
+        [toolchain(paths), "mod", "download", "-json", module],
+        remedy="make the Go modules reachable",
+        timeout=BUILD_SECONDS,
+        cwd=folder,
+        env={"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"},
+    )
+    return Path(json.loads(said)["Dir"])

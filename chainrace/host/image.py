@@ -14,7 +14,6 @@ from chainrace.base.paths import STORE_INSIDE, Paths
 from chainrace.host import debian, recipe, sums
 from chainrace.host.shell import as_root, run
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BUILD_SECONDS = 1800
 NEEDED_BYTES = 6 * 2**30
 # What a node is made from.
@@ -94,7 +93,7 @@ def _build(paths: Paths, folder: Path, packages: Sequence[str]) -> None:
                 str(paths.provision / "image" / "build.sh"),
                 str(folder),
                 debian.mirror(),
-                str(KEYRING),
+                str(debian.KEYRING),
                 *packages,
             ]
         ),

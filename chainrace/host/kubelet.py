@@ -8,11 +8,11 @@ from pathlib import Path
 
 from chainrace.base.errors import UsageError
 from chainrace.base.paths import Paths
-from chainrace.host import debian, golang, recipe
+from chainrace.host import debian, golang, kubernetes, recipe
+from chainrace.host.kubernetes import pinned
 from chainrace.settings.config import KubeletConfig
 
-PACKAGE = "k8s.io/kubernetes/cmd/kubelet"
-VERSION_VARIABLE = "k8s.io/component-base/version.gitVersion"
+PROGRAM = "kubelet"
 # A kubelet older than Go modules is pinned by this file, a newer one by go.mod and go.sum.
 SOURCE = "source.sha256"
 # Where a program for the node is told by its first bytes. Source: elf(5), ELF-64's header.
@@ -30,7 +30,7 @@ def check(paths: Paths, config: KubeletConfig) -> None:
         _check_program(paths.root / config.path)
     elif config.pinned not in pinned(paths):
         raise UsageError(
-            f"kubelet: {config.pinned} is not pinned under {_pins(paths)}",
+            f"kubelet: {config.pinned} is not pinned under {kubernetes.folder(paths)}",
             f"use one of: {', '.join(pinned(paths))}",
         )
 
@@ -67,40 +67,27 @@ def ensure(paths: Paths, config: KubeletConfig) -> Path:
     if config.path is not None:
         return paths.root / config.path
     version = config.pinned
-    folder = _pins(paths) / version
-    target = paths.store / f"kubelet-{version}-{recipe.digest(folder, version)}"
-    recipe.build_once(target, lambda partial: _build(paths, folder, version, partial))
-    return target / "kubelet"
+    if kubernetes.is_module(paths, version):
+        return kubernetes.ensure(paths, PROGRAM, version)
+    pin = kubernetes.folder(paths) / version
+    target = paths.store / f"{PROGRAM}-{version}-{recipe.digest(pin, version)}"
+    recipe.build_once(target, lambda partial: _build_from_source(paths, pin, version, partial))
+    return target / PROGRAM
 
 
-def pinned(paths: Paths) -> list[str]:
-    """The versions that provision/binaries pins, oldest first."""
-    names = (folder.name for folder in _pins(paths).iterdir() if folder.is_dir())
-    return sorted(names, key=lambda name: [int(part) for part in name.split(".")])
-
-
-def _pins(paths: Paths) -> Path:
-    return paths.provision / "binaries" / "kubelet"
-
-
-def _build(paths: Paths, pin: Path, version: str, folder: Path) -> None:
+def _build_from_source(paths: Paths, pin: Path, version: str, folder: Path) -> None:
     folder.mkdir()
-    output, log = folder / "kubelet", paths.logs / f"kubelet-{version}-build.log"
-    if (pin / SOURCE).exists():
-        gopath = folder / "gopath"
-        tree = gopath / "src/k8s.io/kubernetes"
-        debian.unpack_source(pin / SOURCE, tree)
-        golang.build(
-            paths,
-            tree,
-            PACKAGE,
-            output,
-            log=log,
-            settings=f"-X k8s.io/kubernetes/vendor/{VERSION_VARIABLE}=v{version}",
-            # From before modules: everything stands below vendor/.
-            env={"GO111MODULE": "off", "GOPATH": str(gopath), "GOFLAGS": ""},
-        )
-        shutil.rmtree(gopath)
-    else:
-        settings = f"-X {VERSION_VARIABLE}=v{version}"
-        golang.build(paths, pin, PACKAGE, output, log=log, settings=settings)
+    gopath = folder / "gopath"
+    tree = gopath / "src/k8s.io/kubernetes"
+    debian.unpack_source(pin / SOURCE, tree)
+    golang.build(
+        paths,
+        tree,
+        f"{kubernetes.PACKAGES}/{PROGRAM}",
+        folder / PROGRAM,
+        log=paths.logs / f"{PROGRAM}-{version}-build.log",
+        settings=f"-X k8s.io/kubernetes/vendor/{kubernetes.VERSION_VARIABLE}=v{version}",
+        # From before modules: everything stands below vendor/.
+        env={"GO111MODULE": "off", "GOPATH": str(gopath), "GOFLAGS": ""},
+    )
+    shutil.rmtree(gopath)

@@ -10,6 +10,7 @@ from chainrace.host.shell import FINISHES, MARK, as_root, run
 
 LIST = Path(__file__).with_name("packages.txt")
 TESTS = Path(__file__).with_name("packages-test.txt")
+CLUSTER = Path(__file__).with_name("packages-cluster.txt")
 
 
 def wanted(names: Path = LIST) -> list[str]:

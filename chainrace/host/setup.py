@@ -1,15 +1,17 @@
 """Everything a node needs, in order: packages, image, kubelet, libvirt, settings."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from chainrace.base.files import write_json
 from chainrace.base.paths import LOGS_INSIDE, Paths
 from chainrace.host import (
     acceleration,
+    azure,
     binaries,
     box,
     image,
@@ -17,7 +19,6 @@ from chainrace.host import (
     kubelet,
     libvirt,
     namespace,
-    npm,
     own_image,
     packages,
     seed,
@@ -63,10 +64,13 @@ def check(paths: Paths, config: LabConfig) -> None:
     kubelet.check(paths, config.kubelet)
 
 
-def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
+def prepare(
+    paths: Paths, config: LabConfig, step: Step, more: Mapping[str, Path] = MappingProxyType({})
+) -> Host:
     """Build and start whatever is missing. `step(text)` is entered around each part.
 
-    Raises LabError or UsageError; what was whole before stays whole.
+    `more` are files for the node's disk besides, by their places there. Raises LabError or
+    UsageError; what was whole before stays whole.
     """
     check(paths, config)
     install(paths, step, packages.LIST)
@@ -76,16 +80,17 @@ def prepare(paths: Paths, config: LabConfig, step: Step) -> Host:
     if config.image:
         with step(f"a copy of {Path(config.image.path).name}"):
             chosen = own_image.ensure(paths, config.image)
-    elif more := config.node.packages:
-        with step(f"node image with {' '.join(more)}"):
-            chosen = image.ensure(paths, more)
+    elif config.node.packages:
+        with step(f"node image with {' '.join(config.node.packages)}"):
+            chosen = image.ensure(paths, config.node.packages)
     else:
         chosen = built
     box_file = box.ensure(paths, chosen)
     with step(f"kubelet {config.kubelet.name}"):
         binary = kubelet.ensure(paths, config.kubelet)
-    with step(f"azure-npm {npm.VERSION}"):
-        disk = binaries.ensure_disk(paths, {"kubelet": binary, **npm.ensure(paths).programs})
+    with step(f"azure-npm {azure.VERSION}"):
+        programs = {"kubelet": binary, **azure.ensure(paths, azure.NPM), **more}
+        disk = binaries.ensure_disk(paths, programs)
     with step("acceleration: does a probe guest boot with KVM?"):
         answer = acceleration.probe(paths, built)
     with step("the lab's own libvirt, in a network namespace of its own"):

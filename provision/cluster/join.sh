@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Makes a node of the lab's a node of its cluster. Runs as root on the node, from the folder that
+# holds the cluster's files; running it again changes nothing more.
+#
+#   join.sh NAME ADDRESS
+#
+# kubelet is not started: who races it says when. Without a cluster it runs by its unit alone, to
+# which /etc/systemd/system/kubelet.service.d/cluster.conf adds.
+set -euo pipefail
+
+name=$1 address=$2
+here=$(cd "$(dirname "$0")" && pwd)
+programs=/opt/binaries/cluster
+
+install -d /opt/cni/bin /etc/cni/net.d /etc/containerd /etc/kubernetes/manifests
+for program in azure-vnet azure-vnet-ipam; do
+	ln -sfn "$programs/$program" "/opt/cni/bin/$program"
+done
+for program in loopback portmap; do
+	ln -sfn "/usr/lib/cni/$program" "/opt/cni/bin/$program"
+done
+install -m 644 "$here/10-azure.conflist" /etc/cni/net.d/
+install -m 644 "$here/interfaces.json" /etc/kubernetes/
+install -m 600 "$here/kubelet.kubeconfig" "$here/authority.crt" /etc/kubernetes/
+install -m 644 "$here/kubelet.yaml" /etc/kubernetes/kubelet-cluster.yaml
+if ! cmp -s "$here/containerd.toml" /etc/containerd/config.toml; then
+	install -m 644 "$here/containerd.toml" /etc/containerd/config.toml
+	systemctl restart containerd.service
+fi
+ctr --namespace k8s.io images import "$programs/images.tar" >/dev/null
+
+install -d /etc/systemd/system/kubelet.service.d
+cat >/etc/systemd/system/kubelet.service.d/cluster.conf <<END
+[Service]
+ExecStart=
+ExecStart=/usr/local/bin/kubelet --config=/etc/kubernetes/kubelet-cluster.yaml --kubeconfig=/etc/kubernetes/kubelet.kubeconfig --hostname-override=$name --node-ip=$address \$KUBELET_FLAGS
+END
+systemctl daemon-reload
