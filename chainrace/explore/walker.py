@@ -13,6 +13,7 @@ from chainrace.base.errors import LabError
 from chainrace.model.actors import ACTOR_OF, SUBJECT_ACTOR
 from chainrace.model.protocol import Arm, Clock, Release, View, Walk
 from chainrace.model.rules import FAMILIES
+from chainrace.model.schedule import so_far
 from chainrace.model.subject import Subject, sides
 from chainrace.node.agent import Agent, RefusedError
 from chainrace.node.snapshots import Snapshots
@@ -175,9 +176,11 @@ class Walker:
                 if attempt - flips >= tries:
                     failed = isinstance(error, RefusedError)
                     what = "failed" if failed else "did not lead to the same state"
+                    why = error.what if isinstance(error, RefusedError) else str(error)
+                    steps = so_far((*path, *(lane for lane, _ in turns)))
                     raise UnrepeatableError(
-                        f"the same steps {what}, {tries} times: {error}",
-                        f"walk them by hand: ./lab replay (after {' '.join(path) or 'the start'})",
+                        f"the same steps {what}, {tries} times: {why} ({steps})",
+                        f"walk them by hand: ./lab replay '{steps}'",
                     ) from error
                 # A state kept late on a slow host may be so old that an actor's own limit
                 # passes there (a unit's TimeoutStopSec=): straight from the start it is not.

@@ -10,6 +10,8 @@ from chainrace.host.shell import run
 
 DISK_LABEL = "binaries"
 SPARE_MEBIBYTES = 16
+# ext4 needs so large a part for its own tables: inodes, groups (mke2fs.conf(5)).
+TABLES = 16
 
 
 def ensure_disk(paths: Paths, programs: Mapping[str, Path]) -> str:
@@ -33,7 +35,8 @@ def _build(programs: Mapping[str, Path], folder: Path) -> None:
         (tree / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(path, tree / name)
         (tree / name).chmod(0o755)
-    size = sum(path.stat().st_size for path in programs.values()) // 2**20 + SPARE_MEBIBYTES
+    size = sum(path.stat().st_size for path in programs.values()) // 2**20
+    size += size // TABLES + SPARE_MEBIBYTES
     run(
         [
             *("mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", "-L", DISK_LABEL),

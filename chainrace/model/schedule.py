@@ -125,6 +125,12 @@ def from_steps(actors: tuple[str, ...]) -> Schedule:
     )
 
 
+def so_far(actors: tuple[str, ...]) -> str:
+    """The text of steps that are no whole schedule yet: `k2 s1`, or that none was made."""
+    turns = (str(Turn(actor, len(list(steps)))) for actor, steps in groupby(actors))
+    return " ".join(turns) or "no step"
+
+
 def cost(schedule: Schedule) -> tuple[int, int, int]:
     """What makes a schedule longer: preemptions, turns, steps that are counted."""
     counted = [turn.steps for turn in schedule.turns if turn.steps is not None]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrace.model.schedule import Race, Schedule, Turn, from_steps, parse, parse_text
+from chainrace.model.schedule import Race, Schedule, Turn, from_steps, parse, parse_text, so_far
 
 steps = st.lists(st.sampled_from(["k", "s", "x", "t"]), min_size=1, max_size=30).map(tuple)
 
@@ -74,3 +74,13 @@ def test_preemptions_are_the_turns_cut_short() -> None:
 def test_what_is_no_schedule_is_refused(name: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse(name)
+
+
+CASES = [("kks", "k2 s1"), ("sks", "s1 k1 s1"), ("", "no step")]
+
+
+@pytest.mark.parametrize(("steps", "text"), CASES)
+    ("steps", "text"), [("kks", "k2 s1"), ("sks", "s1 k1 s1"), ("", "no step")]
+)
+def test_steps_that_are_no_whole_schedule_have_a_text(steps: str, text: str) -> None:
+    assert so_far(tuple(steps)) == text
