@@ -76,10 +76,7 @@ def test_what_is_no_schedule_is_refused(name: str, said: str) -> None:
         parse(name)
 
 
-CASES = [("kks", "k2 s1"), ("sks", "s1 k1 s1"), ("", "no step")]
-
-
-@pytest.mark.parametrize(("steps", "text"), CASES)
+@pytest.mark.parametrize(
     ("steps", "text"), [("kks", "k2 s1"), ("sks", "s1 k1 s1"), ("", "no step")]
 )
 def test_steps_that_are_no_whole_schedule_have_a_text(steps: str, text: str) -> None:
