@@ -21,13 +21,13 @@ from chainrace.cli.app import (
     refuse_install,
 )
 from chainrace.cli.options import NodeOptions, OutputOptions, ScriptOptions, changes, expected
-from chainrace.host import box, doctor, libvirt, packages, setup
+from chainrace.host import box, doctor, packages, setup
 from chainrace.host.holding import held, taken_over
 from chainrace.node.machine import NODE, Machine
 from chainrace.report.killed import conclude_killed
 from chainrace.report.terminal import Terminal
+from chainrace.run import cluster, session
 from chainrace.run import measure as measuring
-from chainrace.run import session
 from chainrace.settings import config as configuration
 from chainrace.settings.scenario import choose, columns
 
@@ -158,11 +158,11 @@ def console(name: Annotated[str, typer.Argument(help="The node.")] = NODE) -> No
 
 @command(ENVIRONMENT, "./lab down", "0")
 def down() -> None:
-    """End everything of this clone that runs: a command, nodes, libvirt, network, namespace."""
+    """End all of this clone that runs: a command, nodes, cluster, libvirt, network, namespace."""
     paths = Paths()
     with taken_over(paths) as holder:
         if holder:
             Terminal().say(f"ended: {holder}")
-        libvirt.stop(paths)
+        cluster.down(paths)
         box.forget(paths)
         conclude_killed(paths.results, Terminal().say)

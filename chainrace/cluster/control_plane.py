@@ -86,7 +86,7 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
             f"the port {taken} of the lab's namespace is taken", "./lab down ends what has it"
         )
     found = ControlPlane(paths, programs, folder(paths))
-    _forget(paths)
+    forget(paths)
     authority.make(found.made.folder, [GATEWAY, API_ADDRESS], API_NAMES)
     for client in authority.CLIENTS:
         write_whole(_kubeconfig(paths, client), kubeconfig.text(found.made, client, SERVER))
@@ -102,6 +102,11 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
             send([f"-{process.pid}" for process in running.values()], "KILL")
             raise
     return found
+
+
+def forget(paths: Paths) -> None:
+    """Remove what a cluster has kept: certificates, etcd's data."""
+    run(as_root(["rm", "-rf", str(folder(paths))]), remedy=f"remove {folder(paths)}", timeout=60)
 
 
 def _arguments(paths: Paths, made: Authority) -> dict[str, list[str]]:
@@ -209,7 +214,3 @@ def _listening(paths: Paths) -> int:
     # LISTEN 0 4096 127.0.0.1:2379 0.0.0.0:*
     ports = {line.split()[3].rpartition(":")[2] for line in said.splitlines()}
     return next((port for port in (ETCD_PORT, ETCD_PEER_PORT, PORT) if str(port) in ports), 0)
-
-
-def _forget(paths: Paths) -> None:
-    run(as_root(["rm", "-rf", str(folder(paths))]), remedy=f"remove {folder(paths)}", timeout=60)

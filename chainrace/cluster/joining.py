@@ -48,7 +48,7 @@ def lay(plane: ControlPlane, connection: Connection, name: str, number: int) -> 
         "kubelet.kubeconfig": kubeconfig.text(plane.made, name, SERVER).encode(),
         "authority.crt": plane.made.certificate().read_bytes(),
         "interfaces.json": json.dumps(interfaces(number)).encode(),
-        **{one.name: one.read_bytes() for one in _files(plane)},
+        **{one.name: one.read_bytes() for one in _files(plane).iterdir()},
     }
     connection.succeed(f"install -d -m 700 {PLACE}")
     for file, data in files.items():
@@ -62,8 +62,8 @@ def lay(plane: ControlPlane, connection: Connection, name: str, number: int) -> 
     run(as_root(way), remedy="./lab down", timeout=30)
 
 
-def _files(plane: ControlPlane) -> list[Path]:
-    return sorted((plane.paths.provision / "cluster").iterdir())
+def _files(plane: ControlPlane) -> Path:
+    return plane.paths.provision / "cluster" / "node"
 
 
 def wait_until_ready(plane: ControlPlane, connection: Connection, name: str) -> None:

@@ -12,7 +12,8 @@ from chainrace.host.shell import run
 # Debian's, which the node has besides.
 NODE_PACKAGES = ("conntrack", "containernetworking-plugins")
 FOLDER = "cluster"
-PAUSE, PROXY = "pause", "kube-proxy"
+PAUSE, PROXY, BUSYBOX = "pause", "kube-proxy", "busybox"
+STATIC_BUSYBOX = "/bin/busybox"  # of Debian's busybox-static, which this host has
 # Of Debian, in the images: what kube-proxy calls.
 BASE_PACKAGES = ("conntrack", "ipset", "iptables", "nftables")
 BUILD_SECONDS = 120
@@ -25,7 +26,7 @@ def ensure(paths: Paths, version: str, step: Step) -> dict[str, Path]:
         found = azure.ensure(paths, azure.CNI)
     with step(f"kube-proxy {version}"):
         proxy = kubernetes.ensure(paths, PROXY, version)
-    with step("images of pods: pause, kube-proxy"):
+    with step("images of pods: pause, kube-proxy, busybox"):
         found["images.tar"] = _images(paths, version, proxy)
     return {f"{FOLDER}/{name}": path for name, path in found.items()}
 
@@ -42,6 +43,7 @@ def _images(paths: Paths, version: str, proxy: Path) -> Path:
         made = [
             Image(name_of(PAUSE), [f"/{PAUSE}"], {f"/{PAUSE}": pause}),
             Image(name_of(PROXY), [PROXY], {f"/usr/local/bin/{PROXY}": proxy}, base),
+            Image(name_of(BUSYBOX), [f"/{BUSYBOX}"], {f"/{BUSYBOX}": Path(STATIC_BUSYBOX)}),
         ]
         images.write(made, into / "images.tar")
         base.unlink()

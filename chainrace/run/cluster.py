@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
-from chainrace.cluster import control_plane, joining, payload, programs
+from chainrace.cluster import control_plane, joining, payload, programs, workloads
 from chainrace.host import libvirt, setup
 from chainrace.host.holding import held
 from chainrace.host.setup import Step
@@ -28,7 +28,7 @@ def up(paths: Paths, config: LabConfig, step: Step) -> None:
             _up(paths, config, version, step)
         except BaseException:
             if not was_up:
-                libvirt.stop(paths)
+                down(paths)
             raise
 
 
@@ -47,6 +47,15 @@ def _up(paths: Paths, config: LabConfig, version: str, step: Step) -> None:
         with step(f"{NODE}: kubelet starts, and registers"):
             connection.succeed("systemctl start kubelet.service")
             joining.wait_until_ready(plane, connection, NODE)
+    with step("kube-proxy, as a DaemonSet"):
+        workloads.apply(plane, workloads.manifest(plane, "kube-proxy"))
+        workloads.wait_until_rolled_out(plane, workloads.KUBE_PROXY)
+
+
+def down(paths: Paths) -> None:
+    """End all that runs in the clone's namespace, a cluster too, and forget what that kept."""
+    libvirt.stop(paths)
+    control_plane.forget(paths)
 
 
 def kubectl(paths: Paths) -> Path:

@@ -1,0 +1,117 @@
+"""`./lab cluster up` on the VM: a real API server, a node that it has, kube-proxy, pods' addresses.
+
+Not beside tests/node: the node is another one. `pytest tests/cluster --nightly`.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chainrace.base.paths import Paths
+from chainrace.cluster import control_plane, joining
+from chainrace.host import libvirt, namespace
+from chainrace.host.shell import as_root
+
+pytestmark = pytest.mark.nightly
+
+ROOT = Path(__file__).parents[2]
+SERVICE = "10.0.0.80"
+LIMIT = 1800.0
+ANSWER_SECONDS = 60.0
+# What busybox's web server answers with for a file of the image.
+FETCH = "import sys, urllib.request as u; sys.stdout.write(str(u.urlopen(sys.argv[1]).status))"
+
+
+def lab(*words: str) -> str:
+    done = subprocess.run(
+        [str(ROOT / "lab"), *words], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def on_node(command: str) -> str:
+    return lab("ssh", "node1", "--", command)
+
+
+def answers(where: str, url: str) -> bool:
+    """Whether an address answers, from the node or from within a network namespace of its."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < deadline:
+        said = on_node(f"{where} python3 -c '{FETCH}' {url} 2>&1 || true")
+        if said.endswith("200"):
+            return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The node's name; a cluster that was up before is none of this test's."""
+    assert not libvirt.is_running(Paths()), "something of this clone is up: ./lab down"
+    try:
+        lab("cluster", "up")
+        lab("kubectl", "apply", "-f", str(Path(__file__).with_name("web.yaml")))
+        wait = ("--namespace=kube-system", "--timeout=300s")
+        lab("kubectl", "rollout", "status", "daemonset/web", *wait)
+        yield "node1"
+    finally:
+        lab("down")
+
+
+def test_the_node_is_ready_and_runs_the_kubelet_of_lab_toml(cluster: str) -> None:
+    (node,) = json.loads(lab("kubectl", "get", "nodes", "--output=json"))["items"]
+    assert node["metadata"]["name"] == cluster
+    version = lab("kubectl", "version", "--output=json")
+    server = json.loads(version)["serverVersion"]["gitVersion"]
+    assert node["status"]["nodeInfo"]["kubeletVersion"] == server
+
+
+def test_the_api_server_is_on_the_nodes_bridge_alone(cluster: str) -> None:
+    assert cluster
+    inside = ["ip", "netns", "exec", Paths().prefix, "ss", "-Hltn"]
+    said = subprocess.run(as_root(inside), capture_output=True, text=True, check=True).stdout
+    ours = {line.split()[3] for line in said.splitlines() if ":6443" in line or ":23" in line}
+    assert ours == {f"{libvirt.GATEWAY}:6443", "127.0.0.1:2379", "127.0.0.1:2380"}
+    outside = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
+    assert ":6443" not in outside
+
+
+def test_a_pod_has_an_address_of_azure_cni_and_answers_there(cluster: str) -> None:
+    assert cluster
+    said = lab("kubectl", "get", "pods", "--selector=component=web", "-A", "--output=json")
+    (pod,) = json.loads(said)["items"]
+    address = pod["status"]["podIP"]
+    assert address in joining.pod_addresses(1)
+    assert answers("", f"http://{address}/busybox")
+
+
+def test_a_service_answers_from_the_node_and_from_a_pod(cluster: str) -> None:
+    assert cluster
+    assert answers("", f"http://{SERVICE}/busybox")
+    sandbox = on_node("pgrep -x httpd || pgrep -f 'busybox httpd'").split()[0]
+    assert answers(f"nsenter --net=/proc/{sandbox}/ns/net", f"http://{SERVICE}/busybox")
+
+
+def test_without_kube_proxy_rules_the_service_does_not_answer(cluster: str) -> None:
+    """What the test before proves turns red where it is broken."""
+    assert cluster
+    on_node(
+        "iptables -t nat -D PREROUTING -j KUBE-SERVICES -m comment"
+        " --comment 'kubernetes service portals'"
+    )
+    on_node(
+        "iptables -t nat -D OUTPUT -j KUBE-SERVICES -m comment"
+        " --comment 'kubernetes service portals'"
+    )
+    said = on_node(f"timeout 10 python3 -c '{FETCH}' http://{SERVICE}/busybox 2>&1 || true")
+    assert not said.endswith("200")
+
+
+def test_down_leaves_nothing() -> None:
+    lab("down")
+    assert not namespace.exists(Paths().prefix)
+    assert not control_plane.folder(Paths()).exists()
