@@ -344,7 +344,8 @@ class Exploration:
             path, state = (*path, lane), following
             target = target or state
         assert target is not None  # noqa: S101 - the explorer asks for lanes that wait
-        if self._options.reduced and not self.known.futures.known(lane, state):
+        goes_on = any(owner(one) == owner(lane) for one in state.waiting)
+        if self._options.reduced and goes_on and not self.known.futures.known(lane, state):
             # To its end, to know what it may still do after what it was answered.
             turns: Turns = [(owner(lane), ALONE_STEPS)]
             whole: View = walker.visit(

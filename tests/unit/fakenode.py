@@ -241,6 +241,7 @@ class Node:
     programs: tuple[str, ...] = (EXE,)  # what the names of iptables lead to
     unseen: tuple[str, ...] = ()  # steps of kubelet's that run past the gate
     ordered: bool = False  # kubelet's start waits for the script
+    behind: str = ""  # while this command of the script's waits, systemd holds kubelet's start back
     rules: Rules = field(default_factory=clean)
     files: dict[str, str] = field(default_factory=dict)
     lanes: dict[str, Process] = field(default_factory=dict)  # kubelet's
@@ -306,11 +307,22 @@ class Node:
         found |= {
             lane: one
             for lane, one in self.lanes.items()
-            if not self.stopped and one.waits and (self._is_first(lane) or self._first_done())
+            if not self.stopped
+            and one.waits
+            and (self._is_first(lane) or self._first_done())
+            and not (self.held_back and not self._made_a_step())
         }
         ready = sorted((one for one in self.processes if one.waits), key=lambda one: one.path)
         found.update(zip(SCRIPT_LANES, ready, strict=False))
         return found
+
+    @property
+    def held_back(self) -> bool:
+        waiting = (one.waits for one in self.processes)
+        return bool(self.behind) and self.behind in [one.line for one in waiting if one]
+
+    def _made_a_step(self) -> bool:
+        return any(one.given for one in self.lanes.values())
 
     def _is_first(self, lane: str) -> bool:
         return FAMILY_OF[lane] == self.first
@@ -674,7 +686,8 @@ class Node:
         words |= {"input": "", "output": "", "source": "", "target": ""}
         if one is None:
             kind = self.kind if actor == "script" else ""
-            return {**words, "program": actor, "arguments": ["begins"], "kind": kind}
+            held_back = ["behind", "a.service"] if lane == "k" and self.held_back else []
+            return {**words, "program": actor, "arguments": ["begins", *held_back], "kind": kind}
         run = one.waits
         assert run is not None
         program, *arguments = run.line.split()

@@ -540,6 +540,18 @@ def test_a_command_that_touches_more_than_is_known_is_learned_from(
     assert HINT_LOST in found.graph.modes()
 
 
+@pytest.mark.parametrize("line", ["iptables -F", "iptables -S"])
+def test_a_start_that_systemd_holds_back_in_the_middle_of_the_script_loses_no_end(
+    line: str,
+) -> None:
+    """A unit that is ordered after the service which the script restarts."""
+    body = script("iptables -F -t mangle", line, "iptables -X")
+    found = explore(body, behind=line)
+    assert found.exploration.doubts == []
+    assert found.complete
+    assert found.ends == every_end(body, behind=line)
+
+
 def test_a_command_of_kubelets_that_touches_more_is_learned_from_too() -> None:
     line = "iptables -w 5 -I INPUT -t filter -j KUBE-FIREWALL"
     more: dict[str, Any] = {
