@@ -177,7 +177,7 @@ class Walker:
                     failed = isinstance(error, RefusedError)
                     what = "failed" if failed else "did not lead to the same state"
                     why = error.what if isinstance(error, RefusedError) else str(error)
-                    steps = so_far((*path, *(lane for lane, _ in turns)))
+                    steps = so_far([*((lane, 1) for lane in path), *turns])
                     raise UnrepeatableError(
                         f"the same steps {what}, {tries} times: {why} ({steps})",
                         f"walk them by hand: ./lab replay '{steps}'",

@@ -8,6 +8,7 @@ script to its end. Its text says of whom it is, too:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -125,10 +126,17 @@ def from_steps(actors: tuple[str, ...]) -> Schedule:
     )
 
 
-def so_far(actors: tuple[str, ...]) -> str:
-    """The text of steps that are no whole schedule yet: `k2 s1`, or that none was made."""
-    turns = (str(Turn(actor, len(list(steps)))) for actor, steps in groupby(actors))
-    return " ".join(turns) or "no step"
+def so_far(turns: Sequence[tuple[str, int | None]]) -> str:
+    """The text of turns that are no whole schedule yet: `k2 s1`, or that none was made.
+
+    Each is a lane and its steps, None for all that it still has.
+    """
+    said = []
+    for actor, each in groupby(turns, key=lambda turn: turn[0]):
+        steps = [number for _, number in each]
+        known = [number for number in steps if number is not None]
+        said.append(str(Turn(actor, sum(known) if len(known) == len(steps) else None)))
+    return " ".join(said) or "no step"
 
 
 def cost(schedule: Schedule) -> tuple[int, int, int]:

@@ -77,7 +77,14 @@ def test_what_is_no_schedule_is_refused(name: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "text"), [("kks", "k2 s1"), ("sks", "s1 k1 s1"), ("", "no step")]
+    ("turns", "text"),
+    [
+        ([("k", 1), ("k", 1), ("s", 1)], "k2 s1"),
+        ([("s", 1), ("s", None), ("k", 4)], "s* k4"),
+        ([], "no step"),
+    ],
 )
-def test_steps_that_are_no_whole_schedule_have_a_text(steps: str, text: str) -> None:
-    assert so_far(tuple(steps)) == text
+def test_steps_that_are_no_whole_schedule_have_a_text(
+    turns: list[tuple[str, int | None]], text: str
+) -> None:
+    assert so_far(turns) == text
