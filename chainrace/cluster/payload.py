@@ -33,17 +33,20 @@ def ensure(paths: Paths, version: str, step: Step) -> dict[str, Path]:
 
 def _images(paths: Paths, version: str, proxy: Path) -> Path:
     pin = kubernetes.folder(paths) / version
-    target = paths.store / f"pods-{version}-{recipe.digest(pin, *BASE_PACKAGES)}"
+    inside = {PAUSE: f"/{PAUSE}", PROXY: f"/usr/local/bin/{PROXY}", BUSYBOX: f"/{BUSYBOX}"}
+    made_of = [*BASE_PACKAGES, *(f"{name} {place}" for name, place in inside.items())]
+    target = paths.store / f"pods-{version}-{recipe.digest(pin, *made_of)}"
 
     def build(into: Path) -> None:
         into.mkdir()
         pause, base = into / PAUSE, into / "base.tar"
         _build_pause(paths, pin, version, pause)
         debian.root_archive(paths, BASE_PACKAGES, base)
+        files = {PAUSE: pause, PROXY: proxy, BUSYBOX: Path(STATIC_BUSYBOX)}
+        below = {PROXY: base}
         made = [
-            Image(name_of(PAUSE), [f"/{PAUSE}"], {f"/{PAUSE}": pause}),
-            Image(name_of(PROXY), [PROXY], {f"/usr/local/bin/{PROXY}": proxy}, base),
-            Image(name_of(BUSYBOX), [f"/{BUSYBOX}"], {f"/{BUSYBOX}": Path(STATIC_BUSYBOX)}),
+            Image(name_of(name), [place], {place: files[name]}, below.get(name))
+            for name, place in inside.items()
         ]
         images.write(made, into / "images.tar")
         base.unlink()
