@@ -54,7 +54,7 @@ def lay(plane: ControlPlane, connection: Connection, name: str, number: int) -> 
     for file, data in files.items():
         connection.put(data, f"{PLACE}/{file}")
     address = libvirt.node_address(number)
-    words = ["bash", f"{PLACE}/join.sh", name, address]
+    words = ["bash", f"{PLACE}/join.sh", name, address, libvirt.GATEWAY]
     connection.succeed(shlex.join(words), timeout=JOIN_SECONDS)
     # Azure's network brings packets for a pod to its node; here a route does.
     pods = f"{pod_addresses(number)[0]}/29"

@@ -2,13 +2,13 @@
 # Makes a node of the lab's a node of its cluster. Runs as root on the node, from the folder that
 # holds the cluster's files; running it again changes nothing more.
 #
-#   join.sh NAME ADDRESS
+#   join.sh NAME ADDRESS GATEWAY
 #
 # kubelet is not started: who races it says when. Without a cluster it runs by its unit alone, to
 # which /etc/systemd/system/kubelet.service.d/cluster.conf adds.
 set -euo pipefail
 
-name=$1 address=$2
+name=$1 address=$2 gateway=$3
 here=$(cd "$(dirname "$0")" && pwd)
 programs=/opt/binaries/cluster
 
@@ -23,6 +23,23 @@ install -m 644 "$here/10-azure.conflist" /etc/cni/net.d/
 install -m 644 "$here/interfaces.json" /etc/kubernetes/
 install -m 600 "$here/kubelet.kubeconfig" "$here/authority.crt" /etc/kubernetes/
 install -m 644 "$here/kubelet.yaml" /etc/kubernetes/kubelet-cluster.yaml
+# Pods' packets are forwarded. A pod asks for 169.254.1.1 (azure-vnet, transparent mode), for which
+# the kernel answers only where it has a way there (proxy_arp, ip-sysctl.rst): a default route.
+echo 'net.ipv4.ip_forward = 1' >/etc/sysctl.d/60-cluster.conf
+sysctl --quiet --load=/etc/sysctl.d/60-cluster.conf
+install -d /etc/systemd/network/50-node.network.d
+printf '[Network]\nGateway=%s\n' "$gateway" >/etc/systemd/network/50-node.network.d/cluster.conf
+ip route replace default via "$gateway" dev eth0
+
+# As AKS has it: Azure Linux's own rules drop what is forwarded. Source: AgentBaker,
+# ensureContainerd in cse_config.sh.
+install -d /etc/systemd/system/containerd.service.d
+cat >/etc/systemd/system/containerd.service.d/cluster.conf <<'END'
+[Service]
+ExecStartPost=/sbin/iptables -P FORWARD ACCEPT
+END
+systemctl daemon-reload
+
 if ! cmp -s "$here/containerd.toml" /etc/containerd/config.toml; then
 	install -m 644 "$here/containerd.toml" /etc/containerd/config.toml
 	systemctl restart containerd.service
