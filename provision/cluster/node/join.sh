@@ -32,7 +32,7 @@ printf '[Network]\nGateway=%s\n' "$gateway" >/etc/systemd/network/50-node.networ
 ip route replace default via "$gateway" dev eth0
 
 # As AKS has it: Azure Linux's own rules drop what is forwarded. Source: AgentBaker,
-# ensureContainerd in cse_config.sh.
+# parts/linux/cloud-init/artifacts/containerd_exec_start.conf.
 install -d /etc/systemd/system/containerd.service.d
 cat >/etc/systemd/system/containerd.service.d/cluster.conf <<'END'
 [Service]
