@@ -23,8 +23,7 @@ from chainrace.host.shell import MARK, as_root, run, send, tail
 
 PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 2379, 2380
 SERVER = f"https://{GATEWAY}:{PORT}"
-# As AKS has them by default. Source: Azure's documentation, "Configure kubenet networking".
-SERVICES, PODS = "10.0.0.0/16", "10.244.0.0/16"
+SERVICES = "10.0.0.0/16"  # as AKS has it by default
 API_ADDRESS = "10.0.0.1"  # the first of the services' addresses is the API server's
 API_NAMES = (
     "kubernetes",
@@ -72,7 +71,7 @@ def kubectl(paths: Paths, program: Path, *words: str) -> list[str]:
 
 def is_running(paths: Paths) -> bool:
     """Whether there is an API server in this clone's namespace."""
-    return bool(_listening(paths))
+    return PORT in _listening(paths)
 
 
 def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlane:
@@ -83,7 +82,7 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
     """
     if taken := _listening(paths):
         raise LabError(
-            f"the port {taken} of the lab's namespace is taken", "./lab down ends what has it"
+            f"the port {taken[0]} of the lab's namespace is taken", "./lab down ends what has it"
         )
     found = ControlPlane(paths, programs, folder(paths))
     forget(paths)
@@ -179,6 +178,8 @@ def _launch(paths: Paths, name: str, command: list[str]) -> subprocess.Popen[byt
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # sudo stays before it, and what bears the mark is ended with the command.
+            env={name: value for name, value in os.environ.items() if name != MARK},
         )
 
 
@@ -204,8 +205,8 @@ def _failed(paths: Paths, name: str, what: str) -> LabError:
     return LabError(f"{name} {what}: {tail(log, 1)}", f"see {log}, or start anew: ./lab down")
 
 
-def _listening(paths: Paths) -> int:
-    """The first of its ports that somebody listens on in the namespace; 0 where none."""
+def _listening(paths: Paths) -> list[int]:
+    """Those of its ports that somebody listens on in the namespace."""
     said = run(
         as_root(["ip", "netns", "exec", paths.prefix, "ss", "-Hltn"]),
         remedy="./lab down",
@@ -213,4 +214,4 @@ def _listening(paths: Paths) -> int:
     )
     # LISTEN 0 4096 127.0.0.1:2379 0.0.0.0:*
     ports = {line.split()[3].rpartition(":")[2] for line in said.splitlines()}
-    return next((port for port in (ETCD_PORT, ETCD_PEER_PORT, PORT) if str(port) in ports), 0)
+    return [port for port in (ETCD_PORT, ETCD_PEER_PORT, PORT) if str(port) in ports]

@@ -14,12 +14,16 @@ OF_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 
 def check(paths: Paths, version: str) -> None:
     """Raise LabError for a version of Kubernetes whose control plane cannot be built here."""
-    if not kubernetes.is_module(paths, version):
-        served = [one for one in kubernetes.pinned(paths) if kubernetes.is_module(paths, one)]
+    if version not in served(paths):
         raise LabError(
             f"there is no control plane of Kubernetes {version} to be built",
-            f"use one of: {', '.join(served)} ([kubelet] version, or --kubelet)",
+            f"use one of: {', '.join(served(paths))} ([kubelet] version, or --kubelet)",
         )
+
+
+def served(paths: Paths) -> list[str]:
+    """The versions of Kubernetes that a control plane can be built of, oldest first."""
+    return [one for one in kubernetes.pinned(paths) if kubernetes.is_module(paths, one)]
 
 
 def ensure(paths: Paths, version: str, step: Step) -> dict[str, Path]:

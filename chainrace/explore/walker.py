@@ -180,7 +180,7 @@ class Walker:
                     steps = so_far([*((lane, 1) for lane in path), *turns])
                     raise UnrepeatableError(
                         f"the same steps {what}, {tries} times: {why} ({steps})",
-                        f"walk them by hand: ./lab replay '{steps}'",
+                        f"walk them by hand, of this script and subject: ./lab replay '{steps}'",
                     ) from error
                 # A state kept late on a slow host may be so old that an actor's own limit
                 # passes there (a unit's TimeoutStopSec=): straight from the start it is not.

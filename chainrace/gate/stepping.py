@@ -20,7 +20,7 @@ from chainrace.gate.arrivals import Arrivals
 from chainrace.gate.clean import CleanState
 from chainrace.gate.door import Door, Waiting
 from chainrace.gate.kubelet.actor import FIRST_LANE, lane_of
-from chainrace.gate.kubelet.monitor import Looks, is_look
+from chainrace.gate.kubelet.monitor import Looks, of_canary
 from chainrace.gate.lanes import Lanes
 from chainrace.gate.process import Command
 from chainrace.gate.procevents import Ended
@@ -237,7 +237,7 @@ class Stepping:
             self._door.allow(waiting)
             return
         if waiting.owner == SUBJECT and not self._free and self.kubelet.done(lane_of(command)):
-            if is_look(command):
+            if of_canary(command):
                 # What is explored comes before its minute is over, however slow this machine is.
                 self._looking[pid] = Held(command, waiting)
                 return
@@ -252,10 +252,10 @@ class Stepping:
         command = self.running.pop(ended.pid, None)
         if command is not None:
             command.ended, command.code = ended.time, ended.code
-        if ended.pid in self._looking:
-            self._door.allow(self._looking.pop(ended.pid).waiting)
-        if ended.pid in self.held:
-            killed = self.held.pop(ended.pid)
+        for waiting in (self.held, self._looking):
+            if ended.pid not in waiting:
+                continue
+            killed = waiting.pop(ended.pid)
             self._door.allow(killed.waiting)
             with_kubelet = killed.command.actor == KUBELET and (
                 killed.command.started < self.kubelet.replaced_at

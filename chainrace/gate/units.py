@@ -12,24 +12,37 @@ def main_pid(unit: str) -> int:
 
 def jobs() -> dict[str, str]:
     """The state of each unit's job, `waiting` or `running`."""
-    found = {}
+    return {unit: state for unit, _, state in _listed()}
+
+
+def _listed() -> list[tuple[str, str, str]]:
+    """Each job's unit, what it is to do (`start`, `stop`, `restart`), and its state."""
+    found = []
     for line in run(["systemctl", "list-jobs", "--no-legend"]).splitlines():
         # 117 kubelet.service start waiting
-        _, unit, _, state = line.split()
-        found[unit] = state
+        _, unit, kind, state = line.split()
+        found.append((unit, kind, state))
     return found
 
 
 def held_back_by(unit: str) -> list[str]:
     """The units whose jobs systemd would finish before it starts this one.
 
-    Source: systemd.unit(5), After=, which names those of other units' Before=, too.
+    A stop comes before a start, whichever unit is to be first. Source: systemd.unit(5), Before=
+    and After=; each names those of other units, too.
     """
-    queued = jobs()
+    queued = {other: kind for other, kind, _ in _listed()}
     if not queued:
         return []
-    after = run(["systemctl", "show", "-P", "After", unit]).split()
-    return sorted(queued.keys() & set(after))
+    told = run(["systemctl", "show", "-p", "After", "-p", "Before", unit])
+    # After=network.target iptables.service
+    named = {
+        name: units.split()
+        for name, _, units in (line.partition("=") for line in told.splitlines())
+    }
+    stops = {other for other, kind in queued.items() if kind in ("stop", "restart")}
+    behind = queued.keys() & set(named["After"]) | stops & set(named["Before"])
+    return sorted(behind)
 
 
 def is_behind(unit: str) -> bool:

@@ -2,37 +2,53 @@
 
 from pathlib import Path
 
-from chainrace.base.errors import LabError
+from chainrace.base.errors import LabError, UsageError
 from chainrace.base.paths import Paths
 from chainrace.cluster import control_plane, joining, payload, programs, workloads
-from chainrace.host import libvirt, setup
+from chainrace.host import libvirt, packages, setup
 from chainrace.host.holding import held
 from chainrace.host.setup import Step
-from chainrace.node import backend
 from chainrace.node.machine import NODE, Machine
 from chainrace.node.ssh import Connection
 from chainrace.settings.config import LabConfig, with_packages
 
 
 def up(paths: Paths, config: LabConfig, step: Step) -> None:
-    """Bring up what is missing of it; whatever fails, nothing that was begun stays.
+    """Bring up a control plane and its node; whatever fails, nothing of them stays.
 
-    Raises LabError, UsageError.
+    Raises LabError, also where something of this clone is up already, and UsageError.
     """
-    version = config.kubelet.pinned  # of the user's own kubelet nobody knows one here
-    programs.check(paths, version)
+    _check(paths, config)
     config = with_packages(config, payload.NODE_PACKAGES)
     with held(paths):
-        was_up = libvirt.is_running(paths)
+        if libvirt.is_running(paths):
+            raise LabError("something of this clone is up already", "./lab down, then try again")
         try:
-            _up(paths, config, version, step)
+            _up(paths, config, step)
         except BaseException:
-            if not was_up:
-                down(paths)
+            down(paths)
             raise
 
 
-def _up(paths: Paths, config: LabConfig, version: str, step: Step) -> None:
+def _check(paths: Paths, config: LabConfig) -> None:
+    """Refuse what no cluster can be made of, before anything is built."""
+    if config.image is not None:
+        raise UsageError(
+            "a cluster's node is of the lab's own image", "leave out --image, and [image]"
+        )
+    if config.backend == "legacy":
+        raise UsageError("kube-proxy's image means nft by iptables", "leave out --backend legacy")
+    if config.kubelet.path is not None:
+        raise UsageError(
+            "of a kubelet's file nobody knows which control plane it fits",
+            f"name a version: {', '.join(programs.served(paths))}",
+        )
+    programs.check(paths, config.kubelet.pinned)
+
+
+def _up(paths: Paths, config: LabConfig, step: Step) -> None:
+    version = config.kubelet.pinned
+    setup.install(paths, step, packages.LIST)
     files = programs.ensure(paths, version, step)
     host = setup.prepare(paths, config, step, payload.ensure(paths, version, step))
     plane = control_plane.start(paths, files, step)
@@ -40,8 +56,6 @@ def _up(paths: Paths, config: LabConfig, version: str, step: Step) -> None:
     with step(f"vagrant up {NODE} ({host.acceleration.name}: {host.acceleration.reason})"):
         machine.up(host)
     with Connection(paths.ssh_config, NODE) as connection:
-        if config.backend:
-            backend.use(connection, config.backend)
         with step(f"laying the cluster's parts on {NODE}"):
             joining.lay(plane, connection, NODE, 1)
         with step(f"{NODE}: kubelet starts, and registers"):
@@ -62,4 +76,7 @@ def kubectl(paths: Paths) -> Path:
     """The kubectl of the cluster that runs. Raises LabError where none does."""
     if not (libvirt.is_running(paths) and control_plane.is_running(paths)):
         raise LabError("no cluster is up in this clone", "./lab cluster up")
-    return control_plane.folder(paths) / control_plane.KUBECTL
+    program = control_plane.folder(paths) / control_plane.KUBECTL
+    if not program.exists():
+        raise LabError(f"{program} is gone", "./lab down, then ./lab cluster up")
+    return program

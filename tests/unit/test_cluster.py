@@ -20,6 +20,10 @@ from chainrace.cluster import authority, control_plane, images, joining, kubecon
 from chainrace.cluster.authority import Authority
 from chainrace.cluster.images import Image
 from chainrace.host import libvirt
+from chainrace.host.shell import MARK
+from chainrace.run import cluster as running
+from chainrace.settings import config as configuration
+from chainrace.settings.config import LabConfig
 
 SERVER = "https://10.77.0.1:6443"
 
@@ -225,3 +229,64 @@ def test_a_version_without_a_control_plane_is_refused_with_those_that_have_one()
         programs.check(Paths(), "1.20.2")
     assert "1.34.4" in caught.value.remedy
     assert "1.20.2" not in caught.value.remedy
+
+
+def test_what_goes_on_does_not_bear_the_mark_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would be ended with the command that started it (holding.py)."""
+    paths = Paths(tmp_path / "clone")
+    Namespace(monkeypatch, paths)
+    monkeypatch.setenv(MARK, "chainrace-1")
+    with pytest.raises(LabError, match="etcd ended with 1: mark none"):
+        control_plane.start(paths, some(tmp_path, etcd=f"echo mark ${{{MARK}-none}}; exit 1"), step)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('[image]\npath = "/x.qcow2"', "a cluster's node is of the lab's own image"),
+        ('[node]\nbackend = "legacy"', "kube-proxy's image means nft"),
+        ('[kubelet]\npath = "/x"', "nobody knows which control plane"),
+        ('[kubelet]\nversion = "1.20.2"', "no control plane of Kubernetes"),
+    ],
+)
+def test_what_no_cluster_can_be_made_of_is_refused_before_anything_is_built(
+    tmp_path: Path, toml: str, said: str
+) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text(toml + "\n")
+    with pytest.raises(LabError, match=said):
+        running.up(Paths(), configuration.load(file), step)
+
+
+def test_a_clone_where_something_is_up_already_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    paths = Paths(tmp_path)
+    (tmp_path / "provision").symlink_to(Paths().provision)
+    monkeypatch.setattr(libvirt, "is_running", lambda _: True)
+    monkeypatch.setattr(running, "down", lambda _: pytest.fail("ended what was up before"))
+    with pytest.raises(LabError, match="something of this clone is up already"):
+        running.up(paths, LabConfig(), step)
+
+
+@pytest.mark.parametrize("error", [LabError("no node", "look"), KeyboardInterrupt()])
+def test_whatever_ends_it_nothing_stays_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    ended: list[Paths] = []
+    paths = Paths(tmp_path)
+    (tmp_path / "provision").symlink_to(Paths().provision)
+    monkeypatch.setattr(libvirt, "is_running", lambda _: False)
+    monkeypatch.setattr(running, "_up", fails)
+    monkeypatch.setattr(running, "down", ended.append)
+    with pytest.raises(type(error)):
+        running.up(paths, LabConfig(), step)
+    assert ended == [paths]

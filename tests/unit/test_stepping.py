@@ -823,11 +823,32 @@ def test_a_look_of_kubelets_monitor_waits_until_all_is_over(gate: Gate) -> None:
     assert one.watch(0.05)["looked"] == {"ipv4": True, "ipv6": False}
 
 
-def test_a_look_that_kubelets_end_ends_is_forgotten(gate: Gate) -> None:
+def test_a_canary_that_is_tried_again_waits_too(gate: Gate) -> None:
+    """A round that was refused is made again after a minute (iptables.go, Monitor)."""
+    one, machine = gate("iptables -F", "iptables -X")
+    walk(one, ("k", None), ("x", None), ("s", 1))
+    machine.opens("iptables -w 5 -N KUBE-KUBELET-CANARY -t mangle")
+    assert walk(one, ("s", None)) == ["s", "s"]
+    assert view(one)["doubts"] == []
+
+
+def test_a_look_that_is_ended_while_it_waits_is_a_doubt(gate: Gate) -> None:
+    """kubelet takes the canary for deleted then."""
     one, machine = gate("iptables -F", "iptables -X")
     walk(one, ("k", None), ("x", None), ("s", 1))
     monitor_looks(machine)
     one.pump(0)
+    machine.kill(machine.pid_of(LOOK))
+    one.pump(0)
+    assert view(one)["doubts"] == ["iptables was ended while it was held"]
+
+
+def test_but_not_one_that_is_ended_with_its_kubelet(gate: Gate) -> None:
+    one, machine = gate("iptables -F", "iptables -X")
+    walk(one, ("k", None), ("x", None), ("s", 1))
+    monitor_looks(machine)
+    one.pump(0)
+    machine.state = "inactive"
     machine.kill(machine.pid_of(LOOK))
     walk(one, ("s", None))
     assert one.watch(0.05)["looked"] == {"ipv4": False, "ipv6": False}

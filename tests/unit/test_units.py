@@ -5,15 +5,15 @@ import pytest
 from chainrace.gate import units
 
 UNIT = "guard.service"
-AFTER = "network.target iptables.service basic.target\n"
+ORDER = "After=network.target iptables.service basic.target\nBefore=ufw.service shutdown.target\n"
 
 
 def said(monkeypatch: pytest.MonkeyPatch, *jobs: str) -> None:
     def run(command: list[str]) -> str:
         if "list-jobs" in command:
             return "".join(f"{number} {line}\n" for number, line in enumerate(jobs, 117))
-        assert command == ["systemctl", "show", "-P", "After", UNIT]
-        return AFTER
+        assert command == ["systemctl", "show", "-p", "After", "-p", "Before", UNIT]
+        return ORDER
 
     monkeypatch.setattr(units, "run", run)
 
@@ -43,3 +43,11 @@ def test_one_that_is_about_to_begin_or_has_begun_is_behind_nobody(
 ) -> None:
     said(monkeypatch, *jobs)
     assert not units.is_behind(UNIT)
+
+
+@pytest.mark.parametrize(("kind", "behind"), [("stop", True), ("restart", True), ("start", False)])
+def test_a_stop_comes_before_a_start_whichever_unit_is_to_be_first(
+    monkeypatch: pytest.MonkeyPatch, kind: str, *, behind: bool
+) -> None:
+    said(monkeypatch, f"ufw.service {kind} running", f"{UNIT} start waiting")
+    assert units.is_behind(UNIT) is behind

@@ -19,11 +19,6 @@ def of_canary(command: Command) -> bool:
     return command.actor == KUBELET and CANARY in command.arguments
 
 
-def is_look(command: Command) -> bool:
-    """Whether a process is the Monitor's look for its canary."""
-    return of_canary(command) and "-S" in command.arguments
-
-
 def canaries_done(commands: list[Command], family: str) -> bool:
     """Whether the Monitor's first round is over: the last canary made, or one refused."""
     return any(
@@ -46,7 +41,10 @@ def look_over(commands: list[Command], family: str) -> bool:
     looks = [
         command
         for command in commands
-        if is_look(command) and command.family == family and command.ended is not None
+        if of_canary(command)
+        and command.family == family
+        and "-S" in command.arguments
+        and command.ended is not None
     ]
     if not looks:
         return False
