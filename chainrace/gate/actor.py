@@ -8,7 +8,7 @@ forked: whose turn is next is chosen.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chainrace.gate.answers import Capture, Pipes
@@ -19,13 +19,18 @@ from chainrace.gate.rest import Look
 from chainrace.gate.units import jobs
 from chainrace.gate.whose import Owners, Process
 
-# The first step of each actor is its own start.
-BEGINS = "begins"
+# The first step of each actor is its own start: fail2ban begins behind iptables.service
+BEGINS, BEHIND = "begins", "behind"
 # How long a program that polls must have slept in one call before it is taken for one that
 # waits for another of its actor's, which waits at the gate.
 QUIET_SECONDS = 0.4
 # systemctl waits in poll(2) for systemd's job. Source: sd_bus_wait().
 CLIENTS = frozenset({"systemctl", "systemd-run"})
+
+
+def begins(behind: Sequence[str]) -> list[str]:
+    """The words of a start, which systemd would make wait for the jobs of units `behind`."""
+    return [BEGINS, BEHIND, *behind] if behind else [BEGINS]
 
 
 @dataclass
@@ -80,7 +85,7 @@ class Actor:
 
     def start(self) -> Command:
         """Its first step, its own start, as a command."""
-        return Command(0, self.name, self.name, [BEGINS], time.monotonic())
+        return Command(0, self.name, self.name, begins(()), time.monotonic())
 
     def begin(self, entropy: str) -> None:
         """Have its start made; `entropy` in hexadecimal is the machine's to draw from."""
@@ -95,6 +100,13 @@ class Actor:
         return {
             pid: one for pid, one in list(self.owners.script.items()) if one.actor == self.letter
         }
+
+    def works_by_systemd(self) -> bool:
+        """Whether systemd may have a job because of it: a client of it, or a unit that it began."""
+        return any(
+            self.owners.unit(pid) not in ("", self.main_unit) or _names([pid])[0] in CLIENTS
+            for pid in self.processes()
+        )
 
     def mine(self) -> list[Held]:
         """All of its processes that wait, in the order of their forks."""

@@ -7,11 +7,10 @@ wait at once).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from chainrace.gate.actor import BEGINS, Actor, Held
+from chainrace.gate.actor import Actor, Held
 from chainrace.gate.kubelet.actor import FIRST_LANE, Kubelet, lane_of
 from chainrace.gate.process import Command
 from chainrace.model.actors import HISTORIES, KUBELET, KUBELETS, LANES, SUBJECT_ACTOR, owner
@@ -83,7 +82,8 @@ class Lanes:
     def start_of(self, lane: str) -> Command:
         """An actor's own start, as a command."""
         if lane in KUBELETS:
-            return Command(0, KUBELET, KUBELET, [BEGINS], time.monotonic())
+            jobs = any(actor.works_by_systemd() for actor in self._actors.values())
+            return self._kubelet.start(jobs=jobs)
         return self._actors[lane].start()
 
     def _words(self, lane: str, one: Held | None) -> dict[str, Any]:

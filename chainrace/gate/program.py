@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from chainrace.gate.actor import Actor, Held
+from chainrace.gate.actor import Actor, Held, begins
 from chainrace.gate.process import Command
 from chainrace.gate.rest import Look
 from chainrace.gate.shell import run_command
@@ -19,8 +19,6 @@ from chainrace.gate.whose import Owners, Process
 from chainrace.model.actors import SUBJECT, SUBJECT_ACTOR
 from chainrace.model.protocol import Unit
 
-# fail2ban begins behind iptables.service
-BEHIND = "behind"
 # systemd's words for a unit that goes on (systemd(1), unit states).
 ON_ITS_WAY = ("activating", "deactivating", "reloading")
 
@@ -57,8 +55,7 @@ class Program(Actor):
     def start(self) -> Command:
         """Its first step. What systemd would make it wait for now is part of what it is."""
         made = super().start()
-        if units := self.machine.held_back_by(self.main_unit):
-            made.arguments += [BEHIND, *units]
+        made.arguments = begins(self.machine.held_back_by(self.main_unit))
         return made
 
     def begin(self, entropy: str) -> None:

@@ -152,6 +152,11 @@ class Light:
         return {}
 
     @staticmethod
+    def held_back_by(unit: str) -> list[str]:
+        del unit
+        return []
+
+    @staticmethod
     def is_behind(unit: str) -> bool:
         del unit
         return False

@@ -290,3 +290,19 @@ def test_a_client_of_systemds_waits_for_its_job(
         actor.units[MAIN + 20] = "iptables.service"
         assert actor.owners.of(MAIN + 20) == "script"
         assert actor.settle() == ""
+
+
+@pytest.mark.parametrize(("unit", "works"), [(OWN, False), ("", False), ("iptables.service", True)])
+def test_systemd_may_have_a_job_where_a_unit_that_it_began_is_at_work(
+    actor: Actor, unit: str, *, works: bool
+) -> None:
+    actor.fork(MAIN + 1)
+    actor.units[MAIN + 1] = unit
+    assert actor.script.works_by_systemd() is works
+
+
+def test_so_it_may_where_a_client_of_systemds_waits(
+    actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors, "_names", lambda pids: ["systemctl"] * len(pids))
+    assert actor.script.works_by_systemd()

@@ -22,9 +22,12 @@ class FakeMachine:
     subject_unit: str = UNIT
     behind: bool = False
 
-    def is_behind(self, unit: str) -> bool:
+    def held_back_by(self, unit: str) -> list[str]:
         assert unit == UNIT
-        return self.behind
+        return ["containerd.service"] if self.behind else []
+
+    def is_behind(self, unit: str) -> bool:
+        return bool(self.held_back_by(unit))
 
     def jobs(self) -> dict[str, str]:
         return self.queued
@@ -236,6 +239,14 @@ def test_until_its_process_is_there_it_is_waited_for() -> None:
     assert one.missing(HINT) == ""
     assert one.kubelet.pid == PID
     assert one.kubelet.restarts == 0
+
+
+def test_a_start_that_systemd_would_hold_back_now_is_another_step() -> None:
+    one = Started()
+    assert one.kubelet.start(jobs=True).arguments == ["begins"]
+    one.machine.behind = True
+    assert one.kubelet.start(jobs=True).arguments == ["begins", "behind", "containerd.service"]
+    assert one.kubelet.start(jobs=False).arguments == ["begins"]
 
 
 def test_one_that_fails_before_its_first_step_is_an_error() -> None:

@@ -5,9 +5,11 @@ Two lanes: its work on IPv4 (k) and on IPv6 (x). Its first step, in either, is i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from chainrace.gate.actor import begins
 from chainrace.gate.kubelet.journal import Journal
 from chainrace.gate.kubelet.monitor import canaries_done, of_canary
 from chainrace.gate.process import Command
@@ -22,6 +24,8 @@ class Machine(Protocol):
     """What is asked of the machine: systemd's part (gate/systemd.py)."""
 
     def jobs(self) -> dict[str, str]: ...
+
+    def held_back_by(self, unit: str) -> list[str]: ...
 
     def is_behind(self, unit: str) -> bool: ...
 
@@ -60,6 +64,14 @@ class Kubelet:
         self.pid: int | None = None
         self.replaced_at = 0.0  # when the kubelet before this one ended
         self._before = 0  # commands let go before this kubelet's start
+
+    def start(self, *, jobs: bool) -> Command:
+        """Its first step. What systemd would make it wait for now is part of what it is.
+
+        `jobs`: systemd may have some.
+        """
+        behind = self._machine.held_back_by(self._machine.subject_unit) if jobs else []
+        return Command(0, KUBELET, KUBELET, begins(behind), time.monotonic())
 
     def done(self, lane: str) -> bool:
         """Whether a lane has made its last step, as far as no process of it waits."""
