@@ -39,7 +39,6 @@ CLIENTS = {
     "admin": Name("chainrace", "system:masters"),
     "kube-controller-manager": Name("system:kube-controller-manager"),
     "kube-scheduler": Name("system:kube-scheduler"),
-    "kube-proxy": Name("system:kube-proxy"),
 }
 
 

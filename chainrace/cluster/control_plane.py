@@ -39,15 +39,14 @@ LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """One that runs. `programs` are its files by name; `folder` has what it keeps."""
+    """One that runs. `programs` are its files by name."""
 
     paths: Paths
     programs: Mapping[str, Path]
-    folder: Path
 
     @property
     def made(self) -> Authority:
-        return Authority(self.folder / "pki")
+        return Authority(folder(self.paths) / "pki")
 
     def kubectl(self, *words: str, timeout: float = 60.0) -> str:
         """What kubectl prints, as the administrator. Raises LabError where it fails."""
@@ -84,12 +83,12 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
         raise LabError(
             f"the port {taken[0]} of the lab's namespace is taken", "./lab down ends what has it"
         )
-    found = ControlPlane(paths, programs, folder(paths))
+    found = ControlPlane(paths, programs)
     forget(paths)
     authority.make(found.made.folder, [GATEWAY, API_ADDRESS], API_NAMES)
     for client in authority.CLIENTS:
         write_whole(_kubeconfig(paths, client), kubeconfig.text(found.made, client, SERVER))
-    link_whole(found.folder / KUBECTL, str(programs[KUBECTL]))
+    link_whole(folder(paths) / KUBECTL, str(programs[KUBECTL]))
     running: dict[str, subprocess.Popen[bytes]] = {}
     with step("the control plane: etcd, API server, controllers, scheduler"):
         try:

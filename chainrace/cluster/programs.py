@@ -27,8 +27,7 @@ def served(paths: Paths) -> list[str]:
 
 
 def ensure(paths: Paths, version: str, step: Step) -> dict[str, Path]:
-    """Each program's file by its name. Raises LabError when a build fails."""
-    check(paths, version)
+    """Each program's file by its name, of a version that is served. Raises LabError."""
     with step(f"etcd {ETCD_VERSION}"):
         found = {ETCD: _etcd(paths)}
     for name in OF_KUBERNETES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chainrace.gate.shell import run
 
 
@@ -12,16 +14,16 @@ def main_pid(unit: str) -> int:
 
 def jobs() -> dict[str, str]:
     """The state of each unit's job, `waiting` or `running`."""
-    return {unit: state for unit, _, state in _listed()}
+    return {unit: state for unit, (_, state) in _listed().items()}
 
 
-def _listed() -> list[tuple[str, str, str]]:
-    """Each job's unit, what it is to do (`start`, `stop`, `restart`), and its state."""
-    found = []
+def _listed() -> dict[str, tuple[str, str]]:
+    """What each unit's job is to do (`start`, `stop`, `restart`), and its state."""
+    found = {}
     for line in run(["systemctl", "list-jobs", "--no-legend"]).splitlines():
         # 117 kubelet.service start waiting
         _, unit, kind, state = line.split()
-        found.append((unit, kind, state))
+        found[unit] = kind, state
     return found
 
 
@@ -31,18 +33,8 @@ def held_back_by(unit: str) -> list[str]:
     A stop comes before a start, whichever unit is to be first. Source: systemd.unit(5), Before=
     and After=; each names those of other units, too.
     """
-    queued = {other: kind for other, kind, _ in _listed()}
-    if not queued:
-        return []
-    told = run(["systemctl", "show", "-p", "After", "-p", "Before", unit])
-    # After=network.target iptables.service
-    named = {
-        name: units.split()
-        for name, _, units in (line.partition("=") for line in told.splitlines())
-    }
-    stops = {other for other, kind in queued.items() if kind in ("stop", "restart")}
-    behind = queued.keys() & set(named["After"]) | stops & set(named["Before"])
-    return sorted(behind)
+    queued = _listed()
+    return _before(unit, queued) if queued else []
 
 
 def is_behind(unit: str) -> bool:
@@ -50,4 +42,16 @@ def is_behind(unit: str) -> bool:
 
     Every job waits for a moment before it begins.
     """
-    return jobs().get(unit) == "waiting" and bool(held_back_by(unit))
+    queued = _listed()
+    waits = unit in queued and queued[unit][1] == "waiting"
+    return waits and bool(_before(unit, queued))
+
+
+def _before(unit: str, queued: Mapping[str, tuple[str, str]]) -> list[str]:
+    named = {}
+    for line in run(["systemctl", "show", "-p", "After", "-p", "Before", unit]).splitlines():
+        # After=network.target iptables.service
+        name, _, units = line.partition("=")
+        named[name] = units.split()
+    stops = {other for other, (kind, _) in queued.items() if kind in ("stop", "restart")}
+    return sorted(queued.keys() & set(named["After"]) | stops & set(named["Before"]))

@@ -48,6 +48,7 @@ def _check(paths: Paths, config: LabConfig) -> None:
 
 def _up(paths: Paths, config: LabConfig, step: Step) -> None:
     version = config.kubelet.pinned
+    # The images of pods are built before `prepare`, and need them as it does.
     setup.install(paths, step, packages.LIST)
     files = programs.ensure(paths, version, step)
     host = setup.prepare(paths, config, step, payload.ensure(paths, version, step))

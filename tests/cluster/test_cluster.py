@@ -76,6 +76,9 @@ def test_the_api_server_is_on_the_nodes_bridge_alone(cluster: str) -> None:
     said = subprocess.run(as_root(inside), capture_output=True, text=True, check=True).stdout
     ours = {line.split()[3] for line in said.splitlines() if ":6443" in line or ":23" in line}
     assert ours == {f"{libvirt.GATEWAY}:6443", "127.0.0.1:2379", "127.0.0.1:2380"}
+    # Where controllers and scheduler listen unless they are told not to.
+    assert ":10257" not in said
+    assert ":10259" not in said
     outside = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
     assert ":6443" not in outside
 

@@ -144,7 +144,7 @@ class Machine:
         return self.queued
 
     def held_back_by(self, unit: str) -> list[str]:
-        return [] if unit == "guard.service" else ["iptables.service"]
+        return sorted(self.queued.keys() - {unit})
 
     def is_behind(self, unit: str) -> bool:
         return self.queued.get(unit) == "waiting"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a node of the lab's a node of its cluster. Runs as root on the node, from the folder that
-# holds the cluster's files; running it again changes nothing more.
+# Makes a node of the lab's a node of its cluster. Runs once, as root on the node, from the folder
+# that holds the cluster's files.
 #
 #   join.sh NAME ADDRESS GATEWAY
 #
