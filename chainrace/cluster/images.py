@@ -13,11 +13,12 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Image:
-    """An image: its name, what it runs, the files in it by their places there, a base below."""
+    """An image: its name, what it runs, files and links in it by their places, a base below."""
 
     name: str
     entrypoint: Sequence[str]
     files: Mapping[str, Path] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)  # where each leads
     base: Path | None = None  # a root file system, as an uncompressed tar archive
 
 
@@ -31,8 +32,8 @@ def write(images: Sequence[Image], target: Path) -> None:
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
         for image in images:
             layers = [] if image.base is None else [image.base.read_bytes()]
-            if image.files:
-                layers.append(_layer(image.files))
+            if image.files or image.links:
+                layers.append(_layer(image))
             digests = [hashlib.sha256(layer).hexdigest() for layer in layers]
             configuration = _configuration(image, digests)
             name = f"{hashlib.sha256(configuration).hexdigest()}.json"
@@ -55,11 +56,15 @@ def _configuration(image: Image, digests: Sequence[str]) -> bytes:
     ).encode()
 
 
-def _layer(files: Mapping[str, Path]) -> bytes:
+def _layer(image: Image) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for place, file in sorted(files.items()):
+        for place, file in sorted(image.files.items()):
             _add(archive, place.lstrip("/"), file.read_bytes(), mode=0o755)
+        for place, leads_to in sorted(image.links.items()):
+            link = tarfile.TarInfo(place.lstrip("/"))
+            link.type, link.linkname = tarfile.SYMTYPE, leads_to
+            archive.addfile(link)
     return made.getvalue()
 
 

@@ -1,5 +1,6 @@
 """What a node of the cluster needs on its disk: Azure's network plugins, and images of pods."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from chainrace.base.paths import Paths
@@ -14,8 +15,14 @@ NODE_PACKAGES = ("conntrack", "containernetworking-plugins")
 FOLDER = "cluster"
 PAUSE, PROXY, BUSYBOX = "pause", "kube-proxy", "busybox"
 STATIC_BUSYBOX = "/bin/busybox"  # of Debian's busybox-static, which this host has
-# Of Debian, in the images: what kube-proxy calls.
-BASE_PACKAGES = ("conntrack", "ipset", "iptables", "nftables")
+# Of Debian, in the images: what kube-proxy calls. They are unpacked only, which leaves out the
+# names that update-alternatives(1) makes.
+BASE_PACKAGES = ("conntrack", "ipset", "iptables", "libc6", "netbase", "nftables")
+NFT = {
+    f"/usr/sbin/{family}{verb}": f"{family}-nft{verb}"
+    for family in ("iptables", "ip6tables")
+    for verb in ("", "-save", "-restore")
+}
 BUILD_SECONDS = 120
 
 
@@ -34,7 +41,7 @@ def ensure(paths: Paths, version: str, step: Step) -> dict[str, Path]:
 def _images(paths: Paths, version: str, proxy: Path) -> Path:
     pin = kubernetes.folder(paths) / version
     inside = {PAUSE: f"/{PAUSE}", PROXY: f"/usr/local/bin/{PROXY}", BUSYBOX: f"/{BUSYBOX}"}
-    made_of = [*BASE_PACKAGES, *(f"{name} {place}" for name, place in inside.items())]
+    made_of = [*BASE_PACKAGES, *NFT, *(f"{name} {place}" for name, place in inside.items())]
     target = paths.store / f"pods-{version}-{recipe.digest(pin, *made_of)}"
 
     def build(into: Path) -> None:
@@ -43,12 +50,12 @@ def _images(paths: Paths, version: str, proxy: Path) -> Path:
         _build_pause(paths, pin, version, pause)
         debian.root_archive(paths, BASE_PACKAGES, base)
         files = {PAUSE: pause, PROXY: proxy, BUSYBOX: Path(STATIC_BUSYBOX)}
-        below = {PROXY: base}
-        made = [
-            Image(name_of(name), [place], {place: files[name]}, below.get(name))
+        made = {
+            name: Image(name_of(name), [place], {place: files[name]})
             for name, place in inside.items()
-        ]
-        images.write(made, into / "images.tar")
+        }
+        made[PROXY] = replace(made[PROXY], links=NFT, base=base)
+        images.write(list(made.values()), into / "images.tar")
         base.unlink()
 
     recipe.build_once(target, build)

@@ -108,6 +108,16 @@ def test_an_image_is_the_same_for_the_same_contents(tmp_path: Path) -> None:
             assert files.getmember("pause").mode & 0o111
 
 
+def test_a_link_leads_where_it_is_to(tmp_path: Path) -> None:
+    links = {"/usr/sbin/iptables": "iptables-nft"}
+    images.write([Image("localhost/a:lab", ["a"], links=links)], tmp_path / "images.tar")
+    with tarfile.open(tmp_path / "images.tar") as archive:
+        layer = archive.extractfile(archive.getnames()[0])
+        assert layer is not None
+        with tarfile.open(fileobj=layer) as files:
+            assert files.getmember("usr/sbin/iptables").linkname == "iptables-nft"
+
+
 def test_a_base_that_two_images_have_is_written_once(tmp_path: Path) -> None:
     base = tmp_path / "base.tar"
     base.write_bytes(b"a root file system")
