@@ -1,5 +1,7 @@
 """etcd, API server, controller manager and scheduler in the lab's own network namespace.
 
+Azure's metadata service stands beside them.
+
 The API server listens on the address of the nodes' bridge alone, etcd on the namespace's
 loopback, which no node reaches; the other two do not listen. `./lab down` ends them with all
 that runs in the namespace.
@@ -7,6 +9,7 @@ that runs in the namespace.
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +18,9 @@ from pathlib import Path
 from chainrace.base.errors import LabError
 from chainrace.base.files import link_whole, write_whole
 from chainrace.base.paths import Paths
-from chainrace.cluster import authority, kubeconfig
+from chainrace.cluster import authority, kubeconfig, metadata
 from chainrace.cluster.authority import ACCOUNTS, API_SERVER, Authority
-from chainrace.host.libvirt import GATEWAY
+from chainrace.host.libvirt import BRIDGE, GATEWAY
 from chainrace.host.setup import Step
 from chainrace.host.shell import MARK, as_root, run, send, tail
 
@@ -33,6 +36,7 @@ API_NAMES = (
 )
 ADMIN, ETCD, KUBECTL = "admin", "etcd", "kubectl"
 CONTROLLERS, SCHEDULER = "kube-controller-manager", "kube-scheduler"
+METADATA = "metadata"
 READY_SECONDS = 180.0
 LOOK_SECONDS = 0.2
 
@@ -89,11 +93,15 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
     for client in authority.CLIENTS:
         write_whole(_kubeconfig(paths, client), kubeconfig.text(found.made, client, SERVER))
     link_whole(folder(paths) / KUBECTL, str(programs[KUBECTL]))
+    _make_room_for_metadata(paths)
     running: dict[str, subprocess.Popen[bytes]] = {}
     with step("the control plane: etcd, API server, controllers, scheduler"):
         try:
             for name, words in _arguments(paths, found.made).items():
                 running[name] = _launch(paths, name, [str(programs[name]), *words])
+            running[METADATA] = _launch(
+                paths, METADATA, [sys.executable, "-I", "-m", metadata.__name__]
+            )
             _wait(found, running)
         except BaseException:
             # Each leads a process group of its own; sudo may stand before it.
@@ -154,6 +162,18 @@ def _arguments(paths: Paths, made: Authority) -> dict[str, list[str]]:
             "--secure-port=0",
         ],
     }
+
+
+def _make_room_for_metadata(paths: Paths) -> None:
+    """Azure's address of it, at the nodes' bridge; its port, for whoever this user is."""
+    inside = ["ip", "netns", "exec", paths.prefix]
+    address = f"{metadata.ADDRESS}/32"
+    allowed = f"net.ipv4.ip_unprivileged_port_start={metadata.PORT}"
+    for command in (
+        ["ip", "-n", paths.prefix, "address", "replace", address, "dev", BRIDGE],
+        [*inside, "sysctl", "--quiet", "--write", allowed],
+    ):
+        run(as_root(command), remedy="./lab down", timeout=30)
 
 
 def _kubeconfig(paths: Paths, client: str) -> Path:

@@ -1,5 +1,6 @@
 """What a node of the cluster needs on its disk: Azure's network plugins, and images of pods."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,20 @@ from chainrace.host.setup import Step
 from chainrace.host.shell import run
 
 # Debian's, which the node has besides.
-NODE_PACKAGES = ("conntrack", "containernetworking-plugins")
+NODE_PACKAGES = ("conntrack", "containernetworking-plugins", "netbase")
 FOLDER = "cluster"
-PAUSE, PROXY, BUSYBOX = "pause", "kube-proxy", "busybox"
+PAUSE, PROXY, NPM, BUSYBOX = "pause", "kube-proxy", "azure-npm", "busybox"
+# Where each stands in its image; azure-npm's as in its maker's.
+INSIDE = {
+    PAUSE: f"/{PAUSE}",
+    PROXY: f"/usr/local/bin/{PROXY}",
+    NPM: f"/usr/bin/{NPM}",
+    BUSYBOX: f"/{BUSYBOX}",
+}
 STATIC_BUSYBOX = "/bin/busybox"  # of Debian's busybox-static, which this host has
-# Of Debian, in the images: what kube-proxy calls. They are unpacked only, which leaves out the
-# names that update-alternatives(1) makes.
-BASE_PACKAGES = ("conntrack", "ipset", "iptables", "libc6", "netbase", "nftables")
+# Of Debian, in the images: what kube-proxy and azure-npm call. They are unpacked only, which leaves
+# out the names that update-alternatives(1) makes.
+BASE_PACKAGES = ("bash", "conntrack", "grep", "ipset", "iptables", "libc6", "netbase", "nftables")
 NFT = {
     f"/usr/sbin/{family}{verb}": f"{family}-nft{verb}"
     for family in ("iptables", "ip6tables")
@@ -32,16 +40,18 @@ def ensure(paths: Paths, version: str, step: Step) -> dict[str, Path]:
     with step(f"azure-cni {azure.VERSION}"):
         found = azure.ensure(paths, azure.CNI)
     with step(f"kube-proxy {version}"):
-        proxy = kubernetes.ensure(paths, PROXY, version)
-    with step("images of pods: pause, kube-proxy, busybox"):
-        found["images.tar"] = _images(paths, version, proxy)
+        files = {PROXY: kubernetes.ensure(paths, PROXY, version)}
+    with step(f"azure-npm {azure.VERSION}, as a pod has it"):
+        files |= azure.ensure(paths, azure.POD, azure.TELEMETRY)
+    with step(f"images of pods: {', '.join(INSIDE)}"):
+        found["images.tar"] = _images(paths, version, files)
     return {f"{FOLDER}/{name}": path for name, path in found.items()}
 
 
-def _images(paths: Paths, version: str, proxy: Path) -> Path:
+def _images(paths: Paths, version: str, files: Mapping[str, Path]) -> Path:
     pin = kubernetes.folder(paths) / version
-    inside = {PAUSE: f"/{PAUSE}", PROXY: f"/usr/local/bin/{PROXY}", BUSYBOX: f"/{BUSYBOX}"}
-    made_of = [*BASE_PACKAGES, *NFT, *(f"{name} {place}" for name, place in inside.items())]
+    folders = [path.parent.name for path in files.values()]
+    made_of = [*BASE_PACKAGES, *NFT, *INSIDE.values(), *folders]
     target = paths.store / f"pods-{version}-{recipe.digest(pin, *made_of)}"
 
     def build(into: Path) -> None:
@@ -49,12 +59,13 @@ def _images(paths: Paths, version: str, proxy: Path) -> Path:
         pause, base = into / PAUSE, into / "base.tar"
         _build_pause(paths, pin, version, pause)
         debian.root_archive(paths, BASE_PACKAGES, base)
-        files = {PAUSE: pause, PROXY: proxy, BUSYBOX: Path(STATIC_BUSYBOX)}
+        every = {**files, PAUSE: pause, BUSYBOX: Path(STATIC_BUSYBOX)}
         made = {
-            name: Image(name_of(name), [place], {place: files[name]})
-            for name, place in inside.items()
+            name: Image(name_of(name), [place], {place: every[name]})
+            for name, place in INSIDE.items()
         }
         made[PROXY] = replace(made[PROXY], links=NFT, base=base)
+        made[NPM] = replace(made[NPM], entrypoint=[INSIDE[NPM], "start"], links=NFT, base=base)
         images.write(list(made.values()), into / "images.tar")
         base.unlink()
 

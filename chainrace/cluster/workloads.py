@@ -1,11 +1,17 @@
-"""What runs in the cluster as pods: manifests of provision/cluster/manifests."""
+"""What runs in the cluster as pods: provision/cluster/manifests, and azure-npm's own manifest."""
 
+import re
 from pathlib import Path
 
 from chainrace.base.errors import LabError
+from chainrace.base.files import write_whole
+from chainrace.cluster import control_plane, payload
 from chainrace.cluster.control_plane import ControlPlane
+from chainrace.host import azure, golang
 
-KUBE_PROXY = "daemonset/kube-proxy"
+KUBE_PROXY, AZURE_NPM = "daemonset/kube-proxy", "daemonset/azure-npm"
+# a line:          image: registry.example/containernetworking/azure-npm:v1.4.45.3
+IMAGE = re.compile(r"^(?P<indent> *)image: \S+/azure-npm:\S+$", re.MULTILINE)
 NAMESPACE = "kube-system"
 ROLLOUT_SECONDS = 300.0
 APPLY_SECONDS = 60.0
@@ -15,6 +21,27 @@ LOG_LINES = 3
 def manifest(plane: ControlPlane, name: str) -> Path:
     """The file of a manifest by its name, `kube-proxy`."""
     return plane.paths.provision / "cluster" / "manifests" / f"{name}.yaml"
+
+
+def azure_npm(plane: ControlPlane) -> Path:
+    """azure-npm's manifest as its maker ships it, but for the image: no registry is asked.
+
+    Raises LabError where the maker's names no image of azure-npm's.
+    """
+    module = azure.module(plane.paths)
+    source = golang.source(plane.paths, module, azure.SOURCE) / "npm" / "azure-npm.yaml"
+    made = control_plane.folder(plane.paths) / source.name
+    write_whole(made, with_own_image(source.read_text()))
+    return made
+
+
+def with_own_image(text: str) -> str:
+    """A manifest of azure-npm's with the lab's own image. Raises LabError where it names none."""
+    image = rf"\g<indent>image: {payload.name_of(payload.NPM)}\n\g<indent>imagePullPolicy: Never"
+    changed, count = IMAGE.subn(image, text)
+    if count != 1:
+        raise LabError(f"azure-npm's manifest names {count} images of its own, not 1", "look at it")
+    return changed
 
 
 def apply(plane: ControlPlane, file: Path) -> None:

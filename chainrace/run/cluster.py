@@ -65,6 +65,9 @@ def _up(paths: Paths, config: LabConfig, step: Step) -> None:
     with step("kube-proxy, as a DaemonSet"):
         workloads.apply(plane, workloads.manifest(plane, "kube-proxy"))
         workloads.wait_until_rolled_out(plane, workloads.KUBE_PROXY)
+    with step("azure-npm, as its maker ships it"):
+        workloads.apply(plane, workloads.azure_npm(plane))
+        workloads.wait_until_rolled_out(plane, workloads.AZURE_NPM)
 
 
 def down(paths: Paths) -> None:

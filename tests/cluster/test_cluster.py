@@ -6,7 +6,7 @@ Not beside tests/node: the node is another one. `pytest tests/cluster --nightly`
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,12 +38,22 @@ def on_node(command: str) -> str:
     return lab("ssh", "node1", "--", command)
 
 
+def reaches(where: str, url: str) -> bool:
+    """One try."""
+    said = on_node(f"{where} timeout 10 python3 -c '{FETCH}' {url} 2>&1 || true")
+    return said.endswith("200")
+
+
 def answers(where: str, url: str) -> bool:
     """Whether an address answers, from the node or from within a network namespace of its."""
+    return within(lambda: reaches(where, url))
+
+
+def within(seen: Callable[[], bool]) -> bool:
+    """Whether something comes to be before its limit."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
-        said = on_node(f"{where} python3 -c '{FETCH}' {url} 2>&1 || true")
-        if said.endswith("200"):
+        if seen():
             return True
     return False
 
@@ -56,7 +66,8 @@ def cluster() -> Iterator[str]:
         lab("cluster", "up")
         lab("kubectl", "apply", "-f", str(Path(__file__).with_name("web.yaml")))
         wait = ("--namespace=kube-system", "--timeout=300s")
-        lab("kubectl", "rollout", "status", "daemonset/web", *wait)
+        for name in ("web", "client"):
+            lab("kubectl", "rollout", "status", f"daemonset/{name}", *wait)
         yield "node1"
     finally:
         lab("down")
@@ -92,11 +103,25 @@ def test_a_pod_has_an_address_of_azure_cni_and_answers_there(cluster: str) -> No
     assert answers("", f"http://{address}/busybox")
 
 
+def in_pod(command: str) -> str:
+    """How to run something in the network namespace of the pod that runs a command."""
+    return f"nsenter --net=/proc/$(pgrep -f '^/busybox {command}')/ns/net"
+
+
 def test_a_service_answers_from_the_node_and_from_a_pod(cluster: str) -> None:
     assert cluster
     assert answers("", f"http://{SERVICE}/busybox")
-    sandbox = on_node("pgrep -x httpd || pgrep -f 'busybox httpd'").split()[0]
-    assert answers(f"nsenter --net=/proc/{sandbox}/ns/net", f"http://{SERVICE}/busybox")
+    assert answers(in_pod("sleep"), f"http://{SERVICE}/busybox")
+
+
+def test_azure_npm_enforces_a_policy_and_takes_it_back(cluster: str) -> None:
+    assert cluster
+    file, url = str(Path(__file__).with_name("deny.yaml")), f"http://{SERVICE}/busybox"
+    assert reaches(in_pod("sleep"), url)
+    lab("kubectl", "apply", "-f", file)
+    assert within(lambda: not reaches(in_pod("sleep"), url))
+    lab("kubectl", "delete", "-f", file)
+    assert within(lambda: reaches(in_pod("sleep"), url))
 
 
 def test_without_kube_proxy_rules_the_service_does_not_answer(cluster: str) -> None:
@@ -110,8 +135,7 @@ def test_without_kube_proxy_rules_the_service_does_not_answer(cluster: str) -> N
         "iptables -t nat -D OUTPUT -j KUBE-SERVICES -m comment"
         " --comment 'kubernetes service portals'"
     )
-    said = on_node(f"timeout 10 python3 -c '{FETCH}' http://{SERVICE}/busybox 2>&1 || true")
-    assert not said.endswith("200")
+    assert not reaches("", f"http://{SERVICE}/busybox")
 
 
 def test_down_leaves_nothing() -> None:

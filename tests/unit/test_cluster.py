@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,16 @@ from cryptography.x509.oid import NameOID
 
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
-from chainrace.cluster import authority, control_plane, images, joining, kubeconfig, programs
+from chainrace.cluster import (
+    authority,
+    control_plane,
+    images,
+    joining,
+    kubeconfig,
+    metadata,
+    programs,
+    workloads,
+)
 from chainrace.cluster.authority import Authority
 from chainrace.cluster.images import Image
 from chainrace.host import libvirt
@@ -148,6 +158,32 @@ def test_the_plugin_finds_its_node_by_the_mac_address() -> None:
     assert primary == [libvirt.node_address(2)]
 
 
+# azure-npm.
+
+
+def test_the_makers_manifest_is_changed_in_its_image_alone() -> None:
+    theirs = "spec:\n  - name: azure-npm\n    image: r.example/a/azure-npm:v1\n    env: []\n"
+    ours = theirs.replace(
+        "    image: r.example/a/azure-npm:v1\n",
+        "    image: localhost/azure-npm:lab\n    imagePullPolicy: Never\n",
+    )
+    assert workloads.with_own_image(theirs) == ours
+
+
+@pytest.mark.parametrize("text", ["", "image: r/azure-npm:v1\nimage: r/azure-npm:v2\n"])
+def test_one_that_names_no_image_or_two_is_refused(text: str) -> None:
+    with pytest.raises(LabError, match="images of its own, not 1"):
+        workloads.with_own_image(text)
+
+
+def test_the_metadata_service_says_what_azure_npm_asks_and_nothing_else() -> None:
+    path = "/metadata/instance?api-version=2017-08-01&format=json"
+    assert json.loads(metadata.answer(path) or "")["compute"]["osType"] == "Linux"
+    cloud = "/metadata/instance/compute/azEnvironment?api-version=2018-10-01&format=text"
+    assert metadata.answer(cloud) == "AzurePublicCloud"
+    assert metadata.answer("/metadata/identity/oauth2/token") is None
+
+
 # What is started.
 
 
@@ -169,14 +205,18 @@ class Namespace:
             assert timeout
             if "ss" in command:
                 return listening
-            if command[0] == "rm":
+            if command[0] in ("rm", "ip"):
                 return ""
             raise LabError("connection refused", "wait")
 
+        # In place of the metadata service.
+        waits = paths.root.parent / "waits"
+        waits.write_text("#!/bin/sh\nsleep 600\n")
+        waits.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(waits))
         monkeypatch.setattr(control_plane, "_inside", lambda _, command: command)
         monkeypatch.setattr(control_plane, "run", run)
         monkeypatch.setattr(subprocess, "Popen", popen)
-        assert paths.root
 
 
 def some(tmp_path: Path, **texts: str) -> dict[str, Path]:
@@ -198,7 +238,7 @@ def test_one_that_ends_at_once_is_said_with_its_last_words(
     ends = some(tmp_path, kube_apiserver="echo the port is taken; exit 3")
     with pytest.raises(LabError, match="kube-apiserver ended with 3: the port is taken"):
         control_plane.start(paths, ends, step)
-    assert [process.wait(10) for process in inside.started].count(-9) == 3
+    assert [process.wait(10) for process in inside.started].count(-9) == 4
 
 
 def test_one_that_does_not_get_ready_is_an_error_and_nothing_is_left(
@@ -209,7 +249,7 @@ def test_one_that_does_not_get_ready_is_an_error_and_nothing_is_left(
     monkeypatch.setattr(control_plane, "READY_SECONDS", 0.0)
     with pytest.raises(LabError, match=r"not ready after 0 s \(connection refused\)"):
         control_plane.start(paths, some(tmp_path), step)
-    assert [process.wait(10) for process in inside.started] == [-9] * 4
+    assert [process.wait(10) for process in inside.started] == [-9] * 5
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(

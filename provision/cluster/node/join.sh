@@ -12,6 +12,10 @@ name=$1 address=$2 gateway=$3
 here=$(cd "$(dirname "$0")" && pwd)
 programs=/opt/binaries/cluster
 
+# azure-npm's manifest asks for it; iptables with the nft backend makes none.
+echo 'f /run/xtables.lock 0600 root root -' >/etc/tmpfiles.d/cluster.conf
+systemd-tmpfiles --create /etc/tmpfiles.d/cluster.conf
+
 install -d /opt/cni/bin /etc/cni/net.d /etc/containerd /etc/kubernetes/manifests
 for program in azure-vnet azure-vnet-ipam; do
 	ln -sfn "$programs/$program" "/opt/cni/bin/$program"
