@@ -26,7 +26,7 @@ from chainrace.cli.options import (
     changes,
     expected,
 )
-from chainrace.judge.conclusion import Evidence
+from chainrace.judge.conclusion import CLUSTER, Evidence
 from chainrace.judge.explored import EXIT_OF
 from chainrace.report import verdict as stored
 from chainrace.report import views
@@ -63,7 +63,7 @@ def run(
     expression: Expression = "",
     evidence: Annotated[
         str | None,
-        typer.Option(help="Some of exploration, trials, reboot, with commas between."),
+        typer.Option(help="Some of exploration, trials, reboot, with commas between; or cluster."),
     ] = None,
     trials: Annotated[
         int | None,
@@ -96,6 +96,11 @@ def run(
             "name one scenario",
         )
     refuse_install(no_install=no_install)
+    if any(CLUSTER in one.evidence for one in chosen) and (trials or limit or keep.keep != "never"):
+        raise UsageError(
+            "a run in a cluster has no trials and no budget, and keeps no node",
+            "leave out --trials, --budget and --keep; ./lab cluster up gives a node that stays",
+        )
     codes = []
     for one in chosen:
         amount = one.amount(trials, limit)

@@ -8,11 +8,12 @@ that runs in the namespace.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chainrace.base.errors import LabError
@@ -43,10 +44,11 @@ LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """One that runs. `programs` are its files by name."""
+    """One that runs. `programs` are its files, `running` its processes, each by name."""
 
     paths: Paths
     programs: Mapping[str, Path]
+    running: Mapping[str, subprocess.Popen[bytes]]
 
     @property
     def made(self) -> Authority:
@@ -58,6 +60,7 @@ class ControlPlane:
             kubectl(self.paths, self.programs[KUBECTL], *words),
             remedy=f"see {self.paths.logs / f'{API_SERVER}.log'}",
             timeout=timeout,
+            called=shlex.join((KUBECTL, *words)),
         )
 
 
@@ -87,32 +90,56 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
         raise LabError(
             f"the port {taken[0]} of the lab's namespace is taken", "./lab down ends what has it"
         )
-    found = ControlPlane(paths, programs)
+    found = ControlPlane(paths, programs, {})
     forget(paths)
     authority.make(found.made.folder, [GATEWAY, API_ADDRESS], API_NAMES)
     for client in authority.CLIENTS:
         write_whole(_kubeconfig(paths, client), kubeconfig.text(found.made, client, SERVER))
     link_whole(folder(paths) / KUBECTL, str(programs[KUBECTL]))
     _make_room_for_metadata(paths)
-    running: dict[str, subprocess.Popen[bytes]] = {}
     with step("the control plane: etcd, API server, controllers, scheduler"):
-        try:
-            for name, words in _arguments(paths, found.made).items():
-                running[name] = _launch(paths, name, [str(programs[name]), *words])
-            running[METADATA] = _launch(
-                paths, METADATA, [sys.executable, "-I", "-m", metadata.__name__]
-            )
-            _wait(found, running)
-        except BaseException:
-            # Each leads a process group of its own; sudo may stand before it.
-            send([f"-{process.pid}" for process in running.values()], "KILL")
-            raise
+        return _run(found)
+
+
+def anew(plane: ControlPlane) -> ControlPlane:
+    """The same with an empty etcd: no node, no pod. Its certificates stay. Raises LabError."""
+    _end(plane.running)
+    _remove(folder(plane.paths) / ETCD)
+    return _run(plane)
+
+
+def _run(plane: ControlPlane) -> ControlPlane:
+    """Start its programs, and wait until it is ready."""
+    paths, programs = plane.paths, plane.programs
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, words in _arguments(paths, plane.made).items():
+            running[name] = _launch(paths, name, [str(programs[name]), *words])
+        running[METADATA] = _launch(
+            paths, METADATA, [sys.executable, "-I", "-m", metadata.__name__]
+        )
+        found = replace(plane, running=running)
+        _wait(found)
+    except BaseException:
+        _end(running)
+        raise
     return found
+
+
+def _end(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    # Each leads a process group of its own; sudo may stand before it.
+    send([f"-{process.pid}" for process in running.values()], "KILL")
+    for process in running.values():
+        process.wait()
 
 
 def forget(paths: Paths) -> None:
     """Remove what a cluster has kept: certificates, etcd's data."""
-    run(as_root(["rm", "-rf", str(folder(paths))]), remedy=f"remove {folder(paths)}", timeout=60)
+    _remove(folder(paths))
+
+
+def _remove(place: Path) -> None:
+    run(as_root(["rm", "-rf", str(place)]), remedy=f"remove {place}", timeout=60)
 
 
 def _arguments(paths: Paths, made: Authority) -> dict[str, list[str]]:
@@ -120,7 +147,7 @@ def _arguments(paths: Paths, made: Authority) -> dict[str, list[str]]:
     peer = f"http://127.0.0.1:{ETCD_PEER_PORT}"
     return {
         ETCD: [
-            f"--data-dir={folder(paths) / 'etcd'}",
+            f"--data-dir={folder(paths) / ETCD}",
             f"--listen-client-urls={etcd}",
             f"--advertise-client-urls={etcd}",
             f"--listen-peer-urls={peer}",
@@ -202,10 +229,10 @@ def _launch(paths: Paths, name: str, command: list[str]) -> subprocess.Popen[byt
         )
 
 
-def _wait(found: ControlPlane, running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def _wait(found: ControlPlane) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while True:
-        for name, process in running.items():
+        for name, process in found.running.items():
             if process.poll() is not None:
                 raise _failed(found.paths, name, f"ended with {process.returncode}")
         try:

@@ -47,6 +47,7 @@ class Agent:
             protocol.Walk: self._walk,
             protocol.Watch: lambda asked: self._armed().watch(asked.limit),
             protocol.Release: self._release_and_restore,
+            protocol.Leave: lambda _: self.release(leave=True),
             # A restored snapshot brings its own time back with it.
             protocol.Clock: lambda asked: time.clock_settime(time.CLOCK_REALTIME, asked.now),
             # That it came at all has broken off what was under way.
@@ -86,12 +87,12 @@ class Agent:
             raise NodeError("no clean state is recorded yet")
         return self.clean
 
-    def release(self) -> None:
-        """Let everything go that the gate holds."""
+    def release(self, *, leave: bool = False) -> None:
+        """Let everything go that the gate holds; with `leave` kubelet goes on."""
         if self.stepping is not None:
             stepping = self.stepping
             self.stepping = None
-            stepping.close()
+            stepping.close(leave=leave)
 
 
 class Line:

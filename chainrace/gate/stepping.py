@@ -61,7 +61,7 @@ class Stepping:
         self.running: dict[int, Command] = {}
         self.commands: list[Command] = []
         self.limit = asked.limit
-        self._free = False
+        self._free = self._left = False
         self._disturbed = ""
         self._line = line
         self._shells = Shells(script)
@@ -221,12 +221,17 @@ class Stepping:
                 self._end(event)
         return ready
 
-    def close(self) -> None:
-        """Let everything go that waits, and end kubelet and the script with what it started."""
+    def close(self, *, leave: bool = False) -> None:
+        """Let everything go that waits, and end kubelet and the script with what it started.
+
+        With `leave` they are not ended.
+        """
+        self._left = leave
         self._stack.close()
 
     def _end_all(self) -> None:
-        self._machine.end(list(self._owners.script))
+        if not self._left:
+            self._machine.end(list(self._owners.script))
 
     def _see(self, waiting: Waiting) -> None:
         pid = waiting.pid

@@ -42,19 +42,20 @@ def run(
     log: Path | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    called: str = "",
 ) -> str:
     """Run a program to its end and return its standard output.
 
-    `timeout` is in seconds. With `log` both its streams go into that file instead
+    `timeout` is in seconds. Errors name the command, or what it is `called`. With `log` both its streams go into that file instead
     and the result is empty. Raises LabError with the last lines of what the program
     said when it fails, is missing, or outlasts its time.
     """
-    shown = shlex.join(command)
+    shown = called or shlex.join(command)
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with (
-            running("host", shown),
+            running("host", shlex.join(command)),
             nullcontext(subprocess.PIPE) if log is None else log.open("w") as sink,
         ):
             done = to_its_end(

@@ -14,10 +14,12 @@ from chainrace.judge.explored import (
 )
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, REFUTED, THE_FIX, Verdict
 
-Evidence = Literal["exploration", "trials", "reboot"]
+Evidence = Literal["exploration", "trials", "reboot", "cluster"]
 EXPLORATION: Evidence = "exploration"
 TRIALS: Evidence = "trials"
 REBOOT: Evidence = "reboot"
+# Judged by itself (judge/cluster.py): its node is another one.
+CLUSTER: Evidence = "cluster"
 HOW = {EXPLORATION: "explored exhaustively", REBOOT: "over a reboot"}
 
 

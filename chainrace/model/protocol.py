@@ -273,6 +273,11 @@ class Release(Request[None]):
 
 
 @dataclass(frozen=True)
+class Leave(Request[None]):
+    """Let all go that is held, and leave what runs running: kubelet is the node's again."""
+
+
+@dataclass(frozen=True)
 class Clock(Request[None]):
     """Set the node's clock to `now`, in seconds since 1970: a restored snapshot has its own."""
 
@@ -284,7 +289,7 @@ class Break(Request[None]):
     """Break off what is under way: that it came at all does so."""
 
 
-ALL = (Clean, Rules, Tables, Generation, Trial, Arm, Walk, Watch, Release, Clock, Break)
+ALL = (Clean, Rules, Tables, Generation, Trial, Arm, Walk, Watch, Release, Leave, Clock, Break)
 BY_NAME = {one.__name__.lower(): one for one in ALL}
 
 

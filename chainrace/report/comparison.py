@@ -47,6 +47,7 @@ def changes(before: Document, after: Document) -> list[Change]:
         *_explorations(before, after),
         *_by_trials(before, after),
         *_by_reboot(before, after),
+        *_in_cluster(before, after),
         *_versions(before["node"], after["node"]),
     ]
 
@@ -152,6 +153,11 @@ def _by_reboot(before: Document, after: Document) -> Iterator[Change]:
     for part in ("verdict", "service", "kubelet"):
         said = [_said(one[part]) if one else NOT_LOOKED_AT for one in pair]
         yield from _differing(f"reboot, {part}", said[0], said[1])
+
+
+def _in_cluster(before: Document, after: Document) -> Iterator[Change]:
+    pair = [(one.get("cluster") or {}).get("verdict", NOT_LOOKED_AT) for one in (before, after)]
+    yield from _differing("cluster, verdict", *pair)
 
 
 def _said(value: Any) -> str:

@@ -237,6 +237,50 @@ class Reboot(TypedDict):
     kubelet: dict[Family, Modes]
 
 
+class PodLine(TypedDict):
+    """A line of kubectl's watch, and when it came."""
+
+    seconds: float
+    text: str
+
+
+Missing = dict[Family, list[str]]
+
+
+class Start(TypedDict):
+    """kubelet's start beside a script in a cluster (judge/cluster.py says what each is)."""
+
+    script: Literal["original", "fixed"]
+    schedule: str
+    words: dict[Family, str]
+    missing: Missing
+    later: Missing
+    pods: list[PodLine]
+    restarts: int
+    crashloops: bool
+    runs: bool
+    said: str
+    seconds: float
+
+
+class Repair(TypedDict):
+    """What was done where the original had harmed, and what came of it."""
+
+    action: str
+    runs: bool
+    missing: Missing
+    seconds: float
+
+
+class Cluster(TypedDict):
+    """What became of azure-npm's pod."""
+
+    verdict: Literal["confirmed", "refuted", "not reproduced", "inconclusive"]
+    reason: str
+    starts: list[Start]
+    repairs: list[Repair]
+
+
 def _once(evidence: list[Evidence]) -> list[Evidence]:
     if len(set(evidence)) < len(evidence):
         raise ValueError("the same evidence is named twice")
@@ -281,6 +325,7 @@ class Run(Common):
     scripts: Arms
     exploration: Explored | None
     reboot: Reboot | None
+    cluster: NotRequired[Cluster | None]
 
 
 class Exploration(Common):

@@ -76,6 +76,8 @@ def _cases(document: Mapping[str, Any]) -> Iterator[Case]:
         )
         doubts = (f"not proved: {doubt}" for doubt in explored.get("doubts", ()))
         yield replace(case, said="\n".join((case.said, *doubts)))
+    if cluster := document.get("cluster"):
+        yield _case("cluster", cluster["verdict"], cluster["reason"])
     if reboot := document.get("reboot"):
         yield _case("reboot", reboot["verdict"], reboot["reason"])
 

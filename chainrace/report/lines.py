@@ -16,6 +16,7 @@ def lines(document: Document) -> dict[str, str]:
         "kubelet's Monitor": _monitor(document),
         "azure-npm": _azure_npm(document),
         "reboot": _reboot(document),
+        "cluster": _cluster(document),
         "backends": _backends(document),
     }
     return {part: line for part, line in found.items() if line}
@@ -56,6 +57,14 @@ def _azure_npm(document: Document) -> str:
         f"{label}: did not start after {npm['failed']} of {npm['tried']}"
         for label, npm in tried
         if npm["tried"]
+    )
+
+
+def _cluster(document: Document) -> str:
+    """What repairs azure-npm, and what does not."""
+    repairs = (document.get("cluster") or {"repairs": []})["repairs"]
+    return "; ".join(
+        f"{one['action']}: azure-npm {'runs' if one['runs'] else 'does not run'}" for one in repairs
     )
 
 

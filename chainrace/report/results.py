@@ -12,6 +12,7 @@ results/<UTC time>/verdict.json      the one truth
                    image.json        what an image of the user's own says it is
                    made_by.json      the call, the tool, the scripts; these lie in scripts/
                    reboot.json       what was saved and what a boot brought back
+                   cluster.json      what became of azure-npm's pod; evidence in cluster/<script>/
                    trials/<n>-<script>/  kubelet.log, rules, timeline, console.log
 """
 
@@ -25,9 +26,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_if_there, write_json
+from chainrace.judge import cluster
 from chainrace.judge.badlines import BadLine
 from chainrace.judge.boot import Boot
-from chainrace.judge.conclusion import EXPLORATION, TRIALS, Evidence, Said, conclude
+from chainrace.judge.cluster import Repair, Start
+from chainrace.judge.conclusion import CLUSTER, EXPLORATION, TRIALS, Evidence, Said, conclude
 from chainrace.judge.explored import HARMFUL, HARMLESS, Explored, Stand
 from chainrace.judge.explored import conclude as conclude_scripts
 from chainrace.judge.exposure import NOT_EXPOSED, Found, NotExposed
@@ -35,6 +38,7 @@ from chainrace.judge.verdict import FIXED, INCONCLUSIVE, THE_FIX, Arm, Verdict, 
 from chainrace.model.mode import ENVIRONMENT, HEALTHY
 from chainrace.report import graphviz, made_by
 from chainrace.report import verdict as stored
+from chainrace.report.document import Cluster as StoredCluster
 from chainrace.report.document import Explored as StoredExploration
 from chainrace.report.document import Node as StoredNode
 from chainrace.report.document import Reboot as StoredReboot
@@ -51,6 +55,7 @@ SCHEMA = 4
 SCENARIO = "scenario.json"
 EXPLORATION_FILE = "exploration.json"
 REBOOT = "reboot.json"
+CLUSTER_FILE = "cluster.json"
 IMAGE = "image.json"
 EXPOSURE = "exposure.json"
 TRIALS_END = "trials-end.json"
@@ -124,6 +129,21 @@ class ResultsFolder(Folder):
         folder.mkdir()
         write_ending(folder, boot.ending)
 
+    def cluster(self, starts: Sequence[Start], repairs: Sequence[Repair]) -> None:
+        """Keep what was seen in a cluster so far."""
+        asked = _asked(self.path) or Asked()
+        verdict, reason = cluster.conclude(starts, _called(asked))
+        seen = {
+            "starts": [asdict(one) for one in starts],
+            "repairs": [asdict(one) for one in repairs],
+        }
+        store(self.path / CLUSTER_FILE, {"verdict": verdict, "reason": reason, **seen})
+
+
+def _called(asked: Asked) -> str:
+    """What the script in the fix's place is called in a sentence."""
+    return THE_FIX if asked.script == FIXED else asked.script
+
 
 def write_verdict(
     folder: Path,
@@ -155,6 +175,7 @@ def write_verdict(
         },
         "exploration": _stored(folder / EXPLORATION_FILE, TypeAdapter(StoredExploration)),
         "reboot": _stored(folder / REBOOT, TypeAdapter(StoredReboot)),
+        "cluster": _stored(folder / CLUSTER_FILE, TypeAdapter(StoredCluster)),
         "image": _stored(folder / IMAGE, TypeAdapter(Found)),
         "node": node,
         "known_bad_lines": [asdict(one) for one in known_bad_lines],
@@ -208,6 +229,12 @@ def judge_again(folder: Path) -> Verdict:
         return _judge_exploration(stored.read(folder))
     if exposure := _read(folder / EXPOSURE, TypeAdapter(NotExposed)):
         return replace(decide(()), verdict=exposure.verdict, reason=exposure.reason)
+    if asked and CLUSTER in asked.evidence:
+        seen = _stored(folder / CLUSTER_FILE, TypeAdapter(StoredCluster)) or {
+            "verdict": INCONCLUSIVE,
+            "reason": "it was not come to",
+        }
+        return replace(decide(()), verdict=seen["verdict"], reason=seen["reason"])
     # A run that was stopped early has no trials yet; a folder of something else has neither.
     none_yet = asked is not None and not (folder / TRIALS_FILE).exists()
     records = [] if none_yet else read_trials(folder)
@@ -216,7 +243,7 @@ def judge_again(folder: Path) -> Verdict:
         asked = Asked(
             evidence=(EXPLORATION, TRIALS) if (folder / EXPLORATION_FILE).exists() else (TRIALS,)
         )
-    script = THE_FIX if asked.script == FIXED else asked.script
+    script = _called(asked)
     by_trials = decide((record.judged() for record in records), script)
     cut = _cut_off(folder, records)
     harmed = any(

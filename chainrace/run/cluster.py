@@ -5,9 +5,10 @@ from pathlib import Path
 from chainrace.base.errors import LabError, UsageError
 from chainrace.base.paths import Paths
 from chainrace.cluster import control_plane, joining, payload, programs, workloads
+from chainrace.cluster.control_plane import ControlPlane
 from chainrace.host import libvirt, packages, setup
 from chainrace.host.holding import held
-from chainrace.host.setup import Step
+from chainrace.host.setup import Host, Step
 from chainrace.node.machine import NODE, Machine
 from chainrace.node.ssh import Connection
 from chainrace.settings.config import LabConfig, with_packages
@@ -18,11 +19,9 @@ def up(paths: Paths, config: LabConfig, step: Step) -> None:
 
     Raises LabError, also where something of this clone is up already, and UsageError.
     """
-    _check(paths, config)
-    config = with_packages(config, payload.NODE_PACKAGES)
+    check(paths, config)
     with held(paths):
-        if libvirt.is_running(paths):
-            raise LabError("something of this clone is up already", "./lab down, then try again")
+        refuse_second(paths)
         try:
             _up(paths, config, step)
         except BaseException:
@@ -30,7 +29,13 @@ def up(paths: Paths, config: LabConfig, step: Step) -> None:
             raise
 
 
-def _check(paths: Paths, config: LabConfig) -> None:
+def refuse_second(paths: Paths) -> None:
+    """Raise LabError where something of this clone is up."""
+    if libvirt.is_running(paths):
+        raise LabError("something of this clone is up already", "./lab down, then try again")
+
+
+def check(paths: Paths, config: LabConfig) -> None:
     """Refuse what no cluster can be made of, before anything is built."""
     if config.image is not None:
         raise UsageError(
@@ -47,6 +52,27 @@ def _check(paths: Paths, config: LabConfig) -> None:
 
 
 def _up(paths: Paths, config: LabConfig, step: Step) -> None:
+    plane, _, _ = joined(paths, config, step)
+    with (
+        Connection(paths.ssh_config, NODE) as connection,
+        step(f"{NODE}: kubelet starts, and registers"),
+    ):
+        connection.succeed("systemctl start kubelet.service")
+        joining.wait_until_ready(plane, connection, NODE)
+    with step("kube-proxy, as a DaemonSet"):
+        workloads.apply(plane, workloads.manifest(plane, "kube-proxy"))
+        workloads.wait_until_rolled_out(plane, workloads.KUBE_PROXY)
+    with step("azure-npm, as its maker ships it"):
+        workloads.apply(plane, workloads.azure_npm(plane))
+        workloads.wait_until_rolled_out(plane, workloads.AZURE_NPM)
+
+
+def joined(paths: Paths, config: LabConfig, step: Step) -> tuple[ControlPlane, Host, Machine]:
+    """A control plane, and a node with all that it needs to belong to it; kubelet has not started.
+
+    Raises LabError.
+    """
+    config = with_packages(config, payload.NODE_PACKAGES)
     version = config.kubelet.pinned
     # The images of pods are built before `prepare`, and need them as it does.
     setup.install(paths, step, packages.LIST)
@@ -56,18 +82,12 @@ def _up(paths: Paths, config: LabConfig, step: Step) -> None:
     machine = Machine(paths, NODE, config.limits)
     with step(f"vagrant up {NODE} ({host.acceleration.name}: {host.acceleration.reason})"):
         machine.up(host)
-    with Connection(paths.ssh_config, NODE) as connection:
-        with step(f"laying the cluster's parts on {NODE}"):
-            joining.lay(plane, connection, NODE, 1)
-        with step(f"{NODE}: kubelet starts, and registers"):
-            connection.succeed("systemctl start kubelet.service")
-            joining.wait_until_ready(plane, connection, NODE)
-    with step("kube-proxy, as a DaemonSet"):
-        workloads.apply(plane, workloads.manifest(plane, "kube-proxy"))
-        workloads.wait_until_rolled_out(plane, workloads.KUBE_PROXY)
-    with step("azure-npm, as its maker ships it"):
-        workloads.apply(plane, workloads.azure_npm(plane))
-        workloads.wait_until_rolled_out(plane, workloads.AZURE_NPM)
+    with (
+        Connection(paths.ssh_config, NODE) as connection,
+        step(f"laying the cluster's parts on {NODE}"),
+    ):
+        joining.lay(plane, connection, NODE, 1)
+    return plane, host, machine
 
 
 def down(paths: Paths) -> None:

@@ -17,7 +17,7 @@ from chainrace.explore.run import ExplorationRun
 from chainrace.explore.scripts import Script, bring_script, script_on
 from chainrace.host.setup import NODES
 from chainrace.judge.badlines import Expected
-from chainrace.judge.conclusion import EXPLORATION, REBOOT, TRIALS
+from chainrace.judge.conclusion import CLUSTER, EXPLORATION, REBOOT, TRIALS
 from chainrace.judge.explored import EXIT_OF, Finding
 from chainrace.judge.exposure import why_not_exposed
 from chainrace.judge.replayed import Replayed
@@ -31,7 +31,7 @@ from chainrace.report.killed import conclude_killed
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.terminal import Terminal
 from chainrace.report.timeline import FINDINGS
-from chainrace.run import session
+from chainrace.run import outage, session
 from chainrace.run.afterwards import afterwards
 from chainrace.run.exploring import with_remark
 from chainrace.run.origin import origin_of
@@ -63,8 +63,10 @@ def run(
     """A scenario on nodes of its own: the verdict, and the folder that all of it lies in.
 
     `amount` is that of exploration and randomized trials together. So many `nodes` share the
-    exploration. Raises LabError.
+    exploration. In a cluster none of them counts. Raises LabError.
     """
+    if CLUSTER in chosen.evidence:
+        return outage.run(paths, chosen, terminal=terminal)
     with session.booted(paths, chosen.config, terminal.step, kept) as up:
         conclude_killed(paths.results, terminal.note)
         reason = None

@@ -18,7 +18,7 @@ from chainrace.model.trial import Ending
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
-from chainrace.subjects.kubelet.words import BEYOND, FAILED, FAMILY_OF_PROTOCOL, INITIALISED
+from chainrace.subjects.kubelet.words import BEYOND, words_in
 
 WANTED = "/etc/systemd/system/multi-user.target.wants/kubelet.service"
 UNIT = "/usr/lib/systemd/system/kubelet.service"
@@ -70,10 +70,15 @@ def save_and_reboot(
 
 def reboot(paths: Paths, node: Node, *, limit: float) -> None:
     """Boot the node anew; its connection and its agent are there again afterwards."""
+    boot_anew(paths, node, limit=limit)
+    node.agent.begin()
+
+
+def boot_anew(paths: Paths, node: Node, *, limit: float) -> None:
+    """Boot the node anew; its connection is there again afterwards, and no agent runs."""
     if not node.host.acceleration.kvm:
         _forget_translations(paths, node)
     node.connection.reboot(timeout=limit)
-    node.agent.begin()
 
 
 def _forget_translations(paths: Paths, node: Node) -> None:
@@ -88,7 +93,7 @@ def _forget_translations(paths: Paths, node: Node) -> None:
     with node.connection.closed_meanwhile():
         snapshots.save(SNAPSHOT)
         snapshots.restore(SNAPSHOT)
-        snapshots.clear()
+        snapshots.delete(SNAPSHOT)
 
 
 @contextmanager
@@ -114,11 +119,7 @@ def after_boot(node: Node, *, limit: float) -> Ending:
     deadline = time.monotonic() + limit
     while BEYOND not in (log := _kubelets_log(node)):
         _wait(node, deadline, "kubelet has not gone beyond its iptables initialisation")
-    words = {
-        FAMILY_OF_PROTOCOL[found[1]]: word
-        for pattern, word in ((INITIALISED, "initialised"), (FAILED, "failed"))
-        for found in pattern.finditer(log)
-    }
+    words = words_in(log)
     soon = time.monotonic() + CANARY_SECONDS
     for family, program in PROGRAM.items():
         asks = f"{program} {LAST_CANARY}"

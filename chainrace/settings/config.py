@@ -20,7 +20,7 @@ from pydantic import (
 from chainrace.base.errors import UsageError
 from chainrace.base.files import read_text_input
 from chainrace.base.paths import REPOSITORY
-from chainrace.judge.conclusion import EXPLORATION, TRIALS, Evidence
+from chainrace.judge.conclusion import CLUSTER, EXPLORATION, TRIALS, Evidence
 from chainrace.model.backends import NFT, Backend
 from chainrace.settings.mistakes import in_words, line_of
 from chainrace.subjects.known import KNOWN
@@ -174,6 +174,8 @@ def _duration(text: str) -> str:
 def _once(names: list[Evidence]) -> list[Evidence]:
     if not names or len(set(names)) != len(names):
         raise ValueError("name each kind of evidence once, and at least one")
+    if CLUSTER in names and len(names) > 1:
+        raise ValueError("cluster stands alone: its node is another one")
     return names
 
 
@@ -192,10 +194,12 @@ class Scenario(Section):
 
     `image` is a file, or a table as [image] is; `kubelet` a version or a file, `script` a file
     that stands in the fix's place, `exit` the code that it is to end with, `prepare` a file that
-    changes the node first. Files are relative to lab.toml.
+    changes the node first. Files are relative to lab.toml. Without `by_default` only a call that
+    names it runs it.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")  # outage-1.36
+    by_default: bool = True
     image: Image | None = None
     backend: Backend | None = None
     kubelet: Name | None = None
@@ -210,6 +214,12 @@ class Scenario(Section):
     def _of_a_script(self) -> Self:
         if self.exit and self.script is None:
             raise ValueError("exit is about a script of your own: name it as script, too")
+        return self
+
+    @model_validator(mode="after")
+    def _of_a_cluster(self) -> Self:
+        if CLUSTER in self.evidence and (self.budget or self.prepare):
+            raise ValueError("evidence cluster goes without budget and prepare")
         return self
 
 
@@ -250,6 +260,7 @@ def _named_apart(scenarios: list[Scenario]) -> list[Scenario]:
 
 
 OUTAGE = Scenario(name="outage")
+IN_CLUSTER = Scenario(name="cluster", by_default=False, evidence=[CLUSTER])
 
 
 class LabConfig(Section):
@@ -259,7 +270,7 @@ class LabConfig(Section):
     image: ImageConfig | None = None
     kubelet: KubeletConfig = KubeletConfig()
     limits: LimitsConfig = LimitsConfig()
-    scenario: Annotated[list[Scenario], AfterValidator(_named_apart)] = [OUTAGE]
+    scenario: Annotated[list[Scenario], AfterValidator(_named_apart)] = [OUTAGE, IN_CLUSTER]
     subject: Annotated[list[SubjectConfig], AfterValidator(_subjects_apart)] = []
 
     @property

@@ -78,7 +78,7 @@ class Changes:
 def choose(
     config: LabConfig, names: Sequence[str], expression: str = "", changes: Changes = Changes()
 ) -> list[Chosen]:
-    """The scenarios of these names, or all; of them those that a `-k` expression takes.
+    """The scenarios of these names, or all by default; of them those that a `-k` expression takes.
 
     The expression is pytest's own: parts of names with `and`, `or`, `not`. Raises UsageError
     for a name that there is not, and where nothing is left.
@@ -91,6 +91,8 @@ def choose(
     if expression:
         taken = _taken_by(expression)
         chosen = [one for one in chosen if taken(one.name)]
+    elif not names:
+        chosen = [one for one in chosen if one.by_default]
     if not chosen:
         raise UsageError(f"-k {expression!r} takes no scenario", f"known are: {', '.join(known)}")
     return [_changed(_resolved(config, one), changes) for one in chosen]

@@ -103,6 +103,11 @@ def test_a_pod_has_an_address_of_azure_cni_and_answers_there(cluster: str) -> No
     assert answers("", f"http://{address}/busybox")
 
 
+def test_kubectl_reads_what_a_pod_says(cluster: str) -> None:
+    assert cluster
+    assert "dataplane" in lab("kubectl", "-n", "kube-system", "logs", "daemonset/azure-npm")
+
+
 def in_pod(command: str) -> str:
     """How to run something in the network namespace of the pod that runs a command."""
     return f"nsenter --net=/proc/$(pgrep -f '^/busybox {command}')/ns/net"

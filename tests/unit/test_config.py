@@ -38,7 +38,12 @@ def test_a_backend_given_goes_before_the_files(tmp_path: Path) -> None:
         ("[[scenario]]\nname = 'a'\nbudget = 'soon'", "scenario.0.budget.*no duration"),
         ("[[scenario]]\nname = 'a'\nevidence = []", "scenario.0.evidence.*at least one"),
         ("[[scenario]]\nname = 'a'\nevidence = ['exploration', 'exploration']", "once"),
-        ("[[scenario]]\nname = 'a'\nevidence = ['hearsay']", "'exploration', 'trials' or 'reboot'"),
+        ("[[scenario]]\nname = 'a'\nevidence = ['hearsay']", "'trials', 'reboot' or 'cluster'"),
+        ("[[scenario]]\nname = 'a'\nevidence = ['cluster', 'trials']", "cluster stands alone"),
+        (
+            "[[scenario]]\nname = 'a'\nevidence = ['cluster']\nbudget = '5m'",
+            "goes without budget and prepare",
+        ),
         ("[[scenario]]\nname = 'a'\n[[scenario]]\nname = 'a'", "two scenarios are called a"),
         ("scenario = []", "no scenario at all"),
     ],

@@ -85,3 +85,9 @@ def test_a_scenario_says_with_which_code_its_own_script_ends_here() -> None:
     assert other.expect == 0
     (told,) = choose(config, [], changes=Changes(expect=3))
     assert told.expect == 3
+
+
+def test_a_scenario_that_is_not_by_default_runs_only_when_it_is_named() -> None:
+    assert [one.name for one in choose(LabConfig(), [])] == ["outage"]
+    assert [one.name for one in choose(LabConfig(), ["cluster"])] == ["cluster"]
+    assert [one.name for one in choose(LabConfig(), [], "cluster")] == ["cluster"]

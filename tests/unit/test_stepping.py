@@ -1003,6 +1003,13 @@ def test_in_the_end_all_that_followed_from_the_script_is_ended(gate: Gate) -> No
     assert machine.ended == pids
 
 
+def test_who_is_left_running_is_not_ended(gate: Gate) -> None:
+    one, machine = gate("iptables -F")
+    walk(one, ("s", 1))
+    one.close(leave=True)
+    assert machine.ended is None
+
+
 def test_kubelets_own_command_is_kubelets_whatever_its_unit_says(gate: Gate) -> None:
     one, _ = gate("iptables -F")
     walk(one, ("k", 2))

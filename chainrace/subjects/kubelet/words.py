@@ -20,3 +20,12 @@ CANARY = "KUBE-KUBELET-CANARY"
 HINT = "KUBE-IPTABLES-HINT"
 
 FAMILY_OF_PROTOCOL = {"IPv4": "ipv4", "IPv6": "ipv6"}
+
+
+def words_in(log: str) -> dict[str, str]:
+    """By family what a log of kubelet's says of its start: initialised or failed."""
+    return {
+        FAMILY_OF_PROTOCOL[found[1]]: word
+        for pattern, word in ((INITIALISED, "initialised"), (FAILED, "failed"))
+        for found in pattern.finditer(log)
+    }

@@ -1,0 +1,109 @@
+"""The outage end to end: both scripts beside kubelet's start in a cluster, and repairs."""
+
+from pathlib import Path
+
+from chainrace.base.errors import LabError, UsageError
+from chainrace.base.paths import Paths
+from chainrace.explore.preparation import pristine
+from chainrace.explore.scripts import Script, bring_script, script_on
+from chainrace.host.holding import held
+from chainrace.judge.cluster import Repair, Start
+from chainrace.judge.verdict import FIXED, ORIGINAL, Verdict
+from chainrace.node.listening import Listening
+from chainrace.node.machine import NODE
+from chainrace.node.node import Booted
+from chainrace.node.ssh import Connection
+from chainrace.report import views
+from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
+from chainrace.report.terminal import Terminal
+from chainrace.run import cluster, session
+from chainrace.run.afterwards import afterwards
+from chainrace.run.origin import origin_of
+from chainrace.run.trials import SCRIPTS_ON_NODE
+from chainrace.run.wholenode import REPAIRS, WholeNode
+from chainrace.settings.scenario import Chosen
+
+# The outage's pod had crashed for longer; its back-off has come to five minutes by then.
+WATCH_SECONDS = 300.0
+
+
+def run(paths: Paths, chosen: Chosen, *, terminal: Terminal) -> tuple[Verdict, Path]:
+    """A scenario in a cluster of its own: the verdict, and the folder that all of it lies in.
+
+    Whatever is interrupted, what was seen so far is kept. Raises UsageError and LabError.
+    """
+    if chosen.prepare is not None:
+        raise UsageError("--prepare is for an exploration", "leave it out of this scenario")
+    cluster.check(paths, chosen.config)
+    with held(paths):
+        cluster.refuse_second(paths)
+        try:
+            return _run(paths, chosen, terminal)
+        finally:
+            cluster.down(paths)
+
+
+def _run(paths: Paths, chosen: Chosen, terminal: Terminal) -> tuple[Verdict, Path]:
+    plane, host, machine = cluster.joined(paths, chosen.config, terminal.step)
+    with (
+        Connection(paths.ssh_config, NODE) as connection,
+        session.provisioned(
+            paths, chosen.config, terminal.step, Booted(host, machine, connection, None, 0)
+        ) as node,
+    ):
+        fixed = (
+            bring_script([node], chosen.script)
+            if chosen.script
+            else script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED])
+        )
+        original = script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL])
+        folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
+        terminal.note(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
+        folder.made_by(origin_of(chosen.config, node, [original, fixed]))
+        folder.node(node.identity)
+        listening = Listening(paths, node, chosen.expected_lines)
+        finished: list[bool] = []
+
+        def conclude() -> None:
+            write_verdict(
+                folder.path,
+                judge_again(folder.path),
+                node.identity,
+                known_bad_lines=listening.take(folder.path),
+                interrupted=not finished,
+            )
+            views.draw_after(folder.path, terminal.note)
+
+        limits = chosen.config.limits
+        with (
+            afterwards(conclude, terminal.note),
+            pristine(paths, [node], limits.trial) as (snapshots,),
+        ):
+            if snapshots is None:
+                raise LabError("the node's line does not outlive a snapshot", "./lab doctor")
+            whole = WholeNode(paths, node, snapshots, plane, limits=limits)
+            _take(whole, {FIXED: fixed, ORIGINAL: original}, folder, terminal)
+            finished.append(True)
+    return judge_again(folder.path), folder.path
+
+
+def _take(
+    whole: WholeNode, scripts: dict[str, Script], folder: ResultsFolder, terminal: Terminal
+) -> None:
+    """Both scripts, and where the original has harmed all that may repair it."""
+    with terminal.step("taking the reference: kubelet's clean start"):
+        whole.take_reference()
+    starts: list[Start] = []
+    repairs: list[Repair] = []
+    for role, script in scripts.items():
+        terminal.note(f"{script.name}, beside kubelet's start; kubectl get pods -A --watch:")
+        where = folder.path / "cluster" / role
+        where.mkdir(parents=True)
+        starts.append(whole.start(role, script, WATCH_SECONDS, where, terminal.note))
+        folder.cluster(starts, repairs)
+    if not starts[-1].crashloops:
+        return
+    for action in REPAIRS:
+        terminal.note(f"{ORIGINAL} again, and then: {action}")
+        repairs.append(whole.repair(action, scripts[ORIGINAL], terminal.note))
+        folder.cluster(starts, repairs)

@@ -1,0 +1,234 @@
+"""A node of the cluster, again and again at its kubelet's start beside a script."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from chainrace.base.errors import LabError
+from chainrace.base.paths import Paths
+from chainrace.base.text import write
+from chainrace.cluster import control_plane, pods, workloads
+from chainrace.cluster.control_plane import ControlPlane
+from chainrace.explore.replay import turns_of
+from chainrace.explore.roots import LAZY, subjects_turns
+from chainrace.explore.scripts import Script
+from chainrace.explore.views import as_seen
+from chainrace.explore.walker import PRISTINE, Walker
+from chainrace.judge.cluster import PodLine, Repair, Start
+from chainrace.model import rules
+from chainrace.model.backends import PROGRAM
+from chainrace.model.protocol import Clock, Leave, View
+from chainrace.model.rules import FAMILIES
+from chainrace.model.schedule import parse, so_far
+from chainrace.node.machine import NODE
+from chainrace.node.node import Node
+from chainrace.node.snapshots import Snapshots
+from chainrace.node.ssh import Connection
+from chainrace.run.reboot import boot_anew, kubelet_at_boot
+from chainrace.settings.config import LimitsConfig
+from chainrace.subjects.kubelet.words import BEYOND, words_in
+
+# The script saves before kubelet has begun, and restarts when kubelet has made half of its rules.
+SCHEDULE = "s2 k8 s* k*"
+# azure-npm's back-off grows to five minutes (kubelet: MaxContainerBackOff).
+TRY_SECONDS = 600.0
+LOOK_SECONDS = 1.0
+LOG_LINES = 40
+SAID_LINES = 4
+# What azure-npm makes once it has started (npm/pkg/dataplane/policies, chain-management_linux.go).
+JUMP = "-j AZURE-NPM"
+Tell = Callable[[str], None]
+
+
+class WholeNode:
+    """A node whose pristine state is kept: everything is laid on it, kubelet has not started."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        node: Node,
+        snapshots: Snapshots,
+        plane: ControlPlane,
+        *,
+        limits: LimitsConfig,
+    ) -> None:
+        """A plane that runs; its node's pristine state is kept in `snapshots`."""
+        self._paths = paths
+        self._node = node
+        self._snapshots = snapshots
+        self._plane = plane
+        self._limit, self._boot_limit = float(limits.trial), float(limits.boot)
+        self._clean: Mapping[str, str] = {}
+
+    def take_reference(self) -> None:
+        """Kubelet's clean start: what it leaves is what a script's start is held against."""
+        self._anew()
+        self._clean = self._walk("", subjects_turns())["rules"]
+
+    def start(self, role: str, script: Script, watch: float, folder: Path, tell: Tell) -> Start:
+        """One start beside a script: the original, or what stands in the fix's place (`role`).
+
+        azure-npm is watched for `watch` seconds after its first try. Evidence goes into the
+        folder: the pods' lines, azure-npm's description and log, kubelet's log. Raises LabError.
+        """
+        lines: list[PodLine] = []
+        with self._begun(script, lines, tell) as (view, connection):
+            tell(f"watching azure-npm for {watch:.0f} s")
+            begun = time.monotonic()
+            crashloops = False
+            while (watched := time.monotonic() - begun) < watch:
+                found = pods.containers(self._plane, pods.AZURE_NPM)
+                crashloops |= any(one.waiting == pods.CRASHLOOP for one in found)
+                time.sleep(LOOK_SECONDS)
+            restarts = sum(one.restarts for one in found)
+            log, kubelet = self._evidence(connection, folder)
+            left = self._rules(connection)
+            runs = not restarts and _has_jump(left)
+        write(folder / "pods.txt", "".join(f"{one.seconds:7.1f} {one.text}\n" for one in lines))
+        for family in FAMILIES:
+            write(folder / f"rules-after.{family}", view["rules"][family])
+            write(folder / f"rules-end.{family}", left[family])
+        return Start(
+            script=role,
+            schedule=so_far([(lane, 1) for lane in view["made"]]),
+            words=words_in(kubelet),
+            missing=self._missing(view["rules"]),
+            later=self._missing(left),
+            pods=tuple(lines),
+            restarts=restarts,
+            crashloops=crashloops,
+            runs=runs,
+            said="\n".join(log.splitlines()[-SAID_LINES:]),
+            seconds=watched,
+        )
+
+    def repair(self, action: str, script: Script, tell: Tell) -> Repair:
+        """The same start anew, and once azure-npm has failed something that may repair it.
+
+        `action` is one of `REPAIRS`. Raises LabError.
+        """
+        with self._begun(script, [], tell) as (_, connection):
+            done = time.monotonic()
+            tell(f"{action} …")
+            with kubelet_at_boot(replace(self._node, connection=connection)):
+                since = REPAIRS[action](self, connection)
+                runs = self._next_try(connection, since)
+            seconds = time.monotonic() - done
+            return Repair(action, runs, self._missing(self._rules(connection)), seconds)
+
+    @contextmanager
+    def _begun(
+        self, script: Script, lines: list[PodLine], tell: Tell
+    ) -> Iterator[tuple[View, Connection]]:
+        """The schedule is over, nothing is held any more, and azure-npm has tried once."""
+        self._anew()
+        for file in (
+            workloads.manifest(self._plane, "kube-proxy"),
+            workloads.azure_npm(self._plane),
+        ):
+            workloads.apply(self._plane, file)
+
+        def take(seconds: float, text: str) -> None:
+            lines.append(PodLine(round(seconds, 1), text))
+            tell(f"{seconds:6.0f} s  {text}")
+
+        with pods.watched(self._plane, take):
+            view = self._walk(script.path, turns_of(parse(SCHEDULE)))
+            self._node.agent.ask(Leave(), timeout=self._limit)
+            with Connection(self._paths.ssh_config, NODE) as connection:
+                self._next_try(connection, "")
+                yield view, connection
+
+    def _anew(self) -> None:
+        self._snapshots.restore(PRISTINE)
+        self._node.agent.ask(Clock(time.time()), timeout=self._limit)
+        self._plane = control_plane.anew(self._plane)
+
+    def _walk(self, script: str, turns: list[tuple[str, int | None]]) -> View:
+        agent = self._node.agent
+        walker = Walker(agent, None, script or None, None, LAZY, self._limit, returns=False)
+        return walker.visit((), turns, read=as_seen)
+
+    def _next_try(self, connection: Connection, since: str) -> bool:
+        def works() -> bool:
+            return _has_jump(self._rules(connection))
+
+        return pods.next_try(self._plane, pods.AZURE_NPM, since, works, TRY_SECONDS)
+
+    def _missing(self, now: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        return {
+            family: rules.parse(self._clean[family]).missing_from(rules.parse(now[family]))
+            for family in FAMILIES
+        }
+
+    @staticmethod
+    def _rules(connection: Connection) -> dict[str, str]:
+        return {
+            family: connection.succeed(f"{program}-save") for family, program in PROGRAM.items()
+        }
+
+    def _evidence(self, connection: Connection, folder: Path) -> tuple[str, str]:
+        """Keep what kubectl and kubelet say; azure-npm's own log, and kubelet's."""
+        of_npm = (f"--namespace={workloads.NAMESPACE}", f"--selector={pods.AZURE_NPM}")
+        log = self._plane.kubectl("logs", *of_npm, f"--tail={LOG_LINES}")
+        write(folder / "azure-npm.log", log)
+        write(folder / "describe.txt", self._plane.kubectl("describe", "pods", *of_npm))
+        write(folder / "get.txt", self._plane.kubectl("get", "pods", "-A", "--output=wide"))
+        said = connection.succeed("journalctl --boot --output=cat --unit=kubelet")
+        write(folder / "kubelet.log", said)
+        return log, said
+
+    def _restart_kubelet(self, connection: Connection) -> str:
+        began = connection.succeed("date +%s").strip()
+        connection.succeed("systemctl restart kubelet.service")
+        return self._once_kubelet_is_beyond(connection, f"--since=@{began}")
+
+    def _restart_kube_proxy(self, connection: Connection) -> str:
+        self._delete(pods.KUBE_PROXY)
+        workloads.wait_until_rolled_out(self._plane, workloads.KUBE_PROXY)
+        return _clock(connection)
+
+    def _delete_azure_npm(self, connection: Connection) -> str:
+        self._delete(pods.AZURE_NPM)
+        return _clock(connection)
+
+    def _reboot(self, connection: Connection) -> str:
+        node = replace(self._node, connection=connection)
+        boot_anew(self._paths, node, limit=self._boot_limit)
+        return self._once_kubelet_is_beyond(connection, "--boot")
+
+    def _delete(self, selector: str) -> None:
+        words = ("delete", "pods", f"--namespace={workloads.NAMESPACE}", f"--selector={selector}")
+        self._plane.kubectl(*words, timeout=self._limit)
+
+    def _once_kubelet_is_beyond(self, connection: Connection, when: str) -> str:
+        """The node's clock, once kubelet has set its rules up, or has given up on them."""
+        asks = f"journalctl {when} --output=cat --unit=kubelet"
+        deadline = time.monotonic() + self._limit
+        while BEYOND not in connection.succeed(asks):
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"kubelet has not come beyond its rules within {self._limit:.0f} s",
+                    "raise [limits] trial in lab.toml, or look at the node's console",
+                )
+            time.sleep(LOOK_SECONDS)
+        return _clock(connection)
+
+
+def _clock(connection: Connection) -> str:
+    """As the API writes a time."""
+    return connection.succeed("date --utc +%Y-%m-%dT%H:%M:%SZ").strip()
+
+
+def _has_jump(found: Mapping[str, str]) -> bool:
+    return any(JUMP in text for text in found.values())
+
+
+REPAIRS: dict[str, Callable[[WholeNode, Connection], str]] = {
+    "azure-npm's pod deleted": WholeNode._delete_azure_npm,  # noqa: SLF001
+    "kube-proxy's pod deleted": WholeNode._restart_kube_proxy,  # noqa: SLF001
+    "kubelet restarted": WholeNode._restart_kubelet,  # noqa: SLF001
+    "node rebooted": WholeNode._reboot,  # noqa: SLF001
+}
