@@ -46,9 +46,9 @@ def run(
 ) -> str:
     """Run a program to its end and return its standard output.
 
-    `timeout` is in seconds. Errors name the command, or what it is `called`. With `log` both its streams go into that file instead
-    and the result is empty. Raises LabError with the last lines of what the program
-    said when it fails, is missing, or outlasts its time.
+    `timeout` is in seconds. Errors name the command, or what it is `called`. With `log` both its
+    streams go into that file instead and the result is empty. Raises LabError with the last lines
+    of what the program said when it fails, is missing, or outlasts its time.
     """
     shown = called or shlex.join(command)
     if log is not None:
