@@ -7,6 +7,7 @@ limit that passes is an error.
 
 from __future__ import annotations
 
+import math
 import select
 import time
 from collections.abc import Callable
@@ -140,19 +141,22 @@ class Stepping:
     def walk(self, asked: Walk) -> View:
         """Let lanes step, turn by turn; `None` steps are all that the actor still has.
 
-        A lane that has ended makes no more steps, and after so many seconds none does. Of kubelet's
-        lanes one that has to be first steps where the other is told to. Steps of lazy lanes are
-        not among those made. Raises NodeError for a lane that cannot step before another has.
+        A lane that has ended makes no more steps, and a turn of so many steps none after so many
+        seconds: a subject's own start takes the time that it takes. Of kubelet's lanes one that
+        has to be first steps where the other is told to. Steps of lazy lanes are not among those
+        made. Raises NodeError for a lane that cannot step before another has.
         """
         self._entropy = asked.entropy
         self._beginning = 0.0
-        deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
         made: list[str] = []
         counts = []
         for lane, steps in asked.turns:
             count = 0
+            deadline = math.inf
+            if asked.seconds is not None and steps is not None:
+                deadline = time.monotonic() + asked.seconds
             while count != steps and not self._lanes.done(lane):
-                if deadline is not None and time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     break
                 made += self._bring(lane)
                 if self._lanes.done(lane):

@@ -243,10 +243,11 @@ class Arm(Request[None]):
 
 @dataclass(frozen=True)
 class Walk(Request[View]):
-    """Let lanes step, turn by turn, for at most so many seconds; show what can be seen then.
+    """Let lanes step, turn by turn; show what can be seen then.
 
     `entropy`, in hexadecimal, is what kubelet's start draws from. `rules_too`, `evidence` and
-    `places` ask for those parts of the view.
+    `places` ask for those parts of the view. A turn of so many steps makes none after so many
+    `seconds`; one of all that a lane still has takes its time.
     """
 
     turns: Turns

@@ -789,8 +789,13 @@ def test_a_wait_is_broken_off_by_anything_on_the_line(gate: Gate) -> None:
 
 def test_after_some_seconds_no_further_step_is_made(gate: Gate) -> None:
     one, _ = gate(*["iptables -F"] * 50)
-    assert walk(one, ("s", None), seconds=-1.0) == []
-    assert len(walk(one, ("s", None), seconds=60.0)) == 51
+    assert walk(one, ("s", 400), seconds=-1.0) == []
+    assert len(walk(one, ("s", 400), seconds=60.0)) == 51
+
+
+def test_a_start_takes_the_time_that_it_takes(gate: Gate) -> None:
+    one, _ = gate("iptables -F")
+    assert walk(one, ("s", None), ("s", 1), seconds=-1.0) == ["s", "s"]
 
 
 def test_a_unit_that_the_script_has_started_is_waited_for(gate: Gate) -> None:
