@@ -29,9 +29,8 @@ from chainrace.report.terminal import Terminal
 from chainrace.run import exploring, session
 from chainrace.run.again import Again, again, schedule_of
 from chainrace.settings import config as configuration
-from chainrace.settings.config import with_packages
 from chainrace.settings.keeping import Keeping
-from chainrace.settings.subject import against_of, packages_of, subject_of
+from chainrace.settings.subject import against_of, subject_of, with_needs
 
 
 @command(
@@ -62,7 +61,7 @@ def explore(
     config = node.applied()
     raced = subject_of(config, subject)
     other = against_of(config, raced, against)
-    config = with_packages(config, packages_of(raced, other))
+    config = with_needs(config, raced, other)
     remarks = check(config, script.script, node.prepare)
     paths = Paths()
     for remark in remarks:
@@ -157,7 +156,7 @@ def replay(
         other = against_of(config, raced, against)
         told, schedule = schedule_of(what)
         chosen = Again(
-            config=with_packages(config, packages_of(raced, other)),
+            config=with_needs(config, raced, other),
             name="",
             script=script.script,
             prepare=node.prepare,

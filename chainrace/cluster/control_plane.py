@@ -101,6 +101,12 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
         return _run(found)
 
 
+def beside(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlane:
+    """One that runs already, or one that is started now. Raises LabError as `start`."""
+    running = is_running(paths)
+    return ControlPlane(paths, programs, {}) if running else start(paths, programs, step)
+
+
 def anew(plane: ControlPlane) -> ControlPlane:
     """The same with an empty etcd: no node, no pod. Its certificates stay. Raises LabError."""
     _end(plane.running)

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from chainrace.base.errors import LabError
-from chainrace.cluster import authority, kubeconfig
+from chainrace.base.files import write_whole
+from chainrace.cluster import authority, control_plane, kubeconfig, workloads
+from chainrace.cluster.authority import Name
 from chainrace.cluster.control_plane import SERVER, ControlPlane
 from chainrace.host import libvirt
 from chainrace.host.shell import as_root, run
 from chainrace.node.ssh import Connection
 
+CLIENT = "kube-proxy"
 PLACE = "/run/chainrace/cluster"
 JOIN_SECONDS = 300.0
 LOOK_SECONDS = 1.0
@@ -60,6 +63,26 @@ def lay(plane: ControlPlane, connection: Connection, name: str, number: int) -> 
     pods = f"{pod_addresses(number)[0]}/29"
     way = ["ip", "-n", plane.paths.prefix, "route", "replace", pods, "via", address]
     run(as_root(way), remedy="./lab down", timeout=30)
+
+
+def lay_client(plane: ControlPlane, connection: Connection, name: str, number: int) -> None:
+    """Lay on a node what kube-proxy needs to reach the API server, which knows the node then.
+
+    The node does not join: no kubelet of its reports. Raises LabError.
+    """
+    authority.add(plane.made, CLIENT, Name(f"system:{CLIENT}"))
+    text = kubeconfig.text(plane.made, CLIENT, SERVER)
+    connection.put(text.encode(), f"/etc/kubernetes/{CLIENT}.kubeconfig")
+    address = {"type": "InternalIP", "address": libvirt.node_address(number)}
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name},
+        "status": {"addresses": [address]},
+    }
+    made = control_plane.folder(plane.paths) / f"{name}.json"
+    write_whole(made, json.dumps(node))
+    workloads.apply(plane, made)
 
 
 def _files(plane: ControlPlane) -> Path:

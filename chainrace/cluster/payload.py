@@ -48,6 +48,12 @@ def ensure(paths: Paths, version: str, step: Step) -> dict[str, Path]:
     return {f"{FOLDER}/{name}": path for name, path in found.items()}
 
 
+def proxy(paths: Paths, version: str, step: Step) -> dict[str, Path]:
+    """The same of a node that runs kube-proxy by itself, in no pod."""
+    with step(f"kube-proxy {version}"):
+        return {f"{FOLDER}/{PROXY}": kubernetes.ensure(paths, PROXY, version)}
+
+
 def _images(paths: Paths, version: str, files: Mapping[str, Path]) -> Path:
     pin = kubernetes.folder(paths) / version
     folders = [path.parent.name for path in files.values()]

@@ -33,7 +33,8 @@ class Subject:
     all. With `done` it has done where that ends
     with 0, too; an end is harm where `check` does not end with 0 and does after a clean start.
     `programs` are its own that go by the answers they get alone, and change rules through other
-    programs alone. `packages` are Debian's, which the lab's own image has for it.
+    programs alone. `packages` are Debian's, which the lab's own image has for it; `api_server`: it
+    needs an API server of Kubernetes, by /etc/kubernetes/kube-proxy.kubeconfig.
     `by_family`: its work on each family is a lane of its own, and it looks at exit codes alone.
 
     What it promises: its `guarantees`; `modes` are those failure modes that say more than the
@@ -51,6 +52,7 @@ class Subject:
     text: bytes = b""
     by_family: bool = False
     packages: tuple[str, ...] = ()
+    api_server: bool = False
     programs: tuple[str, ...] = ()
     prepare: str = ""
     guarantees: tuple[Guarantee, ...] = guarantee.GENERAL

@@ -23,10 +23,9 @@ from chainrace.settings.config import (
     LabConfig,
     with_backend,
     with_kubelet,
-    with_packages,
 )
 from chainrace.settings.scripts import identity, read_script
-from chainrace.settings.subject import packages_of
+from chainrace.settings.subject import with_needs
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 # The lab's own scripts, where the caller names none: the outage's, and the service's at boot.
@@ -103,7 +102,7 @@ def again(folder: Path, what: str | None, script: str | None, config: LabConfig)
     told, schedule = schedule_of(numbered.finding["schedule"] if numbered else str(what))
     subject = made_by.subject_in(made)
     return Again(
-        config=with_packages(_as_it_was(config, document, made), packages_of(subject, against)),
+        config=with_needs(_as_it_was(config, document, made), subject, against),
         name=name,
         script=made_by.script_in(folder, name, made) if kept else None,
         prepare=made_by.prepare_in(folder, made),

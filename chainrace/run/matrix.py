@@ -15,9 +15,9 @@ from chainrace.node.node import Node
 from chainrace.report.explored import ExplorationFolder
 from chainrace.report.terminal import Terminal
 from chainrace.run import exploring, session
-from chainrace.settings.config import LabConfig, with_packages
+from chainrace.settings.config import LabConfig
 from chainrace.settings.keeping import Keeping
-from chainrace.settings.subject import packages_of
+from chainrace.settings.subject import with_needs
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Matrix:
     def _node(
         self, paths: Paths, terminal: Terminal, *subjects: Subject
     ) -> AbstractContextManager[Node]:
-        config = with_packages(self.config, packages_of(*subjects))
+        config = with_needs(self.config, *subjects)
         return session.node_up(paths, config, terminal.step, self.keeping)
 
     def _pair(self, paths: Paths, terminal: Terminal, node: Node, script: Script) -> Pair:

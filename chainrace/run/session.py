@@ -9,9 +9,10 @@ from dataclasses import asdict
 from chainrace.base.errors import LabError, UsageError
 from chainrace.base.paths import Paths
 from chainrace.base.text import clean
+from chainrace.cluster import control_plane, joining, payload, programs
 from chainrace.host import libvirt, setup
 from chainrace.host.holding import held
-from chainrace.host.setup import Step
+from chainrace.host.setup import NODES, Step
 from chainrace.model.protocol import Clean
 from chainrace.node import backend
 from chainrace.node.agent import Agent
@@ -38,6 +39,7 @@ def libvirt_as_found(paths: Paths, keeping: Keeping = Keeping()) -> Iterator[Non
     finally:
         if not was_up and not keeping.stays:
             libvirt.stop(paths)
+            control_plane.forget(paths)
 
 
 @contextmanager
@@ -56,7 +58,14 @@ def booted(
         was_up = machine.is_up()
         stack.enter_context(libvirt_as_found(paths, keeping))
         stack.enter_context(_removed_afterwards(paths, machine, step, keeping, was_up=was_up))
-        host = setup.prepare(paths, config, step)
+        needed = {}
+        if config.node.api_server:
+            programs.check(paths, config.kubelet.pinned)
+            needed = payload.proxy(paths, config.kubelet.pinned, step)
+        host = setup.prepare(paths, config, step, needed)
+        if needed:
+            files = programs.ensure(paths, config.kubelet.pinned, step)
+            plane = control_plane.beside(paths, files, step)
         # QEMU begins its file anew.
         said_before = console_size(paths.console(name)) if was_up else 0
         with step(
@@ -64,6 +73,8 @@ def booted(
         ):
             machine.up(host)
         connection = stack.enter_context(Connection(paths.ssh_config, machine.name))
+        if needed:
+            joining.lay_client(plane, connection, name, 1 + NODES.index(name))
         found = None
         if host.own:
             with step(f"looking at the image, once {machine.name} has booted"):

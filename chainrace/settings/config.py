@@ -56,13 +56,15 @@ class Section(BaseModel):
 class NodeConfig(Section):
     """The virtual machine, and what `iptables` means on it. Memory in MiB.
 
-    `packages` are Debian's, which the lab's own image has besides.
+    `packages` are Debian's, which the lab's own image has besides. With `api_server` one of
+    Kubernetes stands beside the node, which does not join its cluster.
     """
 
     backend: Backend | None = None
     cpus: int = Field(default=2, ge=1, le=16)
     memory_mib: int = Field(default=1536, ge=768, le=65536)
     packages: list[Package] = []
+    api_server: bool = False
 
 
 def _plain(version: str) -> str:

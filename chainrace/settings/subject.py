@@ -4,7 +4,7 @@ from chainrace.base.errors import UsageError
 from chainrace.base.files import read_input
 from chainrace.base.paths import REPOSITORY
 from chainrace.model.subject import Subject
-from chainrace.settings.config import LabConfig, SubjectConfig, seconds
+from chainrace.settings.config import LabConfig, SubjectConfig, seconds, with_packages
 from chainrace.subjects.known import KNOWN
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
@@ -38,9 +38,13 @@ def against_of(config: LabConfig, subject: Subject, name: str | None) -> Subject
     return other
 
 
-def packages_of(*subjects: Subject | None) -> tuple[str, ...]:
-    """The Debian packages that some subjects need together."""
-    return tuple(name for one in subjects if one for name in one.packages)
+def with_needs(config: LabConfig, *subjects: Subject | None) -> LabConfig:
+    """The same with all that some subjects need of a node. Raises UsageError as with_packages."""
+    named = [one for one in subjects if one]
+    config = with_packages(config, [name for one in named for name in one.packages])
+    needed = config.node.api_server or any(one.api_server for one in named)
+    node = config.node.model_copy(update={"api_server": needed})
+    return config.model_copy(update={"node": node})
 
 
 def _subject(one: SubjectConfig) -> Subject:

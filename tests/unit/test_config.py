@@ -151,4 +151,6 @@ def test_an_error_names_file_line_and_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(file)
     assert caught.value.what.startswith(f"{file}:3: node.bakend: ")
-    assert caught.value.remedy == "the keys there are backend, cpus, memory_mib, packages"
+    assert (
+        caught.value.remedy == "the keys there are backend, cpus, memory_mib, packages, api_server"
+    )

@@ -21,7 +21,8 @@ from chainrace.settings.config import (
     with_image,
     with_packages,
 )
-from chainrace.settings.subject import against_of, packages_of, subject_of, subjects
+from chainrace.settings.subject import against_of, subject_of, subjects, with_needs
+from chainrace.subjects.known import known
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 BEFORE = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -115,7 +116,14 @@ def config(check: str = "", packages: tuple[str, ...] = ()) -> LabConfig:
 
 def test_kubelet_is_the_subject_where_none_is_named() -> None:
     assert subject_of(config(), None) == KUBELET
-    assert list(subjects(config())) == ["kubelet", "docker", "cni-portmap", "fail2ban", "guard"]
+    assert list(subjects(config())) == [
+        "kubelet",
+        "docker",
+        "cni-portmap",
+        "fail2ban",
+        "kube-proxy",
+        "guard",
+    ]
     assert KUBELET.armed() is None
 
 
@@ -143,7 +151,7 @@ def test_its_packages_are_on_the_labs_own_image_alone() -> None:
 def test_one_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(UsageError, match="there is no subject cron") as told:
         subject_of(config(), "cron")
-    assert "kubelet, docker, cni-portmap, fail2ban, guard" in told.value.remedy
+    assert "kubelet, docker, cni-portmap, fail2ban, kube-proxy, guard" in told.value.remedy
 
 
 @pytest.mark.parametrize("text", [None, "", "[Unit]\n"])
@@ -237,9 +245,15 @@ def test_two_subjects_are_raced_with_the_packages_of_both() -> None:
     loaded = config(packages=("ipset",))
     subject = subject_of(loaded, "guard")
     other = against_of(loaded, subject, "docker")
-    assert packages_of(subject, other) == ("ipset", "busybox-static", "docker-cli", "docker.io")
+    both = with_needs(loaded, subject, other).node
+    assert both.packages == ["busybox-static", "docker-cli", "docker.io", "ipset"]
+    assert not both.api_server
     assert against_of(loaded, subject, None) is None
-    assert packages_of(KUBELET, None) == ()
+    assert with_needs(loaded, KUBELET, None) == loaded
+
+
+def test_kube_proxy_has_an_api_server_beside_its_node() -> None:
+    assert with_needs(LabConfig(), known("kube-proxy")).node.api_server
 
 
 def test_kubelet_has_its_own_lanes_also_as_the_other() -> None:
