@@ -15,8 +15,9 @@ ADDRESS, PORT = "10.0.0.1", 443
 GATEWAY = "10.77.0.1"
 
 # As AKS runs it, though not in a pod, and its Monitor looks once an hour instead of each 30 s: what
-# is explored comes before its first look, however long the gate holds it. Its line to the API server does not outlive a restored
-# snapshot: it is to notice soon (golang.org/x/net/http2, by client-go's variables).
+# is explored comes before its first look, however long the gate holds it. Its line to the API
+# server does not outlive a restored snapshot: it is to notice soon (golang.org/x/net/http2, by
+# client-go's variables).
 TEXT = b"""[Unit]
 Description=kube-proxy
 [Service]
