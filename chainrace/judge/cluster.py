@@ -1,5 +1,6 @@
 """The outage end to end, in a cluster: what became of azure-npm's pod after each script."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from chainrace.judge.verdict import (
 
 # error: failed to bootup policy manager: failed to detect iptables version: unable to locate ...
 WORDS = "failed to detect iptables version: unable to locate which iptables version"
+# What azure-npm makes once it has started (npm/pkg/dataplane/policies, chain-management_linux.go):
+# -A FORWARD -m conntrack --ctstate NEW -j AZURE-NPM
+JUMP = re.compile(r"^-A FORWARD .*-j AZURE-NPM$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class Repair:
     runs: bool
     missing: Mapping[str, tuple[str, ...]]
     seconds: float
+
+
+def has_jump(rules: Mapping[str, str]) -> bool:
+    """Whether azure-npm has set its jump, in iptables-save texts by family."""
+    return any(JUMP.search(text) for text in rules.values())
 
 
 def conclude(starts: Sequence[Start], script: str = THE_FIX) -> tuple[str, str]:

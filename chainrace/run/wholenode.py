@@ -16,7 +16,7 @@ from chainrace.explore.roots import LAZY, subjects_turns
 from chainrace.explore.scripts import Script
 from chainrace.explore.views import as_seen
 from chainrace.explore.walker import PRISTINE, Walker
-from chainrace.judge.cluster import PodLine, Repair, Start
+from chainrace.judge.cluster import PodLine, Repair, Start, has_jump
 from chainrace.model import rules
 from chainrace.model.backends import PROGRAM
 from chainrace.model.protocol import Clock, Leave, View
@@ -37,8 +37,6 @@ TRY_SECONDS = 600.0
 LOOK_SECONDS = 1.0
 LOG_LINES = 40
 SAID_LINES = 4
-# What azure-npm makes once it has started (npm/pkg/dataplane/policies, chain-management_linux.go).
-JUMP = "-j AZURE-NPM"
 Tell = Callable[[str], None]
 
 
@@ -85,7 +83,8 @@ class WholeNode:
             restarts = sum(one.restarts for one in found)
             log, kubelet = self._evidence(connection, folder)
             left = self._rules(connection)
-            runs = not restarts and _has_jump(left)
+            failed = restarts or any(one.failed or not one.running for one in found)
+            runs = bool(found) and not failed and has_jump(left)
         write(folder / "pods.txt", "".join(f"{one.seconds:7.1f} {one.text}\n" for one in lines))
         for family in FAMILIES:
             write(folder / f"rules-after.{family}", view["rules"][family])
@@ -153,7 +152,7 @@ class WholeNode:
 
     def _next_try(self, connection: Connection, since: str) -> bool:
         def works() -> bool:
-            return _has_jump(self._rules(connection))
+            return has_jump(self._rules(connection))
 
         return pods.next_try(self._plane, pods.AZURE_NPM, since, works, TRY_SECONDS)
 
@@ -220,10 +219,6 @@ class WholeNode:
 def _clock(connection: Connection) -> str:
     """As the API writes a time."""
     return connection.succeed("date --utc +%Y-%m-%dT%H:%M:%SZ").strip()
-
-
-def _has_jump(found: Mapping[str, str]) -> bool:
-    return any(JUMP in text for text in found.values())
 
 
 REPAIRS: dict[str, Callable[[WholeNode, Connection], str]] = {

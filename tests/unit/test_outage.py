@@ -12,7 +12,7 @@ from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.cluster import pods
 from chainrace.cluster.control_plane import ControlPlane
-from chainrace.judge.cluster import WORDS, PodLine, Repair, Start, conclude
+from chainrace.judge.cluster import WORDS, PodLine, Repair, Start, conclude, has_jump
 from chainrace.judge.conclusion import CLUSTER
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
 from chainrace.report import page, verdict
@@ -125,6 +125,19 @@ def test_a_container_that_runs_and_has_not_set_its_jump_is_not_yet_one_that_work
 
 
 # The verdict.
+
+
+@pytest.mark.parametrize(
+    ("line", "set_"),
+    [
+        ("-A FORWARD -m conntrack --ctstate NEW -j AZURE-NPM", True),
+        ("-A AZURE-NPM -j AZURE-NPM-INGRESS", False),
+        (":AZURE-NPM - [0:0]", False),
+        ("-A FORWARD -j AZURE-NPM-EGRESS", False),
+    ],
+)
+def test_azure_npm_has_started_when_its_jump_is_there(line: str, *, set_: bool) -> None:
+    assert has_jump({"ipv4": f"*filter\n{line}\nCOMMIT\n", "ipv6": ""}) is set_
 
 
 @pytest.mark.parametrize(
