@@ -124,7 +124,7 @@ def check_command(
 ) -> None:
     """Check lab.toml and all that it names, or a script, image or kubelet; no VM is needed."""
     terminal = output.terminal()
-    chosen = choose(configuration.load(), [], changes=changes(node, script))
+    chosen = choose(configuration.load(), [], changes=changes(node, script), every=True)
     for one in chosen:
         expected(script.exit_code, one.script)
         for remark in check(one.config, one.script, one.prepare):

@@ -45,7 +45,8 @@ GRAVEST_FIRST = (LabError.exit_code, 1, 3, 0)
 KINDS: TypeAdapter[list[Evidence]] = TypeAdapter(configuration.Kinds)
 
 Names = Annotated[
-    list[str] | None, typer.Argument(help="Scenarios of lab.toml; default: all of them.")
+    list[str] | None,
+    typer.Argument(help="Scenarios of lab.toml; default: all that run by default."),
 ]
 Expression = Annotated[
     str, typer.Option("-k", help="Only scenarios whose names match, as pytest's -k.")
@@ -95,12 +96,9 @@ def run(
             f"--keep {keep.keep} with {len(chosen)} scenarios: the first node would be in the way",
             "name one scenario",
         )
+    if any(CLUSTER in one.evidence for one in chosen):
+        _refuse_in_cluster(trials, exploration, keep)
     refuse_install(no_install=no_install)
-    if any(CLUSTER in one.evidence for one in chosen) and (trials or limit or keep.keep != "never"):
-        raise UsageError(
-            "a run in a cluster has no trials and no budget, and keeps no node",
-            "leave out --trials, --budget and --keep; ./lab cluster up gives a node that stays",
-        )
     codes = []
     for one in chosen:
         amount = one.amount(trials, limit)
@@ -113,6 +111,22 @@ def run(
             terminal.say(f"lab: {one.name}: {error}")
             codes.append(error.exit_code)
     raise typer.Exit(next(code for code in GRAVEST_FIRST if code in codes))
+
+
+def _refuse_in_cluster(
+    trials: int | None, exploration: ExplorationOptions, keep: KeepOptions
+) -> None:
+    """Refuse what a run in a cluster has no use for."""
+    asked = exploration.first or exploration.preemptions is not None or exploration.nodes != 1
+    if trials or exploration.seconds or asked:
+        raise UsageError(
+            "a run in a cluster has no trials, no exploration and no budget",
+            "leave out --trials, --budget, --nodes, --first and --preemptions",
+        )
+    if keep.keep != "never" or keep.shell:
+        raise UsageError(
+            "a run in a cluster keeps no node", "./lab cluster up gives one that stays"
+        )
 
 
 def _run(
@@ -146,7 +160,7 @@ def _kinds(text: str | None) -> tuple[Evidence, ...]:
     except ValidationError as error:
         raise UsageError(
             f"--evidence {text!r} is no evidence",
-            f"name some of {', '.join(get_args(Evidence))}, each once",
+            f"name some of {', '.join(get_args(Evidence))}, each once, and cluster alone",
         ) from error
 
 
@@ -155,7 +169,7 @@ def list_command(
     names: Names = None, *, expression: Expression = "", output: OutputOptions
 ) -> None:
     """List the scenarios: each with its kubelet, backend, script and evidence."""
-    chosen = choose(configuration.load(), names or [], expression)
+    chosen = choose(configuration.load(), names or [], expression, every=True)
     output.terminal().table([columns(one) for one in chosen])
 
 

@@ -12,7 +12,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def folder(paths: Paths) -> Path:
 def kubectl(paths: Paths, program: Path, *words: str) -> list[str]:
     """The command of kubectl's, as the administrator, from within the lab's namespace."""
     config = f"--kubeconfig={_kubeconfig(paths, ADMIN)}"
-    return _inside(paths, [str(program), config, *words])
+    cache = f"--cache-dir={folder(paths) / 'kubectl'}"  # else in the user's home
+    return _inside(paths, [str(program), config, cache, *words])
 
 
 def is_running(paths: Paths) -> bool:
@@ -101,10 +103,24 @@ def start(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlan
         return _run(found)
 
 
-def beside(paths: Paths, programs: Mapping[str, Path], step: Step) -> ControlPlane:
-    """One that runs already, or one that is started now. Raises LabError as `start`."""
-    running = is_running(paths)
-    return ControlPlane(paths, programs, {}) if running else start(paths, programs, step)
+@contextmanager
+def beside(
+    paths: Paths, programs: Mapping[str, Path], step: Step, stays: Callable[[], bool]
+) -> Iterator[ControlPlane]:
+    """One that runs already, or one that is started now, and ended afterwards unless it `stays`.
+
+    Raises LabError as `start`.
+    """
+    if is_running(paths):
+        yield ControlPlane(paths, programs, {})
+        return
+    plane = start(paths, programs, step)
+    try:
+        yield plane
+    finally:
+        if not stays():
+            _end(plane.running)
+            forget(paths)
 
 
 def anew(plane: ControlPlane) -> ControlPlane:
@@ -201,10 +217,10 @@ def _make_room_for_metadata(paths: Paths) -> None:
     """Azure's address of it, at the nodes' bridge; its port, for whoever this user is."""
     inside = ["ip", "netns", "exec", paths.prefix]
     address = f"{metadata.ADDRESS}/32"
-    allowed = f"net.ipv4.ip_unprivileged_port_start={metadata.PORT}"
+    allowed = f"echo {metadata.PORT} >/proc/sys/net/ipv4/ip_unprivileged_port_start"
     for command in (
         ["ip", "-n", paths.prefix, "address", "replace", address, "dev", BRIDGE],
-        [*inside, "sysctl", "--quiet", "--write", allowed],
+        [*inside, "sh", "-c", allowed],
     ):
         run(as_root(command), remedy="./lab down", timeout=30)
 

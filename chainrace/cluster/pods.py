@@ -54,9 +54,14 @@ def containers_in(pods: Mapping[str, Any]) -> tuple[Container, ...]:
 def _container(pod: str, status: Mapping[str, Any]) -> Container:
     state = status["state"]
     ends = (one.get("terminated") for one in (state, status.get("lastState", {})))
-    failed = next((one["startedAt"] for one in ends if one and one["exitCode"] != 0), "")
+    failed = next((_began(one) for one in ends if one and one["exitCode"] != 0), "")
     waiting = state.get("waiting", {}).get("reason", "")
     return Container(pod, failed, waiting, "running" in state, status["restartCount"])
+
+
+def _began(ended: Mapping[str, Any]) -> str:
+    # Of a container that was lost kubelet does not know when it began (ContainerStatusUnknown).
+    return ended.get("startedAt") or ""
 
 
 def next_try(
@@ -67,16 +72,20 @@ def next_try(
     `works` is asked while one runs; `since` is as in Container, empty for any. Raises LabError
     where neither comes within `limit` seconds.
     """
-    deadline = time.monotonic() + limit
+    deadline, said = time.monotonic() + limit, ""
     while time.monotonic() < deadline:
-        found = containers(plane, selector)
+        found: tuple[Container, ...] = ()
+        try:
+            found, said = containers(plane, selector), ""
+        except LabError as error:  # one answer of hundreds
+            said = f" ({error.what})"
         if any(one.failed > since for one in found):
             return False
         if any(one.running for one in found) and works():
             return True
         time.sleep(LOOK_SECONDS)
     raise LabError(
-        f"no container of {selector} has run or failed within {limit:.0f} s",
+        f"no container of {selector} has run or failed within {limit:.0f} s{said}",
         "look at them: ./lab cluster up, ./lab kubectl get pods -A",
     )
 

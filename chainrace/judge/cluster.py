@@ -19,6 +19,7 @@ WORDS = "failed to detect iptables version: unable to locate which iptables vers
 # What azure-npm makes once it has started (npm/pkg/dataplane/policies, chain-management_linux.go):
 # -A FORWARD -m conntrack --ctstate NEW -j AZURE-NPM
 JUMP = re.compile(r"^-A FORWARD .*-j AZURE-NPM$", re.MULTILINE)
+SAID_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Start:
         """Whether it is the outage, in its own words."""
         return self.crashloops and WORDS in self.said
 
+    @property
+    def harmed(self) -> bool:
+        """Whether something of kubelet's is missing, or azure-npm says so."""
+        return WORDS in self.said or any(self.missing.values()) or any(self.later.values())
+
 
 @dataclass(frozen=True)
 class Repair:
@@ -69,6 +75,13 @@ class Repair:
     seconds: float
 
 
+def last_words(log: str) -> str:
+    """What to show of azure-npm's log: its last line in the outage's words, else its last ones."""
+    lines = log.splitlines()
+    outage = [line for line in lines if WORDS in line]
+    return "\n".join(outage[-1:] or lines[-SAID_LINES:])
+
+
 def has_jump(rules: Mapping[str, str]) -> bool:
     """Whether azure-npm has set its jump, in iptables-save texts by family."""
     return any(JUMP.search(text) for text in rules.values())
@@ -78,16 +91,21 @@ def conclude(starts: Sequence[Start], script: str = THE_FIX) -> tuple[str, str]:
     """The verdict, and the sentence behind it. `script` is what stands in the fix's place.
 
     Confirmed: the outage came after the original, in its own words, and azure-npm runs after the
-    fix. Refuted: it does not run after the fix.
+    fix, in each schedule. Refuted: it does not run after the fix, and something of kubelet's is
+    missing. A schedule is one order of many: whether the fix harms in none, an exploration says.
     """
-    by_script = {one.script: one for one in starts}
-    fixed, original = by_script.get(FIXED), by_script.get(ORIGINAL)
-    if fixed and not fixed.runs:
-        again = f"was started {fixed.restarts} times again"
-        return REFUTED, f"azure-npm's pod does not run after {script}: it {again}"
+    fixed = [one for one in starts if one.script == FIXED]
+    original = next((one for one in starts if one.script == ORIGINAL), None)
+    bad = next((one for one in fixed if not one.runs), None)
+    if bad:
+        again = f"it was started {bad.restarts} times again ({bad.schedule})"
+        if bad.harmed:
+            return REFUTED, f"azure-npm's pod does not run after {script}: {again}"
+        return INCONCLUSIVE, f"azure-npm fails after {script}, but not as in the outage: {again}"
     if not fixed or not original:
         return INCONCLUSIVE, "it did not come to both scripts"
-    after = f"after {script} it runs, {fixed.seconds:.0f} s without a restart"
+    made = " and ".join(one.schedule for one in fixed)
+    after = f"after {script} it runs, {fixed[0].seconds:.0f} s without a restart ({made})"
     if original.outage:
         crashed = (
             f"azure-npm's pod is in CrashLoopBackOff after the original, with {_times(original)}"

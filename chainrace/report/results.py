@@ -12,7 +12,7 @@ results/<UTC time>/verdict.json      the one truth
                    image.json        what an image of the user's own says it is
                    made_by.json      the call, the tool, the scripts; these lie in scripts/
                    reboot.json       what was saved and what a boot brought back
-                   cluster.json      what became of azure-npm's pod; evidence in cluster/<script>/
+                   cluster.json      what became of azure-npm's pod; evidence in cluster/
                    trials/<n>-<script>/  kubelet.log, rules, timeline, console.log
 """
 

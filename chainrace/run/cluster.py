@@ -35,20 +35,26 @@ def refuse_second(paths: Paths) -> None:
         raise LabError("something of this clone is up already", "./lab down, then try again")
 
 
-def check(paths: Paths, config: LabConfig) -> None:
-    """Refuse what no cluster can be made of, before anything is built."""
+def check_api_server(paths: Paths, config: LabConfig) -> None:
+    """Refuse what no API server can stand beside, before anything is built."""
     if config.image is not None:
         raise UsageError(
-            "a cluster's node is of the lab's own image", "leave out --image, and [image]"
+            "a node beside an API server is of the lab's own image",
+            "leave out --image, and [image]",
         )
-    if config.backend == "legacy":
-        raise UsageError("kube-proxy's image means nft by iptables", "leave out --backend legacy")
     if config.kubelet.path is not None:
         raise UsageError(
             "of a kubelet's file nobody knows which control plane it fits",
             f"name a version: {', '.join(programs.served(paths))}",
         )
     programs.check(paths, config.kubelet.pinned)
+
+
+def check(paths: Paths, config: LabConfig) -> None:
+    """Refuse what no cluster can be made of, before anything is built."""
+    check_api_server(paths, config)
+    if config.backend == "legacy":
+        raise UsageError("kube-proxy's image means nft by iptables", "leave out --backend legacy")
 
 
 def _up(paths: Paths, config: LabConfig, step: Step) -> None:

@@ -1,11 +1,13 @@
 """The outage end to end: both scripts beside kubelet's start in a cluster, and repairs."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from chainrace.base.errors import LabError, UsageError
 from chainrace.base.paths import Paths
 from chainrace.explore.preparation import pristine
-from chainrace.explore.scripts import Script, bring_script, script_on
+from chainrace.explore.scripts import bring_script, script_on
 from chainrace.host.holding import held
 from chainrace.judge.cluster import Repair, Start
 from chainrace.judge.verdict import FIXED, ORIGINAL, Verdict
@@ -14,13 +16,14 @@ from chainrace.node.machine import NODE
 from chainrace.node.node import Booted
 from chainrace.node.ssh import Connection
 from chainrace.report import views
+from chainrace.report.killed import conclude_killed
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
 from chainrace.report.terminal import Terminal
 from chainrace.run import cluster, session
 from chainrace.run.afterwards import afterwards
 from chainrace.run.origin import origin_of
 from chainrace.run.trials import SCRIPTS_ON_NODE
-from chainrace.run.wholenode import REPAIRS, WholeNode
+from chainrace.run.wholenode import MIDWAY, OUTAGE, REPAIRS, Plan, WholeNode
 from chainrace.settings.scenario import Chosen
 
 # The outage's pod had crashed for longer; its back-off has come to five minutes by then.
@@ -37,6 +40,7 @@ def run(paths: Paths, chosen: Chosen, *, terminal: Terminal) -> tuple[Verdict, P
     cluster.check(paths, chosen.config)
     with held(paths):
         cluster.refuse_second(paths)
+        conclude_killed(paths.results, terminal.note)
         try:
             return _run(paths, chosen, terminal)
         finally:
@@ -52,10 +56,13 @@ def _run(paths: Paths, chosen: Chosen, terminal: Terminal) -> tuple[Verdict, Pat
         ) as node,
     ):
         fixed = (
-            bring_script([node], chosen.script)
+            replace(bring_script([node], chosen.script), expect=chosen.expect)
             if chosen.script
             else script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED])
         )
+        # How many steps a script of one's own makes before it harms, nobody knows.
+        schedules = (MIDWAY, OUTAGE) if chosen.script else (OUTAGE,)
+        plans = [Plan(FIXED, fixed, one) for one in schedules]
         original = script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL])
         folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
         terminal.note(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
@@ -82,28 +89,31 @@ def _run(paths: Paths, chosen: Chosen, terminal: Terminal) -> tuple[Verdict, Pat
             if snapshots is None:
                 raise LabError("the node's line does not outlive a snapshot", "./lab doctor")
             whole = WholeNode(paths, node, snapshots, plane, limits=limits)
-            _take(whole, {FIXED: fixed, ORIGINAL: original}, folder, terminal)
+            _take(whole, [*plans, Plan(ORIGINAL, original, OUTAGE)], folder, terminal)
             finished.append(True)
     return judge_again(folder.path), folder.path
 
 
 def _take(
-    whole: WholeNode, scripts: dict[str, Script], folder: ResultsFolder, terminal: Terminal
+    whole: WholeNode,
+    plans: Sequence[Plan],
+    folder: ResultsFolder,
+    terminal: Terminal,
 ) -> None:
-    """Both scripts, and where the original has harmed all that may repair it."""
+    """Both scripts, and where the original, the last one, has harmed all that may repair it."""
     with terminal.step("taking the reference: kubelet's clean start"):
         whole.take_reference()
     starts: list[Start] = []
     repairs: list[Repair] = []
-    for role, script in scripts.items():
-        terminal.note(f"{script.name}, beside kubelet's start; kubectl get pods -A --watch:")
-        where = folder.path / "cluster" / role
+    for number, plan in enumerate(plans, 1):
+        terminal.note(f"{plan.script.name} by {plan.schedule}; kubectl get pods -A --watch:")
+        where = folder.path / "cluster" / f"{number}-{plan.role}"
         where.mkdir(parents=True)
-        starts.append(whole.start(role, script, WATCH_SECONDS, where, terminal.note))
+        starts.append(whole.start(plan, WATCH_SECONDS, where, terminal.note))
         folder.cluster(starts, repairs)
     if not starts[-1].crashloops:
         return
     for action in REPAIRS:
         terminal.note(f"{ORIGINAL} again, and then: {action}")
-        repairs.append(whole.repair(action, scripts[ORIGINAL], terminal.note))
+        repairs.append(whole.repair(action, plans[-1].script, terminal.note))
         folder.cluster(starts, repairs)

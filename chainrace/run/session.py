@@ -22,6 +22,7 @@ from chainrace.node.line import port_of
 from chainrace.node.machine import NODE, Machine, console_size
 from chainrace.node.node import Booted, Node
 from chainrace.node.ssh import Connection
+from chainrace.run import cluster
 from chainrace.settings.config import KubeletConfig, LabConfig
 from chainrace.settings.keeping import Keeping
 
@@ -39,7 +40,6 @@ def libvirt_as_found(paths: Paths, keeping: Keeping = Keeping()) -> Iterator[Non
     finally:
         if not was_up and not keeping.stays:
             libvirt.stop(paths)
-            control_plane.forget(paths)
 
 
 @contextmanager
@@ -60,12 +60,14 @@ def booted(
         stack.enter_context(_removed_afterwards(paths, machine, step, keeping, was_up=was_up))
         needed = {}
         if config.node.api_server:
-            programs.check(paths, config.kubelet.pinned)
+            cluster.check_api_server(paths, config)
             needed = payload.proxy(paths, config.kubelet.pinned, step)
         host = setup.prepare(paths, config, step, needed)
         if needed:
             files = programs.ensure(paths, config.kubelet.pinned, step)
-            plane = control_plane.beside(paths, files, step)
+            plane = stack.enter_context(
+                control_plane.beside(paths, files, step, lambda: keeping.stays)
+            )
         # QEMU begins its file anew.
         said_before = console_size(paths.console(name)) if was_up else 0
         with step(

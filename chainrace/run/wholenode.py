@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chainrace.base.errors import LabError
@@ -11,12 +11,14 @@ from chainrace.base.paths import Paths
 from chainrace.base.text import write
 from chainrace.cluster import control_plane, pods, workloads
 from chainrace.cluster.control_plane import ControlPlane
+from chainrace.cluster.pods import Container
 from chainrace.explore.replay import turns_of
 from chainrace.explore.roots import LAZY, subjects_turns
 from chainrace.explore.scripts import Script
 from chainrace.explore.views import as_seen
 from chainrace.explore.walker import PRISTINE, Walker
-from chainrace.judge.cluster import PodLine, Repair, Start, has_jump
+from chainrace.judge.cluster import PodLine, Repair, Start, has_jump, last_words
+from chainrace.judge.verdict import ORIGINAL
 from chainrace.model import rules
 from chainrace.model.backends import PROGRAM
 from chainrace.model.protocol import Clock, Leave, View
@@ -31,13 +33,26 @@ from chainrace.settings.config import LimitsConfig
 from chainrace.subjects.kubelet.words import BEYOND, words_in
 
 # The script saves before kubelet has begun, and restarts when kubelet has made half of its rules.
-SCHEDULE = "s2 k8 s* k*"
+OUTAGE = "s2 k8 s* k*"
+# All of the script comes when kubelet has made half of its rules: by the other schedule one that
+# saves nothing first would be over before kubelet begins.
+MIDWAY = "k8 s* k*"
 # azure-npm's back-off grows to five minutes (kubelet: MaxContainerBackOff).
 TRY_SECONDS = 600.0
 LOOK_SECONDS = 1.0
-LOG_LINES = 40
-SAID_LINES = 4
+NPM_LOGS = f"/var/log/pods/{workloads.NAMESPACE}_azure-npm-*/azure-npm/*.log"
+# "SyncProxyRules complete": once for each family.
+SYNCED = "SyncProxyRules complete"
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A script in its role (the original, or in the fix's place), and by which schedule."""
+
+    role: str
+    script: Script
+    schedule: str
 
 
 class WholeNode:
@@ -61,23 +76,28 @@ class WholeNode:
         self._clean: Mapping[str, str] = {}
 
     def take_reference(self) -> None:
-        """Kubelet's clean start: what it leaves is what a script's start is held against."""
+        """What a clean start of kubelet's leaves: each start beside a script is held against it."""
         self._anew()
         self._clean = self._walk("", subjects_turns())["rules"]
 
-    def start(self, role: str, script: Script, watch: float, folder: Path, tell: Tell) -> Start:
-        """One start beside a script: the original, or what stands in the fix's place (`role`).
+    def start(self, plan: Plan, watch: float, folder: Path, tell: Tell) -> Start:
+        """One start beside a script.
 
         azure-npm is watched for `watch` seconds after its first try. Evidence goes into the
-        folder: the pods' lines, azure-npm's description and log, kubelet's log. Raises LabError.
+        folder: the pods' lines, azure-npm's description and log, kubelet's log. Raises LabError,
+        also for a script that ends with another code than it is to end with.
         """
-        lines: list[PodLine] = []
-        with self._begun(script, lines, tell) as (view, connection):
+        with (
+            _kept(folder / "pods.txt") as lines,
+            self._begun(plan, lines, tell) as (view, connection, _),
+        ):
             tell(f"watching azure-npm for {watch:.0f} s")
             begun = time.monotonic()
             crashloops = False
+            found: tuple[Container, ...] = ()
             while (watched := time.monotonic() - begun) < watch:
-                found = pods.containers(self._plane, pods.AZURE_NPM)
+                with suppress(LabError):  # one answer of hundreds
+                    found = pods.containers(self._plane, pods.AZURE_NPM)
                 crashloops |= any(one.waiting == pods.CRASHLOOP for one in found)
                 time.sleep(LOOK_SECONDS)
             restarts = sum(one.restarts for one in found)
@@ -85,12 +105,11 @@ class WholeNode:
             left = self._rules(connection)
             failed = restarts or any(one.failed or not one.running for one in found)
             runs = bool(found) and not failed and has_jump(left)
-        write(folder / "pods.txt", "".join(f"{one.seconds:7.1f} {one.text}\n" for one in lines))
         for family in FAMILIES:
             write(folder / f"rules-after.{family}", view["rules"][family])
             write(folder / f"rules-end.{family}", left[family])
         return Start(
-            script=role,
+            script=plan.role,
             schedule=so_far([(lane, 1) for lane in view["made"]]),
             words=words_in(kubelet),
             missing=self._missing(view["rules"]),
@@ -99,7 +118,7 @@ class WholeNode:
             restarts=restarts,
             crashloops=crashloops,
             runs=runs,
-            said="\n".join(log.splitlines()[-SAID_LINES:]),
+            said=last_words(log),
             seconds=watched,
         )
 
@@ -108,7 +127,12 @@ class WholeNode:
 
         `action` is one of `REPAIRS`. Raises LabError.
         """
-        with self._begun(script, [], tell) as (_, connection):
+        with self._begun(Plan(ORIGINAL, script, OUTAGE), [], tell) as (_, connection, worked):
+            if worked:
+                raise LabError(
+                    "the outage did not come after this start of the original's",
+                    "run it again; the results so far are kept",
+                )
             done = time.monotonic()
             tell(f"{action} …")
             with kubelet_at_boot(replace(self._node, connection=connection)):
@@ -119,9 +143,12 @@ class WholeNode:
 
     @contextmanager
     def _begun(
-        self, script: Script, lines: list[PodLine], tell: Tell
-    ) -> Iterator[tuple[View, Connection]]:
-        """The schedule is over, nothing is held any more, and azure-npm has tried once."""
+        self, plan: Plan, lines: list[PodLine], tell: Tell
+    ) -> Iterator[tuple[View, Connection, bool]]:
+        """The schedule is over, nothing is held any more, and azure-npm has tried once.
+
+        The last of the three is whether that try runs.
+        """
         self._anew()
         for file in (
             workloads.manifest(self._plane, "kube-proxy"),
@@ -134,11 +161,16 @@ class WholeNode:
             tell(f"{seconds:6.0f} s  {text}")
 
         with pods.watched(self._plane, take):
-            view = self._walk(script.path, turns_of(parse(SCHEDULE)))
+            script = plan.script
+            view = self._walk(script.path, turns_of(parse(plan.schedule)))
+            if view["script_code"] != script.expect:
+                raise LabError(
+                    f"{script.name} ended with {view['script_code']}, not with {script.expect}",
+                    "mend it, or say with which code it is to end: --exit CODE",
+                )
             self._node.agent.ask(Leave(), timeout=self._limit)
             with Connection(self._paths.ssh_config, NODE) as connection:
-                self._next_try(connection, "")
-                yield view, connection
+                yield view, connection, self._next_try(connection, "")
 
     def _anew(self) -> None:
         self._snapshots.restore(PRISTINE)
@@ -148,7 +180,8 @@ class WholeNode:
     def _walk(self, script: str, turns: list[tuple[str, int | None]]) -> View:
         agent = self._node.agent
         walker = Walker(agent, None, script or None, None, LAZY, self._limit, returns=False)
-        return walker.visit((), turns, read=as_seen)
+        # A second try would begin on a node that the first has used.
+        return walker.visit((), turns, read=as_seen, tries=1)
 
     def _next_try(self, connection: Connection, since: str) -> bool:
         def works() -> bool:
@@ -171,7 +204,8 @@ class WholeNode:
     def _evidence(self, connection: Connection, folder: Path) -> tuple[str, str]:
         """Keep what kubectl and kubelet say; azure-npm's own log, and kubelet's."""
         of_npm = (f"--namespace={workloads.NAMESPACE}", f"--selector={pods.AZURE_NPM}")
-        log = self._plane.kubectl("logs", *of_npm, f"--tail={LOG_LINES}")
+        # The log of its present try, and of the one before: kubelet keeps both.
+        log = connection.run(f"cat {NPM_LOGS}").stdout
         write(folder / "azure-npm.log", log)
         write(folder / "describe.txt", self._plane.kubectl("describe", "pods", *of_npm))
         write(folder / "get.txt", self._plane.kubectl("get", "pods", "-A", "--output=wide"))
@@ -187,6 +221,13 @@ class WholeNode:
     def _restart_kube_proxy(self, connection: Connection) -> str:
         self._delete(pods.KUBE_PROXY)
         workloads.wait_until_rolled_out(self._plane, workloads.KUBE_PROXY)
+        # It has no readiness probe: its pod is ready before its rules are.
+        (proxy,) = pods.containers(self._plane, pods.KUBE_PROXY)
+        logs = f"cat /var/log/pods/{workloads.NAMESPACE}_{proxy.pod}_*/kube-proxy/*.log"
+        self._wait(
+            lambda: connection.run(logs).stdout.count(SYNCED) >= len(FAMILIES),
+            "kube-proxy has not set its rules",
+        )
         return _clock(connection)
 
     def _delete_azure_npm(self, connection: Connection) -> str:
@@ -205,15 +246,30 @@ class WholeNode:
     def _once_kubelet_is_beyond(self, connection: Connection, when: str) -> str:
         """The node's clock, once kubelet has set its rules up, or has given up on them."""
         asks = f"journalctl {when} --output=cat --unit=kubelet"
+        self._wait(
+            lambda: BEYOND in connection.succeed(asks), "kubelet has not come beyond its rules"
+        )
+        return _clock(connection)
+
+    def _wait(self, seen: Callable[[], bool], why: str) -> None:
         deadline = time.monotonic() + self._limit
-        while BEYOND not in connection.succeed(asks):
+        while not seen():
             if time.monotonic() > deadline:
                 raise LabError(
-                    f"kubelet has not come beyond its rules within {self._limit:.0f} s",
+                    f"{why} within {self._limit:.0f} s",
                     "raise [limits] trial in lab.toml, or look at the node's console",
                 )
             time.sleep(LOOK_SECONDS)
-        return _clock(connection)
+
+
+@contextmanager
+def _kept(file: Path) -> Iterator[list[PodLine]]:
+    """Lines that go into a file, whatever ends this."""
+    lines: list[PodLine] = []
+    try:
+        yield lines
+    finally:
+        write(file, "".join(f"{one.seconds:7.1f} {one.text}\n" for one in lines))
 
 
 def _clock(connection: Connection) -> str:

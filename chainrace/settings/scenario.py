@@ -76,12 +76,17 @@ class Changes:
 
 
 def choose(
-    config: LabConfig, names: Sequence[str], expression: str = "", changes: Changes = Changes()
+    config: LabConfig,
+    names: Sequence[str],
+    expression: str = "",
+    changes: Changes = Changes(),
+    *,
+    every: bool = False,
 ) -> list[Chosen]:
     """The scenarios of these names, or all by default; of them those that a `-k` expression takes.
 
-    The expression is pytest's own: parts of names with `and`, `or`, `not`. Raises UsageError
-    for a name that there is not, and where nothing is left.
+    With `every` all that there are. The expression is pytest's own: parts of names with `and`,
+    `or`, `not`. Raises UsageError for a name that there is not, and where nothing is left.
     """
     known = {one.name: one for one in config.scenario}
     for name in names:
@@ -91,8 +96,10 @@ def choose(
     if expression:
         taken = _taken_by(expression)
         chosen = [one for one in chosen if taken(one.name)]
-    elif not names:
+    elif not names and not every:
         chosen = [one for one in chosen if one.by_default]
+        if not chosen:
+            raise UsageError("no scenario runs by default", f"name one: {', '.join(known)}")
     if not chosen:
         raise UsageError(f"-k {expression!r} takes no scenario", f"known are: {', '.join(known)}")
     return [_changed(_resolved(config, one), changes) for one in chosen]

@@ -164,6 +164,11 @@ def test_a_lab_toml_that_is_no_file(
     "words",
     [
         ("run", "--budget", "721h"),
+        ("run", "cluster", "--budget", "5m"),
+        ("run", "cluster", "--nodes", "2"),
+        ("run", "cluster", "--keep", "always"),
+        ("run", "cluster", "--shell-on-failure"),
+        ("run", "--evidence", "cluster,trials"),
         ("run", "--budget", "9" * 400 + "h"),
         ("run", "--budget", "\u0663m"),
         ("run", "--trials", "1000001"),

@@ -253,6 +253,22 @@ def test_one_that_does_not_get_ready_is_an_error_and_nothing_is_left(
     assert [process.wait(10) for process in inside.started] == [-9] * 5
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_one_beside_a_node_ends_with_it_unless_the_node_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, stays: bool
+) -> None:
+    paths = Paths(tmp_path / "clone")
+    Namespace(monkeypatch, paths)
+    process = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    made = control_plane.ControlPlane(paths, {}, {"etcd": process})
+    monkeypatch.setattr(control_plane, "start", lambda *_: made)
+    with control_plane.beside(paths, {}, step, lambda: stays) as plane:
+        assert plane == made
+    assert (process.poll() is None) is stays
+    process.kill()
+    process.wait()
+
+
 def test_a_port_that_is_taken_is_said_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -299,7 +315,7 @@ def test_what_goes_on_does_not_bear_the_mark_of_the_command(
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ('[image]\npath = "/x.qcow2"', "a cluster's node is of the lab's own image"),
+        ('[image]\npath = "/x.qcow2"', "a node beside an API server is of the lab's own image"),
         ('[node]\nbackend = "legacy"', "kube-proxy's image means nft"),
         ('[kubelet]\npath = "/x"', "nobody knows which control plane"),
         ('[kubelet]\nversion = "1.20.2"', "no control plane of Kubernetes"),

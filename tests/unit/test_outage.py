@@ -12,7 +12,7 @@ from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
 from chainrace.cluster import pods
 from chainrace.cluster.control_plane import ControlPlane
-from chainrace.judge.cluster import WORDS, PodLine, Repair, Start, conclude, has_jump
+from chainrace.judge.cluster import WORDS, PodLine, Repair, Start, conclude, has_jump, last_words
 from chainrace.judge.conclusion import CLUSTER
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
 from chainrace.report import page, verdict
@@ -83,6 +83,11 @@ def test_a_pod_that_no_node_has_reported_yet_has_no_container() -> None:
     assert pods.containers_in({"items": [{"metadata": {"name": "npm"}, "status": {}}]}) == ()
 
 
+def test_of_a_container_that_was_lost_nobody_knows_when_it_began() -> None:
+    lost = status(terminated={"exitCode": 137, "startedAt": None})
+    assert not pods.containers_in(listed(lost))[0].failed
+
+
 @pytest.fixture
 def next_try(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., bool]:
     """The question, where the API server says one list of pods after the other."""
@@ -144,7 +149,13 @@ def test_azure_npm_has_started_when_its_jump_is_there(line: str, *, set_: bool) 
     ("starts", "said", "why"),
     [
         ([RUNS, CRASHES], CONFIRMED, "5 restarts in 300 s, in the outage's own words"),
-        ([replace(RUNS, runs=False, restarts=2)], REFUTED, "does not run after the fixed script"),
+        ([replace(CRASHES, script="fixed")], REFUTED, "does not run after the fixed script"),
+        (
+            [RUNS, replace(CRASHES, script="fixed", schedule="k8 s4 k7"), CRASHES],
+            REFUTED,
+            "started 5 times again (k8 s4 k7)",
+        ),
+        ([replace(RUNS, runs=False, restarts=2), CRASHES], INCONCLUSIVE, "not as in the outage"),
         ([RUNS], INCONCLUSIVE, "both scripts"),
         ([], INCONCLUSIVE, "both scripts"),
         ([RUNS, replace(RUNS, script="original")], NOT_REPRODUCED, "runs after the original, too"),
@@ -155,6 +166,12 @@ def test_the_verdict_is_the_pods(starts: list[Start], said: str, why: str) -> No
     verdict, reason = conclude(starts)
     assert verdict == said
     assert why in reason
+
+
+def test_the_outages_own_words_are_shown_also_where_a_later_try_is_under_way() -> None:
+    log = "\n".join([CRASHES.said, *("starting again" for _ in range(9))])
+    assert last_words(log) == CRASHES.said
+    assert last_words("a\nb\nc\nd\ne") == "b\nc\nd\ne"
 
 
 # What is kept, and shown.

@@ -91,3 +91,7 @@ def test_a_scenario_that_is_not_by_default_runs_only_when_it_is_named() -> None:
     assert [one.name for one in choose(LabConfig(), [])] == ["outage"]
     assert [one.name for one in choose(LabConfig(), ["cluster"])] == ["cluster"]
     assert [one.name for one in choose(LabConfig(), [], "cluster")] == ["cluster"]
+    assert [one.name for one in choose(LabConfig(), [], every=True)] == ["outage", "cluster"]
+    alone = LabConfig(scenario=[Scenario(name="ours", by_default=False)])
+    with pytest.raises(UsageError, match="no scenario runs by default"):
+        choose(alone, [])
