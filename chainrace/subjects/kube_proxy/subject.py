@@ -3,8 +3,9 @@
 It makes its chains and jumps in a full sync of its rules, which is its first one; later ones write
 what has changed. Up to 1.32 it makes a lost jump at no later time (k3s-io/k3s#14419), from 1.33
 once an hour (pkg/proxy/iptables/proxier.go: syncProxyRules, forceSyncProxyRules). Where the chain
-KUBE-PROXY-CANARY is gone from table mangle, it syncs fully within 30 s (Monitor in
-pkg/util/iptables/iptables.go).
+KUBE-PROXY-CANARY is gone from table mangle, it syncs fully at its Monitor's next look
+(pkg/util/iptables/iptables.go). A sync that fails is tried again. Both come after
+`--iptables-sync-period`: 30 s by default, an hour here.
 """
 
 from chainrace.model.subject import Subject
@@ -49,5 +50,6 @@ SUBJECT = Subject(
     api_server=True,
     programs=("kube-proxy",),
     prepare=PREPARE,
-    repairs="in a full sync: once its canary in mangle is gone; from 1.33 once an hour, too",
+    repairs="in a full sync: where one has failed or its canary in mangle is gone, in 30 s (here in"
+    " an hour: --iptables-sync-period); from 1.33 once an hour, too",
 )
