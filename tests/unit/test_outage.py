@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import pytest
 
 from chainrace.base.errors import LabError
 from chainrace.base.paths import Paths
-from chainrace.cluster import pods
+from chainrace.cluster import pods, workloads
 from chainrace.cluster.control_plane import ControlPlane
+from chainrace.explore.scripts import Script
 from chainrace.judge.cluster import WORDS, PodLine, Repair, Start, conclude, has_jump, last_words
 from chainrace.judge.conclusion import CLUSTER
 from chainrace.judge.verdict import CONFIRMED, INCONCLUSIVE, NOT_REPRODUCED, REFUTED
 from chainrace.report import page, verdict
 from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
+from chainrace.run.wholenode import Plan, WholeNode
 
 RUNS = Start(
     script="fixed",
@@ -202,3 +205,39 @@ def test_the_page_shows_pods_rules_and_repairs(tmp_path: Path) -> None:
     for part in ("azure-npm-abcde", "mangle :KUBE-IPTABLES-HINT", "kubelet restarted", WORDS):
         assert part in drawn
     assert verdict.read(folder)["lines"]["cluster"] == "kubelet restarted: azure-npm runs"
+
+
+# A node of the cluster, at its kubelet's start.
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> WholeNode:
+    """One whose cluster is made up, and which is up to here only."""
+    paths = Paths(tmp_path)
+    made = object.__new__(WholeNode)
+    monkeypatch.setattr(WholeNode, "_anew", lambda _: None)
+    monkeypatch.setattr(workloads, "manifest", lambda *_: None)
+    monkeypatch.setattr(workloads, "azure_npm", lambda _: None)
+    monkeypatch.setattr(workloads, "apply", lambda *_: None)
+    monkeypatch.setattr(pods, "watched", lambda *_: nullcontext())
+    made._plane = ControlPlane(paths, {}, {})
+    return made
+
+
+def test_a_script_that_fails_shows_nothing(
+    whole: WholeNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(WholeNode, "_walk", lambda *_: {"script_code": 3})
+    plan = Plan("fixed", Script("mine.sh", "/mine", "0"), "k8 s* k*")
+    with pytest.raises(LabError, match=r"mine\.sh ended with 3, not with 0"):
+        whole.start(plan, 1.0, tmp_path, lambda _: None)
+    assert (tmp_path / "pods.txt").exists()
+
+
+def test_where_the_outage_has_not_come_nothing_is_a_repair(
+    whole: WholeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = nullcontext((None, None, True))
+    monkeypatch.setattr(WholeNode, "_begun", lambda *_: begun)
+    with pytest.raises(LabError, match="the outage did not come"):
+        whole.repair("kubelet restarted", Script("original", "/o", "0"), lambda _: None)
