@@ -64,33 +64,34 @@ def _run(paths: Paths, chosen: Chosen, terminal: Terminal) -> tuple[Verdict, Pat
         schedules = (MIDWAY, OUTAGE) if chosen.script else (OUTAGE,)
         plans = [Plan(FIXED, fixed, one) for one in schedules]
         original = script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL])
-        folder = ResultsFolder(paths.results, Asked(chosen.name, chosen.label, chosen.evidence))
-        terminal.note(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
-        folder.made_by(origin_of(chosen.config, node, [original, fixed]))
-        folder.node(node.identity)
-        listening = Listening(paths, node, chosen.expected_lines)
-        finished: list[bool] = []
+        asked = Asked(chosen.name, chosen.label, chosen.evidence)
+        with ResultsFolder(paths.results, asked) as folder:
+            terminal.note(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
+            folder.made_by(origin_of(chosen.config, node, [original, fixed]))
+            folder.node(node.identity)
+            listening = Listening(paths, node, chosen.expected_lines)
+            finished: list[bool] = []
 
-        def conclude() -> None:
-            write_verdict(
-                folder.path,
-                judge_again(folder.path),
-                node.identity,
-                known_bad_lines=listening.take(folder.path),
-                interrupted=not finished,
-            )
-            views.draw_after(folder.path, terminal.note)
+            def conclude() -> None:
+                write_verdict(
+                    folder.path,
+                    judge_again(folder.path),
+                    node.identity,
+                    known_bad_lines=listening.take(folder.path),
+                    interrupted=not finished,
+                )
+                views.draw_after(folder.path, terminal.note)
 
-        limits = chosen.config.limits
-        with (
-            afterwards(conclude, terminal.note),
-            pristine(paths, [node], limits.trial) as (snapshots,),
-        ):
-            if snapshots is None:
-                raise LabError("the node's line does not outlive a snapshot", "./lab doctor")
-            whole = WholeNode(paths, node, snapshots, plane, limits=limits)
-            _take(whole, [*plans, Plan(ORIGINAL, original, OUTAGE)], folder, terminal)
-            finished.append(True)
+            limits = chosen.config.limits
+            with (
+                afterwards(conclude, terminal.note),
+                pristine(paths, [node], limits.trial) as (snapshots,),
+            ):
+                if snapshots is None:
+                    raise LabError("the node's line does not outlive a snapshot", "./lab doctor")
+                whole = WholeNode(paths, node, snapshots, plane, limits=limits)
+                _take(whole, [*plans, Plan(ORIGINAL, original, OUTAGE)], folder, terminal)
+                finished.append(True)
     return judge_again(folder.path), folder.path
 
 
