@@ -10,6 +10,7 @@ from chainrace.base.paths import Paths
 from chainrace.cli.app import ALWAYS, ENVIRONMENT, app, check, command
 from chainrace.cli.options import NodeOptions, OutputOptions
 from chainrace.cluster import control_plane
+from chainrace.cluster.workloads import IPTABLES, ProxyMode
 from chainrace.run import cluster as running
 
 cluster = typer.Typer(
@@ -21,13 +22,20 @@ app.add_typer(cluster, name="cluster", rich_help_panel=ENVIRONMENT)
 
 
 @command(ENVIRONMENT, "./lab cluster up", "0 the node is Ready", within=cluster)
-def up(*, node: NodeOptions, output: OutputOptions) -> None:
+def up(
+    *,
+    mode: Annotated[
+        ProxyMode, typer.Option("--proxy-mode", help="The mode of kube-proxy.")
+    ] = IPTABLES,
+    node: NodeOptions,
+    output: OutputOptions,
+) -> None:
     """Bring up a control plane and a node that belongs to it; ./lab down ends both."""
     if node.prepare is not None:
         raise UsageError("--prepare is for an exploration", "./lab cluster up --help")
     terminal, config = output.terminal(), node.applied()
     check(config)
-    running.up(Paths(), config, terminal.step)
+    running.up(Paths(), config, terminal.step, mode)
     terminal.say("ready: ./lab kubectl get pods -A")
 
 

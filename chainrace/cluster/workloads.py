@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from chainrace.base.errors import LabError
 from chainrace.base.files import write_whole
@@ -9,6 +10,10 @@ from chainrace.cluster import control_plane, payload
 from chainrace.cluster.control_plane import ControlPlane
 from chainrace.host import azure, golang
 
+ProxyMode = Literal["iptables", "nftables"]
+IPTABLES: ProxyMode = "iptables"
+# As the manifest has it; a unit test holds it to that.
+MODE = f"--proxy-mode={IPTABLES}"
 KUBE_PROXY, AZURE_NPM = "daemonset/kube-proxy", "daemonset/azure-npm"
 # a line:          image: registry.example/containernetworking/azure-npm:v1.4.45.3
 IMAGE = re.compile(r"^(?P<indent> *)image: \S+/azure-npm:\S+$", re.MULTILINE)
@@ -18,9 +23,12 @@ APPLY_SECONDS = 60.0
 LOG_LINES = 3
 
 
-def manifest(plane: ControlPlane, name: str) -> Path:
-    """The file of a manifest by its name, `kube-proxy`."""
-    return plane.paths.provision / "cluster" / "manifests" / f"{name}.yaml"
+def kube_proxy(plane: ControlPlane, mode: ProxyMode = IPTABLES) -> Path:
+    """kube-proxy's manifest, for one of its modes."""
+    source = plane.paths.provision / "cluster" / "manifests" / "kube-proxy.yaml"
+    made = control_plane.folder(plane.paths) / source.name
+    write_whole(made, source.read_text().replace(MODE, f"--proxy-mode={mode}"))
+    return made
 
 
 def azure_npm(plane: ControlPlane) -> Path:

@@ -14,8 +14,12 @@ from chainrace.node.ssh import Connection
 from chainrace.settings.config import LabConfig, with_packages
 
 
-def up(paths: Paths, config: LabConfig, step: Step) -> None:
+def up(
+    paths: Paths, config: LabConfig, step: Step, mode: workloads.ProxyMode = workloads.IPTABLES
+) -> None:
     """Bring up a control plane and its node; whatever fails, nothing of them stays.
+
+    kube-proxy runs in one of its modes.
 
     Raises LabError, also where something of this clone is up already, and UsageError.
     """
@@ -23,7 +27,7 @@ def up(paths: Paths, config: LabConfig, step: Step) -> None:
     with held(paths):
         refuse_second(paths)
         try:
-            _up(paths, config, step)
+            _up(paths, config, step, mode)
         except BaseException:
             down(paths)
             raise
@@ -57,7 +61,7 @@ def check(paths: Paths, config: LabConfig) -> None:
         raise UsageError("kube-proxy's image means nft by iptables", "leave out --backend legacy")
 
 
-def _up(paths: Paths, config: LabConfig, step: Step) -> None:
+def _up(paths: Paths, config: LabConfig, step: Step, mode: workloads.ProxyMode) -> None:
     plane, _, _ = joined(paths, config, step)
     with (
         Connection(paths.ssh_config, NODE) as connection,
@@ -65,8 +69,8 @@ def _up(paths: Paths, config: LabConfig, step: Step) -> None:
     ):
         connection.succeed("systemctl start kubelet.service")
         joining.wait_until_ready(plane, connection, NODE)
-    with step("kube-proxy, as a DaemonSet"):
-        workloads.apply(plane, workloads.manifest(plane, "kube-proxy"))
+    with step(f"kube-proxy, as a DaemonSet, in {mode} mode"):
+        workloads.apply(plane, workloads.kube_proxy(plane, mode))
         workloads.wait_until_rolled_out(plane, workloads.KUBE_PROXY)
     with step("azure-npm, as its maker ships it"):
         workloads.apply(plane, workloads.azure_npm(plane))

@@ -150,10 +150,7 @@ class WholeNode:
         The last of the three is whether that try runs.
         """
         self._anew()
-        for file in (
-            workloads.manifest(self._plane, "kube-proxy"),
-            workloads.azure_npm(self._plane),
-        ):
+        for file in (workloads.kube_proxy(self._plane), workloads.azure_npm(self._plane)):
             workloads.apply(self._plane, file)
 
         def take(seconds: float, text: str) -> None:

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from chainrace.base.errors import LabError
-from chainrace.base.paths import Paths
+from chainrace.base.paths import REPOSITORY, Paths
 from chainrace.cluster import (
     authority,
     control_plane,
@@ -357,3 +357,14 @@ def test_whatever_ends_it_nothing_stays_up(
     with pytest.raises(type(error)):
         running.up(paths, LabConfig(), step)
     assert ended == [paths]
+
+
+def test_kube_proxys_manifest_is_changed_in_its_mode_alone(tmp_path: Path) -> None:
+    (tmp_path / "provision").symlink_to(REPOSITORY / "provision")
+    plane = control_plane.ControlPlane(Paths(tmp_path), {}, {})
+    control_plane.folder(plane.paths).mkdir(parents=True)
+    theirs, ours = (
+        workloads.kube_proxy(plane, mode).read_text() for mode in ("iptables", "nftables")
+    )
+    assert theirs.count("--proxy-mode=iptables") == 1
+    assert ours == theirs.replace("--proxy-mode=iptables", "--proxy-mode=nftables")

@@ -216,7 +216,7 @@ def whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> WholeNode:
     paths = Paths(tmp_path)
     made = object.__new__(WholeNode)
     monkeypatch.setattr(WholeNode, "_anew", lambda _: None)
-    monkeypatch.setattr(workloads, "manifest", lambda *_: None)
+    monkeypatch.setattr(workloads, "kube_proxy", lambda _: None)
     monkeypatch.setattr(workloads, "azure_npm", lambda _: None)
     monkeypatch.setattr(workloads, "apply", lambda *_: None)
     monkeypatch.setattr(pods, "watched", lambda *_: nullcontext())
