@@ -5,8 +5,7 @@ Not beside tests/node: the node is another one. `pytest tests/cluster --nightly`
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,62 +14,15 @@ from chainrace.base.paths import Paths
 from chainrace.cluster import control_plane, joining
 from chainrace.host import libvirt, namespace
 from chainrace.host.shell import as_root
+from tests.cluster.asking import SERVICE, answers, cluster_up, in_pod, lab, on_node, reaches, within
 
 pytestmark = pytest.mark.nightly
-
-ROOT = Path(__file__).parents[2]
-SERVICE = "10.0.0.80"
-LIMIT = 1800.0
-ANSWER_SECONDS = 60.0
-# What busybox's web server answers with for a file of the image.
-FETCH = "import sys, urllib.request as u; sys.stdout.write(str(u.urlopen(sys.argv[1]).status))"
-
-
-def lab(*words: str) -> str:
-    done = subprocess.run(
-        [str(ROOT / "lab"), *words], capture_output=True, text=True, timeout=LIMIT, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def on_node(command: str) -> str:
-    return lab("ssh", "node1", "--", command)
-
-
-def reaches(where: str, url: str) -> bool:
-    """One try."""
-    said = on_node(f"{where} timeout 10 python3 -c '{FETCH}' {url} 2>&1 || true")
-    return said.endswith("200")
-
-
-def answers(where: str, url: str) -> bool:
-    """Whether an address answers, from the node or from within a network namespace of its."""
-    return within(lambda: reaches(where, url))
-
-
-def within(seen: Callable[[], bool]) -> bool:
-    """Whether something comes to be before its limit."""
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while time.monotonic() < deadline:
-        if seen():
-            return True
-    return False
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The node's name; a cluster that was up before is none of this test's."""
-    assert not libvirt.is_running(Paths()), "something of this clone is up: ./lab down"
-    try:
-        lab("cluster", "up")
-        lab("kubectl", "apply", "-f", str(Path(__file__).with_name("web.yaml")))
-        wait = ("--namespace=kube-system", "--timeout=300s")
-        for name in ("web", "client"):
-            lab("kubectl", "rollout", "status", f"daemonset/{name}", *wait)
-        yield "node1"
-    finally:
-        lab("down")
+    with cluster_up() as node:
+        yield node
 
 
 def test_the_node_is_ready_and_runs_the_kubelet_of_lab_toml(cluster: str) -> None:
@@ -106,11 +58,6 @@ def test_a_pod_has_an_address_of_azure_cni_and_answers_there(cluster: str) -> No
 def test_kubectl_reads_what_a_pod_says(cluster: str) -> None:
     assert cluster
     assert "dataplane" in lab("kubectl", "-n", "kube-system", "logs", "daemonset/azure-npm")
-
-
-def in_pod(command: str) -> str:
-    """How to run something in the network namespace of the pod that runs a command."""
-    return f"nsenter --net=/proc/$(pgrep -f '^/busybox {command}')/ns/net"
 
 
 def test_a_service_answers_from_the_node_and_from_a_pod(cluster: str) -> None:
