@@ -14,28 +14,28 @@ from chainrace.explore.options import Options
 from chainrace.explore.preparation import prepared
 from chainrace.explore.replay import Replayer
 from chainrace.explore.run import ExplorationRun
-from chainrace.explore.scripts import Script, bring_script, script_on
+from chainrace.explore.scripts import Script
 from chainrace.host.setup import NODES
 from chainrace.judge.badlines import Expected
 from chainrace.judge.conclusion import CLUSTER, EXPLORATION, REBOOT, TRIALS
 from chainrace.judge.explored import EXIT_OF, Finding
 from chainrace.judge.exposure import why_not_exposed
 from chainrace.judge.replayed import Replayed
-from chainrace.judge.verdict import FIXED, ORIGINAL, Verdict
+from chainrace.judge.verdict import FIXED, Verdict
 from chainrace.model.protocol import Tables
 from chainrace.node.listening import Listening
 from chainrace.node.node import Node
-from chainrace.report import views
 from chainrace.report.explored import new_folder, write_replay
 from chainrace.report.killed import conclude_killed
-from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
+from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.report.timeline import FINDINGS
-from chainrace.run import outage, session
+from chainrace.run import outage, scenario, session
 from chainrace.run.afterwards import afterwards
 from chainrace.run.exploring import with_remark
 from chainrace.run.origin import origin_of
 from chainrace.run.reboot import save_and_reboot
+from chainrace.run.scenario import folder_of, scripts_of
 from chainrace.run.trials import SCRIPTS_ON_NODE, Limits, TrialRun
 from chainrace.settings.amount import Amount
 from chainrace.settings.config import LimitsConfig
@@ -75,12 +75,12 @@ def run(
             reason = why_not_exposed(up.found)
         if up.found and reason and not chosen.script:
             about = {"image": up.host.image.identity, "acceleration": up.host.acceleration.name}
-            with _folder(paths, chosen, terminal) as folder:
+            with folder_of(paths, chosen, terminal) as folder:
                 folder.image(up.found)
                 folder.not_exposed(reason)
                 folder.made_by(origin_of(chosen.config, None))
                 listening = Listening(paths, up, chosen.expected_lines)
-                _conclude(folder, about, listening, terminal, interrupted=False)
+                scenario.conclude(folder, about, listening, terminal, interrupted=False)
         else:
             if reason and TRIALS in chosen.evidence:
                 terminal.note("no randomized trials: the original cannot restart what is not there")
@@ -99,7 +99,7 @@ def run(
                     for name in NODES[1:nodes]
                 ]
                 how = stack.enter_context(prepared(ready, chosen.prepare))
-                folder = stack.enter_context(_folder(paths, chosen, terminal))
+                folder = stack.enter_context(folder_of(paths, chosen, terminal))
                 take(
                     paths,
                     chosen,
@@ -114,32 +114,6 @@ def run(
         if EXIT_OF[verdict.verdict] != 0:
             kept.failure = f"{verdict.verdict}: {verdict.reason}"
     return verdict, folder.path
-
-
-def _folder(paths: Paths, chosen: Chosen, terminal: Terminal) -> ResultsFolder:
-    """Where the results of a scenario go; nothing is made before a node is there."""
-    options = chosen.config.image.options if chosen.config.image else ()
-    asked = Asked(chosen.name, chosen.label, chosen.evidence, options)
-    folder = ResultsFolder(paths.results, asked)
-    terminal.note(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
-    return folder
-
-
-def _conclude(
-    folder: ResultsFolder,
-    about: dict[str, Any],
-    listening: Listening,
-    terminal: Terminal,
-    *,
-    interrupted: bool,
-) -> None:
-    """Judge what lies in the folder, write verdict.json, and draw it."""
-    known_bad_lines = listening.take(folder.path)
-    verdict = judge_again(folder.path)
-    write_verdict(
-        folder.path, verdict, about, known_bad_lines=known_bad_lines, interrupted=interrupted
-    )
-    views.draw_after(folder.path, terminal.note)
 
 
 def take(
@@ -161,13 +135,7 @@ def take(
     begun, budget, node = time.monotonic(), amount.budget, nodes[0]
     if node.found:
         folder.image(node.found)
-    fixed = (
-        replace(bring_script(nodes, chosen.script), expect=chosen.expect)
-        if chosen.script
-        else script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED])
-    )
-    fixed = replace(fixed, prepared=how)
-    original = replace(script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL]), prepared=how)
+    original, fixed = (replace(one, prepared=how) for one in scripts_of(chosen, nodes))
     # Of two that are called the same the user's own counts: the lab's is in the clone.
     origin = origin_of(chosen.config, node, [original, fixed])
     folder.made_by(origin)
@@ -228,7 +196,7 @@ class Evidence:
         finished: list[bool] = []
 
         def conclude() -> None:
-            _conclude(
+            scenario.conclude(
                 self._folder, self._about, listening, self._terminal, interrupted=not finished
             )
 

@@ -1,13 +1,11 @@
 """The outage end to end: both scripts beside kubelet's start in a cluster, and repairs."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from chainrace.base.errors import LabError, UsageError
 from chainrace.base.paths import Paths
 from chainrace.explore.preparation import pristine
-from chainrace.explore.scripts import bring_script, script_on
 from chainrace.host.holding import held
 from chainrace.judge.cluster import Repair, Start
 from chainrace.judge.verdict import FIXED, ORIGINAL, Verdict
@@ -15,18 +13,17 @@ from chainrace.node.listening import Listening
 from chainrace.node.machine import NODE
 from chainrace.node.node import Booted
 from chainrace.node.ssh import Connection
-from chainrace.report import views
 from chainrace.report.killed import conclude_killed
-from chainrace.report.results import Asked, ResultsFolder, judge_again, write_verdict
+from chainrace.report.results import ResultsFolder, judge_again
 from chainrace.report.terminal import Terminal
 from chainrace.run import cluster, session
 from chainrace.run.afterwards import afterwards
 from chainrace.run.origin import origin_of
-from chainrace.run.trials import SCRIPTS_ON_NODE
-from chainrace.run.wholenode import MIDWAY, OUTAGE, REPAIRS, Plan, WholeNode
+from chainrace.run.scenario import conclude, folder_of, scripts_of
+from chainrace.run.wholenode import MIDWAY, OUTAGE, Plan, WholeNode
 from chainrace.settings.scenario import Chosen
 
-# The outage's pod had crashed for longer; its back-off has come to five minutes by then.
+# The outage's pod crashed for longer.
 WATCH_SECONDS = 300.0
 
 
@@ -55,36 +52,22 @@ def _run(paths: Paths, chosen: Chosen, terminal: Terminal) -> tuple[Verdict, Pat
             paths, chosen.config, terminal.step, Booted(host, machine, connection, None, 0)
         ) as node,
     ):
-        fixed = (
-            replace(bring_script([node], chosen.script), expect=chosen.expect)
-            if chosen.script
-            else script_on(node, FIXED, SCRIPTS_ON_NODE[FIXED])
-        )
+        original, fixed = scripts_of(chosen, [node])
         # How many steps a script of one's own makes before it harms, nobody knows.
         schedules = (MIDWAY, OUTAGE) if chosen.script else (OUTAGE,)
         plans = [Plan(FIXED, fixed, one) for one in schedules]
-        original = script_on(node, ORIGINAL, SCRIPTS_ON_NODE[ORIGINAL])
-        asked = Asked(chosen.name, chosen.label, chosen.evidence)
-        with ResultsFolder(paths.results, asked) as folder:
-            terminal.note(f"{chosen.name}: results go to {folder.path.relative_to(paths.root)}")
+        with folder_of(paths, chosen, terminal) as folder:
             folder.made_by(origin_of(chosen.config, node, [original, fixed]))
             folder.node(node.identity)
             listening = Listening(paths, node, chosen.expected_lines)
             finished: list[bool] = []
 
-            def conclude() -> None:
-                write_verdict(
-                    folder.path,
-                    judge_again(folder.path),
-                    node.identity,
-                    known_bad_lines=listening.take(folder.path),
-                    interrupted=not finished,
-                )
-                views.draw_after(folder.path, terminal.note)
+            def judged() -> None:
+                conclude(folder, node.identity, listening, terminal, interrupted=not finished)
 
             limits = chosen.config.limits
             with (
-                afterwards(conclude, terminal.note),
+                afterwards(judged, terminal.note),
                 pristine(paths, [node], limits.trial) as (snapshots,),
             ):
                 if snapshots is None:
@@ -114,7 +97,7 @@ def _take(
         folder.cluster(starts, repairs)
     if not starts[-1].crashloops:
         return
-    for action in REPAIRS:
+    for action in whole.repairs:
         terminal.note(f"{ORIGINAL} again, and then: {action}")
         repairs.append(whole.repair(action, plans[-1].script, terminal.note))
         folder.cluster(starts, repairs)

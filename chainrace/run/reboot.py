@@ -17,6 +17,7 @@ from chainrace.model.services import SERVICE
 from chainrace.model.trial import Ending
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
+from chainrace.node.ssh import Connection
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 from chainrace.subjects.kubelet.words import BEYOND, words_in
 
@@ -116,10 +117,7 @@ def after_boot(node: Node, *, limit: float) -> Ending:
     `limit` in seconds; raises LabError past it. Canaries that are not there soon were flushed:
     whoever waited on would see kubelet's Monitor make them again.
     """
-    deadline = time.monotonic() + limit
-    while BEYOND not in (log := _kubelets_log(node)):
-        _wait(node, deadline, "kubelet has not gone beyond its iptables initialisation")
-    words = words_in(log)
+    words = words_in(once_beyond(node.connection, limit=limit))
     soon = time.monotonic() + CANARY_SECONDS
     for family, program in PROGRAM.items():
         asks = f"{program} {LAST_CANARY}"
@@ -128,17 +126,26 @@ def after_boot(node: Node, *, limit: float) -> Ending:
                 break
             time.sleep(LOOK_SECONDS)
     left = node.agent.ask(Rules(), timeout=limit)
-    return Ending(words, tuple(_kubelets_log(node).splitlines()), left)
+    return Ending(words, tuple(kubelets_log(node.connection).splitlines()), left)
 
 
-def _kubelets_log(node: Node) -> str:
-    return node.connection.succeed("journalctl --boot --output=cat --unit=kubelet")
+def kubelets_log(connection: Connection, when: str = "--boot") -> str:
+    """Kubelet's log of this boot, or of another time in journalctl's words."""
+    return connection.succeed(f"journalctl {when} --output=cat --unit=kubelet")
 
 
-def _wait(node: Node, deadline: float, why: str) -> None:
-    if time.monotonic() > deadline:
-        raise LabError(
-            f"{node.machine.name}: after its boot {why}",
-            f"look at it: ./lab ssh {node.machine.name}, journalctl -u kubelet",
-        )
-    time.sleep(LOOK_SECONDS)
+def once_beyond(connection: Connection, *, limit: float, when: str = "--boot") -> str:
+    """The same, once kubelet is beyond its iptables initialisation, whatever came of that.
+
+    Raises LabError after `limit` seconds.
+    """
+    deadline = time.monotonic() + limit
+    while BEYOND not in (log := kubelets_log(connection, when)):
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"{connection.name}: kubelet has not gone beyond its iptables initialisation "
+                f"within {limit:.0f} s",
+                f"look at it: ./lab ssh {connection.name}, journalctl -u kubelet",
+            )
+        time.sleep(LOOK_SECONDS)
+    return log

@@ -28,9 +28,10 @@ from chainrace.node.machine import NODE
 from chainrace.node.node import Node
 from chainrace.node.snapshots import Snapshots
 from chainrace.node.ssh import Connection
-from chainrace.run.reboot import boot_anew, kubelet_at_boot
+from chainrace.run.reboot import boot_anew, kubelet_at_boot, kubelets_log, once_beyond
 from chainrace.settings.config import LimitsConfig
-from chainrace.subjects.kubelet.words import BEYOND, words_in
+from chainrace.subjects.kube_proxy.subject import SYNCED
+from chainrace.subjects.kubelet.words import words_in
 
 # The script saves before kubelet has begun, and restarts when kubelet has made half of its rules.
 OUTAGE = "s2 k8 s* k*"
@@ -41,8 +42,6 @@ MIDWAY = "k8 s* k*"
 TRY_SECONDS = 600.0
 LOOK_SECONDS = 1.0
 NPM_LOGS = f"/var/log/pods/{workloads.NAMESPACE}_azure-npm-*/azure-npm/*.log"
-# "SyncProxyRules complete": once for each family.
-SYNCED = "SyncProxyRules complete"
 Tell = Callable[[str], None]
 
 
@@ -125,7 +124,7 @@ class WholeNode:
     def repair(self, action: str, script: Script, tell: Tell) -> Repair:
         """The same start anew, and once azure-npm has failed something that may repair it.
 
-        `action` is one of `REPAIRS`. Raises LabError.
+        `action` is one of `repairs`. Raises LabError.
         """
         with self._begun(Plan(ORIGINAL, script, OUTAGE), [], tell) as (_, connection, worked):
             if worked:
@@ -135,11 +134,20 @@ class WholeNode:
                 )
             done = time.monotonic()
             tell(f"{action} …")
-            with kubelet_at_boot(replace(self._node, connection=connection)):
-                since = REPAIRS[action](self, connection)
-                runs = self._next_try(connection, since)
+            since = self.repairs[action](connection)
+            runs = self._next_try(connection, since)
             seconds = time.monotonic() - done
             return Repair(action, runs, self._missing(self._rules(connection)), seconds)
+
+    @property
+    def repairs(self) -> Mapping[str, Callable[[Connection], str]]:
+        """What may repair it, by name; each returns the node's clock when it is done."""
+        return {
+            "azure-npm's pod deleted": self._delete_azure_npm,
+            "kube-proxy's pod deleted": self._restart_kube_proxy,
+            "kubelet restarted": self._restart_kubelet,
+            "node rebooted": self._reboot,
+        }
 
     @contextmanager
     def _begun(
@@ -206,14 +214,15 @@ class WholeNode:
         write(folder / "azure-npm.log", log)
         write(folder / "describe.txt", self._plane.kubectl("describe", "pods", *of_npm))
         write(folder / "get.txt", self._plane.kubectl("get", "pods", "-A", "--output=wide"))
-        said = connection.succeed("journalctl --boot --output=cat --unit=kubelet")
+        said = kubelets_log(connection)
         write(folder / "kubelet.log", said)
         return log, said
 
     def _restart_kubelet(self, connection: Connection) -> str:
         began = connection.succeed("date +%s").strip()
         connection.succeed("systemctl restart kubelet.service")
-        return self._once_kubelet_is_beyond(connection, f"--since=@{began}")
+        once_beyond(connection, limit=self._limit, when=f"--since=@{began}")
+        return _clock(connection)
 
     def _restart_kube_proxy(self, connection: Connection) -> str:
         self._delete(pods.KUBE_PROXY)
@@ -221,10 +230,14 @@ class WholeNode:
         # It has no readiness probe: its pod is ready before its rules are.
         (proxy,) = pods.containers(self._plane, pods.KUBE_PROXY)
         logs = f"cat /var/log/pods/{workloads.NAMESPACE}_{proxy.pod}_*/kube-proxy/*.log"
-        self._wait(
-            lambda: connection.run(logs).stdout.count(SYNCED) >= len(FAMILIES),
-            "kube-proxy has not set its rules",
-        )
+        deadline = time.monotonic() + self._limit
+        while connection.run(logs).stdout.count(SYNCED) < len(FAMILIES):
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"kube-proxy has not set its rules within {self._limit:.0f} s",
+                    "raise [limits] trial in lab.toml",
+                )
+            time.sleep(LOOK_SECONDS)
         return _clock(connection)
 
     def _delete_azure_npm(self, connection: Connection) -> str:
@@ -233,30 +246,14 @@ class WholeNode:
 
     def _reboot(self, connection: Connection) -> str:
         node = replace(self._node, connection=connection)
-        boot_anew(self._paths, node, limit=self._boot_limit)
-        return self._once_kubelet_is_beyond(connection, "--boot")
+        with kubelet_at_boot(node):
+            boot_anew(self._paths, node, limit=self._boot_limit)
+            once_beyond(connection, limit=self._limit)
+        return _clock(connection)
 
     def _delete(self, selector: str) -> None:
         words = ("delete", "pods", f"--namespace={workloads.NAMESPACE}", f"--selector={selector}")
         self._plane.kubectl(*words, timeout=self._limit)
-
-    def _once_kubelet_is_beyond(self, connection: Connection, when: str) -> str:
-        """The node's clock, once kubelet has set its rules up, or has given up on them."""
-        asks = f"journalctl {when} --output=cat --unit=kubelet"
-        self._wait(
-            lambda: BEYOND in connection.succeed(asks), "kubelet has not come beyond its rules"
-        )
-        return _clock(connection)
-
-    def _wait(self, seen: Callable[[], bool], why: str) -> None:
-        deadline = time.monotonic() + self._limit
-        while not seen():
-            if time.monotonic() > deadline:
-                raise LabError(
-                    f"{why} within {self._limit:.0f} s",
-                    "raise [limits] trial in lab.toml, or look at the node's console",
-                )
-            time.sleep(LOOK_SECONDS)
 
 
 @contextmanager
@@ -272,11 +269,3 @@ def _kept(file: Path) -> Iterator[list[PodLine]]:
 def _clock(connection: Connection) -> str:
     """As the API writes a time."""
     return connection.succeed("date --utc +%Y-%m-%dT%H:%M:%SZ").strip()
-
-
-REPAIRS: dict[str, Callable[[WholeNode, Connection], str]] = {
-    "azure-npm's pod deleted": WholeNode._delete_azure_npm,  # noqa: SLF001
-    "kube-proxy's pod deleted": WholeNode._restart_kube_proxy,  # noqa: SLF001
-    "kubelet restarted": WholeNode._restart_kubelet,  # noqa: SLF001
-    "node rebooted": WholeNode._reboot,  # noqa: SLF001
-}

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from chainrace.base.errors import UsageError
+from chainrace.cluster import control_plane
 from chainrace.explore.replay import refuse_strangers
+from chainrace.host import libvirt
 from chainrace.judge.outcome import NOT_ASKED, judge, promised_by
 from chainrace.model.mode import CHECK_FAILED, HEALTHY, INIT_FAILED, RULES_LOST, RULES_REORDERED
 from chainrace.model.schedule import parse
@@ -23,6 +25,7 @@ from chainrace.settings.config import (
 )
 from chainrace.settings.subject import against_of, subject_of, subjects, with_needs
 from chainrace.subjects.known import known
+from chainrace.subjects.kube_proxy import subject as kube_proxy
 from chainrace.subjects.kubelet.subject import SUBJECT as KUBELET
 
 BEFORE = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -264,3 +267,9 @@ def test_kubelet_has_its_own_lanes_also_as_the_other() -> None:
     assert sides(OTHER, KUBELET) == (KUBELET, OTHER)
     letters = [letter_of(*pair) for pair in ((KUBELET, OTHER), (OTHER, GUARD), (OTHER, KUBELET))]
     assert letters == ["k", "d", "s"]
+
+
+def test_kube_proxy_is_asked_for_at_the_labs_own_addresses() -> None:
+    assert kube_proxy.GATEWAY == libvirt.GATEWAY
+    assert kube_proxy.ADDRESS == control_plane.API_ADDRESS
+    assert control_plane.SERVICES in kube_proxy.PREPARE

@@ -28,11 +28,12 @@ ExecStart=/opt/binaries/cluster/kube-proxy --kubeconfig=/etc/kubernetes/kube-pro
   --iptables-sync-period=1h --conntrack-max-per-core=0 --v=2
 """
 
-# Each family's first sync is over. I1128 11:02:03.1 1 proxier.go:1580] "SyncProxyRules complete"
+# I1128 11:02:03.1 1 proxier.go:1580] "SyncProxyRules complete": once for each family.
+SYNCED = "SyncProxyRules complete"
 DONE = (
     "test $(journalctl --output=cat --unit=kube-proxy.service"
     ' _SYSTEMD_INVOCATION_ID="$(systemctl show -P InvocationID kube-proxy.service)"'
-    " | grep -c 'SyncProxyRules complete') -ge 2"
+    f" | grep -c '{SYNCED}') -ge 2"
 )
 
 # A packet for a service's address is routed before its target is changed.
